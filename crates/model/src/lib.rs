@@ -1,0 +1,34 @@
+//! Ids and small value types that all of Tertulia speaks, and the words between focus and bridge.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness by itself.
+
+mod capability;
+mod fingerprint;
+mod hosts;
+mod ids;
+mod invariant;
+mod media;
+mod private;
+mod random;
+mod session;
+mod time;
+
+pub mod bridge;
+
+pub use bridge::{BridgeCommand, BridgeEvent};
+pub use capability::{Capabilities, Capability, Preset};
+pub use fingerprint::Fingerprint;
+pub use hosts::{Host, Hosts};
+pub use ids::{
+    AllocationId, ChannelId, ConferenceId, DeviceId, EndpointId, InvalidEndpointId,
+    InvalidSourceName, RequestId, RoomJid, SessionId, SourceName,
+};
+pub use invariant::violated;
+pub use media::{Encoding, MediaType, Source, Ssrc, VideoType};
+pub use private::Private;
+pub use random::Random;
+pub use session::{EndReason, SessionChange, SessionProfile};
+pub use time::Now;
+
+/// Re-exported so that every crate uses one JID type.
+pub use jid;
