@@ -1,0 +1,80 @@
+# Two commands do all the set-up on a fresh Debian machine: `make run` and `make test`.
+
+SEEDS ?= 200
+FROM ?= 1
+# Further arguments for the server: make run ARGS="--cert fullchain.pem --key privkey.pem"
+ARGS ?=
+
+export PUPPETEER_SKIP_DOWNLOAD = 1
+
+.PHONY: build run check test sim bench fuzz web-check browser-test clean
+
+## build the release binary with the web client inside
+build:
+	scripts/need.sh build
+	$(MAKE) --no-print-directory web/dist/index.html
+	cargo build --release --locked -p tertulia
+
+## build and start Tertulia; opens nothing, prints the address
+run: build
+	exec target/release/tertulia serve $(ARGS)
+
+## the fast part, without network, for each commit
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --offline -- -D warnings
+	cargo test --workspace --locked --offline --exclude tertulia-tests
+	cargo test --locked --offline -p tertulia-tests --test architecture --test conversation --test fuzz_corpus
+	if [ -d web/node_modules ]; then $(MAKE) --no-print-directory web-check; fi
+
+## everything: what CI runs
+test:
+	scripts/need.sh test
+	cargo fetch --locked
+	$(MAKE) --no-print-directory web/dist/index.html
+	$(MAKE) --no-print-directory check
+	cargo build --locked -p tertulia
+	cargo test --locked -p tertulia-tests --test process
+	$(MAKE) --no-print-directory sim
+	$(MAKE) --no-print-directory browser-test
+
+## whole meetings in the simulator: make sim SEEDS=n FROM=k
+sim:
+	cargo run --locked -q -p tertulia-sim --profile sim -- --seeds $(SEEDS) --from $(FROM)
+
+## cost of hot paths against the floor of their own work, as ratios of one run
+bench:
+	scripts/need.sh build
+	rm -rf target/bench
+	cargo bench --locked -p tertulia-bridge --bench forward
+	cargo bench --locked -p tertulia-conference --bench broadcast
+	node scripts/bench-table.mjs
+
+## fuzz one parser by hand (nightly compiler and cargo-fuzz): make fuzz TARGET=stream
+fuzz:
+	cargo +nightly fuzz run $(TARGET)
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	cd web && npm run build
+	touch $@
+
+web-check: web/node_modules/.package-lock.json
+	cd web && npm run check && npm test
+
+tests/browser/node_modules/.package-lock.json: tests/browser/package.json tests/browser/package-lock.json
+	cd tests/browser && npm ci --no-audit --no-fund
+	touch $@
+
+## user stories in Debian's Chromium and Firefox ESR with fake devices
+browser-test: tests/browser/node_modules/.package-lock.json web/dist/index.html
+	cd web && npm run size
+	cargo build --release --locked -p tertulia
+	cd tests/browser && node run.mjs
+
+clean:
+	rm -rf target web/dist web/node_modules tests/browser/node_modules
