@@ -1,0 +1,116 @@
+// One person with a browser of their own: opens the page, joins, and tells what they see.
+import puppeteer from "puppeteer-core";
+
+// Two cores have to encode, decode and run three browsers: small pictures.
+const CHROMIUM_FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+  "--autoplay-policy=no-user-gesture-required",
+  "--disable-background-timer-throttling",
+  "--disable-renderer-backgrounding",
+  "--disable-backgrounding-occluded-windows",
+  "--auto-select-desktop-capture-source=Entire screen",
+];
+
+const FIREFOX_PREFERENCES = {
+  "media.navigator.permission.disabled": true,
+  "media.navigator.streams.fake": true,
+  "media.autoplay.default": 0,
+  // Fake devices are no permission, so Firefox would hide its addresses from peer-to-peer.
+  "media.peerconnection.ice.obfuscate_host_addresses": false,
+  "network.proxy.type": 0,
+};
+
+const launch = (kind) =>
+  kind === "firefox"
+    ? puppeteer.launch({
+        browser: "firefox",
+        executablePath: "/usr/bin/firefox-esr",
+        headless: true,
+        extraPrefsFirefox: FIREFOX_PREFERENCES,
+      })
+    : puppeteer.launch({
+        browser: "chrome",
+        protocol: "webDriverBiDi",
+        executablePath: "/usr/bin/chromium",
+        headless: true,
+        args: CHROMIUM_FLAGS,
+      });
+
+/** Waits until `probe` gives something truthy; says what was waited for when it does not. */
+export const until = async (what, seconds, probe) => {
+  const deadline = Date.now() + seconds * 1000;
+  let last;
+  for (;;) {
+    last = await probe();
+    if (last) return last;
+    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+};
+
+export class Person {
+  /** Opens the browser and the room's page, up to the join button. */
+  static async arrive(kind, origin, room, name) {
+    const person = new Person();
+    person.kind = kind;
+    person.name = name;
+    person.browser = await launch(kind);
+    person.page = await person.browser.newPage();
+    person.complaints = [];
+    person.page.on("pageerror", (error) => person.complaints.push(String(error)));
+    await person.page.goto(`${origin}/${room}?lang=en`);
+    await person.page.waitForSelector('[data-action="join"]', { timeout: 15_000 });
+    const field = await person.page.$('[data-field="name"]');
+    await field.click();
+    await person.page.keyboard.type(name);
+    return person;
+  }
+
+  /** Clicks a button of the page by its data-action. */
+  async press(action) {
+    await (await this.page.waitForSelector(`[data-action="${action}"]`)).click();
+  }
+
+  /** Clicks on join; `joinedAt` is the moment of the click. */
+  async join() {
+    this.joinedAt = Date.now();
+    await this.press("join");
+  }
+
+  /** What the page's debug object says of media, see web/src/meeting/debug.ts. */
+  media() {
+    return this.page.evaluate(async () => JSON.parse(JSON.stringify(await window.__meeting.stats())));
+  }
+
+  /** The participants whose tiles are on the grid, without oneself. */
+  others() {
+    return this.page.evaluate(() =>
+      [...document.querySelectorAll("[data-participant]")]
+        .filter((tile) => !tile.hasAttribute("data-self"))
+        .map((tile) => tile.getAttribute("data-participant")),
+    );
+  }
+
+  async isOn(screen) {
+    return (await this.page.$(`[data-screen="${screen}"]`)) !== null;
+  }
+
+  /** The browser dies without a word. */
+  async die() {
+    const child = this.browser.process();
+    child.kill("SIGKILL");
+    await new Promise((resolve) => (child.exitCode === null && child.signalCode === null ? child.once("exit", resolve) : resolve()));
+  }
+
+  async leave() {
+    await this.browser.close().catch(() => {});
+  }
+}
