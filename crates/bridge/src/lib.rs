@@ -1,1 +1,71 @@
-//! (see Cargo.toml)
+//! One conference's media: endpoints on str0m, forwarding and renumbering, layers, allocation,
+//! loudest speaker, and the messages of the bridge channel.
+//!
+//! Without I/O: a [`Worker`] is handed datagrams, commands and the time, and gives back datagrams
+//! in a caller-owned [`Batch`] and everything else through [`Worker::poll_output`]. One worker is
+//! one thread; what a conference needs never leaves it.
+//!
+//! Call any number of `handle_datagram`, then `finish_batch`, or one of the other `handle_*`; then
+//! `poll_output` until `None`; then sleep until `next_timeout`. Time never goes backwards.
+
+mod config;
+mod limits;
+mod metrics;
+mod statistics;
+#[cfg(test)]
+mod testing;
+mod worker;
+
+use std::net::SocketAddr;
+
+use tertulia_model::{BridgeEvent, ChannelId, ConferenceId};
+
+pub use config::{Bandwidth, Config, LocalAddress, Timers, VideoPolicy};
+pub use limits::Limits;
+pub use metrics::{METRICS, Metric, MetricKind};
+pub use statistics::{Dropped, Statistics};
+pub use worker::{ChannelRefused, DatagramRoute, Worker};
+
+/// A datagram to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// The local address that it must leave from.
+    pub source: SocketAddr,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// What.
+    pub contents: Vec<u8>,
+}
+
+/// Datagrams to be sent, in order. The caller owns it and empties it; runs of equal size to one
+/// destination are worth one call with segmentation offload.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// In the order in which they are to leave.
+    pub transmits: Vec<Transmit>,
+}
+
+/// What a worker wants of the world, besides datagrams.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// For the focus of that conference.
+    Event {
+        conference: ConferenceId,
+        event: BridgeEvent,
+    },
+    /// For the bridge-channel WebSocket of a client.
+    ChannelText { channel: ChannelId, text: String },
+    /// This bridge-channel WebSocket is to be closed. The channel is forgotten already.
+    ChannelClose {
+        channel: ChannelId,
+        code: u16,
+        reason: &'static str,
+    },
+}
+
+/// Chooses the cryptography of this process (aws-lc-rs). To be called once, before the first
+/// [`Worker`]; further calls do nothing.
+pub fn install_crypto() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| str0m::crypto::from_feature_flags().install_process_default());
+}

@@ -1,0 +1,60 @@
+//! What the tests of this crate share.
+
+use std::time::Duration;
+
+use crate::config::{Bandwidth, Config, LocalAddress, Timers, VideoPolicy};
+use crate::limits::Limits;
+
+/// The configuration of a server in the documentation network, with the usual defaults.
+pub(crate) fn config() -> Config {
+    Config {
+        addresses: vec![LocalAddress {
+            address: "192.0.2.1:10000".parse().unwrap(),
+            public: None,
+        }],
+        loopback: vec!["127.0.0.1:10000".parse().unwrap()],
+        workers: 1,
+        limits: Limits {
+            conferences: 1_000,
+            endpoints: 2_000,
+            endpoints_per_conference: 500,
+            sources_per_endpoint: 20,
+            addresses_per_endpoint: 20,
+            foreign_addresses: 16_384,
+            unknown_checks_per_second: 200,
+            unknown_checks_burst: 1_000,
+            messages_per_second: 100,
+            messages_burst: 500,
+            message_bytes: 65_536,
+            outbox_messages: 512,
+            outbox_bytes: 1_048_576,
+            constraints: 500,
+        },
+        timers: Timers {
+            inactive_after: Duration::from_secs(6),
+            inactive_after_paused: Duration::from_millis(2_500),
+            first_packet: Duration::from_secs(15),
+            connect: Duration::from_secs(30),
+            consent: Duration::from_secs(60),
+            address_idle: Duration::from_secs(30),
+            channel_grace: Duration::from_secs(3),
+            pacing_ahead: Duration::from_millis(2),
+            retransmission: Duration::from_secs(1),
+            allocation: Duration::from_secs(5),
+        },
+        bandwidth: Bandwidth {
+            is_estimated: true,
+            initial_bps: 2_500_000,
+            least_bps: 30_000,
+            retransmission_packets: 256,
+            retransmission_share: 0.5,
+            oversend_bps: 500_000,
+        },
+        video: VideoPolicy {
+            initial_max_height: 0,
+            default_max_height: 180,
+            without_channel_max_height: 180,
+            last_n: None,
+        },
+    }
+}
