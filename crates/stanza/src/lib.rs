@@ -3,9 +3,15 @@
 //!
 //! Does not know: streams, rooms, who may send what.
 
+pub mod disco;
+pub mod muc;
 pub mod ns;
 
+mod condition;
+mod element;
 mod stanza;
 
+pub use condition::{Condition, ErrorType, StanzaError};
+pub use element::{WithAttribute, text_element};
 pub use minidom::Element;
 pub use stanza::{Kind, Stanza};

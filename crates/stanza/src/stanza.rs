@@ -5,6 +5,7 @@ use bytes::Bytes;
 use jid::Jid;
 use minidom::Element;
 
+use crate::element::{is_legal, without_illegal_characters};
 use crate::ns;
 
 /// Which of the three stanzas (RFC 6120 section 8).
@@ -76,8 +77,14 @@ impl Stanza {
     /// A stanza with a payload that the stream reader has validated: well-formed, within limits,
     /// default namespace `jabber:client`, no undeclared prefixes.
     pub fn from_validated(kind: Kind, payload: Bytes) -> Stanza {
-        let payload = Arc::new(Payload { bytes: payload, tree: OnceLock::new() });
-        Stanza { payload, ..Stanza::new(kind) }
+        let payload = Arc::new(Payload {
+            bytes: payload,
+            tree: OnceLock::new(),
+        });
+        Stanza {
+            payload,
+            ..Stanza::new(kind)
+        }
     }
 
     #[must_use]
@@ -111,11 +118,7 @@ impl Stanza {
     #[must_use]
     pub fn with_children(mut self, children: impl IntoIterator<Item = Element>) -> Stanza {
         let tree: Vec<Element> = children.into_iter().collect();
-        let mut bytes = Vec::with_capacity(256);
-        for child in &tree {
-            child.write_to(&mut bytes).expect("writing an element to memory cannot fail");
-        }
-        self.payload = Arc::new(Payload { bytes: bytes.into(), tree: OnceLock::from(tree) });
+        self.payload = Arc::new(write_children(tree));
         self.tail = OnceLock::new();
         self
     }
@@ -133,12 +136,16 @@ impl Stanza {
 
     /// The child elements; parsed at the first call and kept.
     pub fn children(&self) -> &[Element] {
-        self.payload.tree.get_or_init(|| parse_children(&self.payload.bytes))
+        self.payload
+            .tree
+            .get_or_init(|| parse_children(&self.payload.bytes))
     }
 
     /// The first child with this name and namespace.
     pub fn child(&self, name: &str, namespace: &str) -> Option<&Element> {
-        self.children().iter().find(|child| child.is(name, namespace))
+        self.children()
+            .iter()
+            .find(|child| child.is(name, namespace))
     }
 
     /// Whether the `type` attribute has this value.
@@ -192,7 +199,11 @@ impl Stanza {
         if let Some(from) = &self.from {
             push_attribute(&mut out, "from", from.as_str());
         }
-        let attributes = [("id", &self.id), ("type", &self.type_), ("xml:lang", &self.lang)];
+        let attributes = [
+            ("id", &self.id),
+            ("type", &self.type_),
+            ("xml:lang", &self.lang),
+        ];
         for (name, value) in attributes {
             if let Some(value) = value {
                 push_attribute(&mut out, name, value);
@@ -248,6 +259,25 @@ fn push_attribute(out: &mut String, name: &str, value: &str) {
     out.push('"');
 }
 
+fn write_children(mut tree: Vec<Element>) -> Payload {
+    for child in &mut tree {
+        // minidom panics when it writes a character that XML cannot carry.
+        if !is_legal(child) {
+            *child = without_illegal_characters(child);
+        }
+    }
+    let mut bytes = Vec::with_capacity(256);
+    for child in &tree {
+        child
+            .write_to(&mut bytes)
+            .expect("writing a legal element to memory cannot fail");
+    }
+    Payload {
+        bytes: bytes.into(),
+        tree: OnceLock::from(tree),
+    }
+}
+
 /// The child elements of a validated payload.
 fn parse_children(payload: &Bytes) -> Vec<Element> {
     if payload.is_empty() {
@@ -281,7 +311,7 @@ mod tests {
         assert_eq!(
             out,
             "<iq xmlns=\"jabber:client\" to=\"juliet@localhost/x&apos;y\" id=\"a&amp;b\" \
-             type=\"get\"><ping xmlns=\"urn:xmpp:ping\"/></iq>"
+             type=\"get\"><ping xmlns='urn:xmpp:ping'/></iq>"
         );
     }
 
@@ -294,11 +324,23 @@ mod tests {
     }
 
     #[test]
+    fn characters_that_xml_cannot_carry_are_left_out() {
+        let child = Element::builder("body", ns::CLIENT)
+            .append("a\u{0}b\u{fffe}c")
+            .build();
+        let stanza = Stanza::new(Kind::Message).with_child(child);
+        assert!(stanza.to_string().contains(">abc<"), "{stanza}");
+    }
+
+    #[test]
     fn children_of_verbatim_bytes() {
         let payload = "<SourceInfo>{}</SourceInfo><x xmlns='http://jabber.org/protocol/muc'/>";
         let stanza = Stanza::from_validated(Kind::Presence, Bytes::from_static(payload.as_bytes()));
         assert!(stanza.child("SourceInfo", ns::CLIENT).is_some());
         assert!(stanza.child("x", ns::MUC).is_some());
-        assert!(stanza.to_string().contains(payload), "relayed byte for byte");
+        assert!(
+            stanza.to_string().contains(payload),
+            "relayed byte for byte"
+        );
     }
 }
