@@ -3,9 +3,12 @@
 //!
 //! Does not know: streams, rooms, who may send what.
 
+pub mod conference_request;
 pub mod disco;
+pub mod jingle;
 pub mod muc;
 pub mod ns;
+pub mod sources;
 
 mod condition;
 mod element;
