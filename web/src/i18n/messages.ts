@@ -1,0 +1,210 @@
+/**
+ * All words of the page, as one typed table: a language that lacks a key does not compile.
+ *
+ * A message is a whole sentence with named places, so that each language may order them as it must.
+ * Where a part is emphasised or comes from somebody else (a name, a room), the message is a list of parts:
+ * the page shows strings as they are and a `Strong` bold and isolated, since it may be written right to left.
+ */
+
+import type { ProblemCode } from "../meeting/state";
+
+export interface Strong {
+  readonly strong: string;
+}
+export type Part = string | Strong;
+export type Text = string | readonly Part[];
+
+export const strong = (text: string): Strong => ({ strong: text });
+
+/** Picks the form of a word that belongs to a number, by the rules of the language; `#` becomes the number. */
+export function pluralOf(language: string): (n: number, forms: { one: string; other: string }) => string {
+  const rules = new Intl.PluralRules(language);
+  const digits = new Intl.NumberFormat(language);
+  return (n, forms) => (rules.select(n) === "one" ? forms.one : forms.other).replace("#", digits.format(n));
+}
+
+export type Language = "de" | "en";
+
+/** Whose settings the user must change: each browser has its own place for them. */
+export type BrowserKind = "chrome" | "firefox" | "safari" | "other";
+
+export type DeviceKind = "microphone" | "camera" | "both";
+
+export interface Explanation {
+  readonly title: string;
+  readonly text: string;
+}
+
+/** What an error page says: to the user, and below, to the administrator. */
+export interface ProblemWords extends Explanation {
+  readonly cause: string;
+}
+
+export interface Messages {
+  readonly language: Language;
+  /** The language's name in itself, and the other one's, for the button that changes it. */
+  readonly languageName: string;
+  readonly switchLanguage: string;
+  readonly switchTheme: string;
+
+  readonly close: string;
+  readonly copy: string;
+  readonly copied: string;
+  readonly you: string;
+  readonly guest: string;
+  readonly startPage: string;
+  readonly rejoin: string;
+  readonly tryAgain: string;
+
+  readonly start: {
+    readonly title: readonly string[];
+    readonly lead: string;
+    readonly room: string;
+    readonly enter: string;
+    readonly orSuggestion: string;
+    readonly otherSuggestion: string;
+    readonly recent: string;
+    readonly forget: (room: string) => string;
+    readonly badCharacters: (characters: string) => string;
+    readonly reserved: (room: string) => string;
+    readonly foot: string;
+    /** Two lists of plain words for suggested names. */
+    readonly firstWords: readonly string[];
+    readonly secondWords: readonly string[];
+  };
+
+  readonly prejoin: {
+    readonly title: (room: string) => string;
+    readonly asOthersSee: string;
+    readonly cameraOff: string;
+    readonly cameraStarting: string;
+    readonly yourName: string;
+    readonly nameKept: string;
+    readonly join: string;
+    readonly joining: string;
+    readonly withoutMicrophone: string;
+    readonly microphone: string;
+    readonly speaker: string;
+    readonly camera: string;
+    readonly device: (kind: string, number: number) => string;
+    readonly standard: string;
+    readonly none: string;
+    readonly allFine: string;
+    readonly cameraOnlyOff: string;
+    readonly microphoneOff: string;
+    readonly silent: string;
+  };
+
+  readonly devices: {
+    readonly askAgain: string;
+    readonly denied: (kind: DeviceKind) => string;
+    readonly deniedSteps: (browser: BrowserKind) => readonly Text[];
+    readonly inUse: (kind: DeviceKind) => Explanation;
+    readonly missing: (kind: DeviceKind) => Explanation;
+    readonly failed: (kind: DeviceKind) => Explanation;
+    readonly insecure: Explanation;
+    readonly joinAnyway: string;
+  };
+
+  readonly toolbar: {
+    readonly name: string;
+    readonly microphone: string;
+    readonly camera: string;
+    readonly share: string;
+    readonly chat: string;
+    readonly leave: string;
+    readonly mute: string;
+    readonly unmute: string;
+    readonly cameraOff: string;
+    readonly cameraOn: string;
+    readonly shareStart: string;
+    readonly shareStop: string;
+    readonly chooseMicrophone: string;
+    readonly chooseCamera: string;
+    readonly unread: (n: number) => string;
+  };
+
+  readonly tile: {
+    readonly group: string;
+    readonly own: string;
+    /** The accessible name of a tile: the person and what is true of them. */
+    readonly label: (p: { name: string; muted: boolean; camera: boolean; weak: boolean; interrupted: boolean }) => string;
+    readonly weak: string;
+    readonly reconnecting: string;
+    readonly presents: (name: string) => Text;
+    readonly presentsLabel: (name: string) => string;
+    readonly more: (n: number) => Text;
+    readonly page: (p: { page: number; pages: number }) => string;
+    readonly previousPage: string;
+    readonly nextPage: string;
+  };
+
+  readonly alone: {
+    readonly title: string;
+    readonly text: string;
+    readonly copyLink: string;
+  };
+
+  readonly chat: {
+    readonly title: string;
+    readonly log: string;
+    readonly empty: string;
+    readonly write: string;
+    readonly field: string;
+    readonly send: string;
+    readonly sending: string;
+    readonly failed: string;
+    readonly again: string;
+    readonly spoken: (p: { name: string; text: string }) => string;
+  };
+
+  readonly notices: {
+    readonly joined: (names: readonly string[]) => Text;
+    readonly left: (name: string) => string;
+    readonly reconnecting: (seconds: number) => Text;
+    readonly reconnectingNow: Text;
+    readonly offline: Text;
+    readonly reconnected: Text;
+    readonly mutedBy: (p: { by: string | null; camera: boolean }) => Text;
+    readonly microphoneLost: Text;
+    readonly cameraLost: Text;
+    readonly screenEnded: Text;
+    readonly sourceRefused: (kind: "microphone" | "camera" | "screen") => Text;
+    readonly chatFailed: Text;
+    readonly noBridge: Text;
+    readonly sharing: Text;
+    readonly stopSharing: string;
+    readonly soundBlocked: Text;
+    readonly playSound: string;
+    readonly chooseOther: string;
+    readonly dismiss: string;
+    readonly shareStarted: (name: string) => string;
+  };
+
+  readonly joining: {
+    readonly title: (room: string) => string;
+    readonly text: string;
+    readonly cancel: string;
+  };
+
+  readonly left: {
+    readonly title: string;
+    readonly text: (p: { room: string; minutes: number }) => Text;
+    readonly removedTitle: string;
+    readonly removedText: (p: { room: string; by: string | null }) => Text;
+    readonly endedTitle: string;
+    readonly endedText: (p: { room: string; minutes: number }) => Text;
+    readonly reason: (reason: string) => Text;
+  };
+
+  readonly problems: Record<ProblemCode, ProblemWords>;
+  readonly error: {
+    readonly forAdministrator: string;
+    readonly what: string;
+    readonly when: string;
+    readonly where: string;
+    readonly browser: string;
+    readonly cause: string;
+    readonly copyAll: string;
+  };
+}

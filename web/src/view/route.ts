@@ -1,0 +1,63 @@
+/** Which page an address means. `/` is the start page, `/ROOM` and `/TENANT/ROOM` are meetings. */
+
+export type Route =
+  | { readonly kind: "start" }
+  | {
+      readonly kind: "room";
+      /** As the address has it, decoded: "Elternabend 7b". */
+      readonly name: string;
+      readonly tenant: string | null;
+      /** False with `?prejoin=0`: enter at once with the remembered name. */
+      readonly prejoin: boolean;
+    };
+
+/** Not allowed in a room's name, since they mean something in an address or in XMPP. */
+const FORBIDDEN = /[/?#%&:"'<>\\@]/g;
+
+/** First parts of paths that the server keeps for itself. The server has the last word. */
+const RESERVED = new Set([
+  "api",
+  "assets",
+  "colibri-ws",
+  "conference-request",
+  "config.js",
+  "favicon.ico",
+  "http-bind",
+  "robots.txt",
+  "xmpp-websocket",
+]);
+
+export function readRoute(pathname: string, search: string): Route {
+  const parts = pathname
+    .split("/")
+    .filter((part) => part !== "")
+    .map(decode);
+  const name = parts.at(-1);
+  if (name === undefined || name.trim() === "" || parts.length > 2) return { kind: "start" };
+  const query = new URLSearchParams(search);
+  const tenant = parts.length === 2 ? (parts[0] ?? null) : null;
+  return { kind: "room", name: name.trim(), tenant, prejoin: query.get("prejoin") !== "0" };
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** The path to a room by the name that somebody typed. */
+export function roomPath(name: string): string {
+  return `/${encodeURIComponent(name.trim())}`;
+}
+
+export type NameFault = { readonly kind: "characters"; readonly found: string } | { readonly kind: "reserved" };
+
+export function faultOfName(name: string): NameFault | null {
+  const found = [...new Set(name.match(FORBIDDEN) ?? [])].join(" ");
+  if (found !== "") return { kind: "characters", found };
+  const plain = name.trim().toLowerCase();
+  if (RESERVED.has(plain) || plain.startsWith(".")) return { kind: "reserved" };
+  return null;
+}
