@@ -1,0 +1,18 @@
+//! Synthetic media: what a client sends, and proof of what it receives.
+//!
+//! Does not know: XMPP, rooms.
+
+mod camera;
+mod leg;
+mod microphone;
+mod reception;
+mod session;
+mod stamp;
+mod vp8;
+
+pub use camera::{Camera, Frame, Layer, SyntheticCamera};
+pub use leg::Transmit;
+pub(crate) use leg::{TransportOffer, known_extension};
+pub use reception::{Flaw, Received, Reception, ReceptionFacts};
+pub(crate) use session::{Live, MediaEvent, MediaSession, Sending, draw_source};
+pub use stamp::Stamp;

@@ -1,0 +1,350 @@
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::channel::{ChannelConfig, ChannelId};
+use str0m::format::{Codec, FormatParams};
+use str0m::ice::IceCreds;
+use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpWrite, SeqNo};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
+use tertulia_model::bridge::IceCredentials;
+use tertulia_model::{Encoding, Fingerprint, MediaType, Ssrc};
+
+use super::Received;
+
+/// What the other side offered, as far as a transport needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct TransportOffer {
+    pub(crate) ice: IceCredentials,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) opus: u8,
+    /// Payload types of VP8 and its retransmissions; None if no video was offered.
+    pub(crate) vp8: Option<(u8, Option<u8>)>,
+    /// RTP header extensions: number and URI.
+    pub(crate) extensions: Vec<(u8, String)>,
+    pub(crate) has_data_channel: bool,
+}
+
+/// A datagram to be sent.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    pub source: SocketAddr,
+    pub destination: SocketAddr,
+    pub contents: Vec<u8>,
+}
+
+/// What a transport has to say.
+#[derive(Debug)]
+pub(crate) enum LegEvent {
+    Connected,
+    /// Nobody answers any more; may be followed by `Reachable`.
+    Unreachable,
+    Reachable,
+    ChannelOpen,
+    ChannelText(String),
+    Packet(Ssrc, Received),
+    /// Somebody needs a key frame of what we send.
+    KeyFrameWanted,
+}
+
+/// One packet that the leg shall send.
+pub(crate) struct Write {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) payload_type: u8,
+    pub(crate) seq: u64,
+    pub(crate) time: u32,
+    pub(crate) marker: bool,
+    /// Loudness in -dBov; None for video.
+    pub(crate) level: Option<u8>,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// One WebRTC transport of a client: answers, so it is controlled and DTLS-active.
+pub(crate) struct Leg {
+    rtc: Rtc,
+    local: SocketAddr,
+    clock: Instant,
+    wake: Instant,
+    channel: Option<ChannelId>,
+    is_channel_open: bool,
+    events: VecDeque<LegEvent>,
+    transmits: VecDeque<Transmit>,
+    /// An error ended it; nothing is fed to it any more.
+    is_dead: bool,
+}
+
+impl Leg {
+    /// A transport that answers `offer` from the address `local`.
+    pub(crate) fn new(
+        offer: &TransportOffer,
+        local: SocketAddr,
+        mine: &IceCredentials,
+        now: Instant,
+    ) -> Result<Leg, RtcError> {
+        let mut extensions = ExtensionMap::empty();
+        for (id, uri) in &offer.extensions {
+            if let Some(extension) = known_extension(uri) {
+                extensions.set(*id, extension);
+            }
+        }
+        let mut config = RtcConfig::new()
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .set_extension_map(extensions)
+            .set_local_ice_credentials(credentials(mine));
+        let codecs = config.codec_config();
+        let plain = FormatParams::default();
+        let hz = Frequency::FORTY_EIGHT_KHZ;
+        codecs.add_config(offer.opus.into(), None, Codec::Opus, hz, Some(2), plain);
+        if let Some((vp8, rtx)) = offer.vp8 {
+            let hz = Frequency::NINETY_KHZ;
+            codecs.add_config(vp8.into(), rtx.map(Into::into), Codec::Vp8, hz, None, plain);
+        }
+        let mut rtc = config.build(now);
+        rtc.add_local_candidate(Candidate::host(local, "udp").map_err(RtcError::Ice)?);
+        for candidate in &offer.candidates {
+            // An address that cannot be reached (link-local, multicast) is no reason to fail.
+            if let Ok(candidate) = Candidate::host(*candidate, "udp") {
+                rtc.add_remote_candidate(candidate);
+            }
+        }
+        let mut direct = rtc.direct_api();
+        direct.set_ice_controlling(false);
+        direct.enable_twcc_feedback();
+        direct.set_remote_ice_credentials(credentials(&offer.ice));
+        direct.set_remote_fingerprint(str0m::config::Fingerprint {
+            hash_func: offer.fingerprint.hash.clone(),
+            bytes: offer.fingerprint.bytes.clone(),
+        });
+        direct.start_dtls(true)?;
+        let channel = offer.has_data_channel.then(|| {
+            direct.start_sctp(true);
+            direct.create_data_channel(ChannelConfig {
+                label: "JVB data channel".into(),
+                protocol: "http://jitsi.org/protocols/colibri".into(),
+                ..ChannelConfig::default()
+            })
+        });
+        Ok(Leg {
+            rtc,
+            local,
+            clock: now,
+            wake: now,
+            channel,
+            is_channel_open: false,
+            events: VecDeque::new(),
+            transmits: VecDeque::new(),
+            is_dead: false,
+        })
+    }
+
+    /// The fingerprint for our half of the transport.
+    pub(crate) fn fingerprint(&mut self) -> Fingerprint {
+        let direct = self.rtc.direct_api();
+        let fingerprint = direct.local_dtls_fingerprint();
+        Fingerprint {
+            hash: fingerprint.hash_func.clone(),
+            bytes: fingerprint.bytes.clone(),
+        }
+    }
+
+    /// Declares something that we send: one encoding under a number of its own.
+    pub(crate) fn send_encoding(&mut self, number: u16, media: MediaType, encoding: Encoding) {
+        let mid = Mid::from(format!("s{number}").as_str());
+        let mut direct = self.rtc.direct_api();
+        direct.declare_media(mid, kind(media));
+        let rtx = encoding.rtx.map(|ssrc| ssrc.0.into());
+        direct
+            .declare_stream_tx(encoding.primary.0.into(), rtx, mid, None)
+            .set_rtx_cache(1024, Duration::from_secs(2), Some(0.5));
+    }
+
+    /// Declares something that others send.
+    pub(crate) fn expect(&mut self, number: u16, media: MediaType, encoding: Encoding) {
+        let mid = Mid::from(format!("r{number}").as_str());
+        let mut direct = self.rtc.direct_api();
+        direct.declare_media(mid, kind(media));
+        let rtx = encoding.rtx.map(|ssrc| ssrc.0.into());
+        direct.expect_stream_rx(encoding.primary.0.into(), rtx, mid, None);
+    }
+
+    /// Takes back [`expect`](Leg::expect).
+    pub(crate) fn forget(&mut self, number: u16, ssrc: Ssrc) {
+        let mut direct = self.rtc.direct_api();
+        direct.remove_stream_rx(ssrc.0.into());
+        direct.remove_media(Mid::from(format!("r{number}").as_str()));
+    }
+
+    /// Queues a packet; it leaves with the next [`turn`](Leg::turn).
+    pub(crate) fn write(&mut self, write: Write) {
+        let wallclock = self.clock;
+        let mut direct = self.rtc.direct_api();
+        let Some(stream) = direct.stream_tx(&write.ssrc.0.into()) else {
+            return;
+        };
+        let level = write.level.map(|level| -(level.min(127) as i8));
+        let extensions = ExtensionValues {
+            audio_level: level,
+            voice_activity: level.map(|level| level > -60),
+            ..ExtensionValues::default()
+        };
+        let payload: Arc<[u8]> = write.payload.into();
+        let seq = SeqNo::from(write.seq);
+        stream.write_rtp(
+            RtpWrite::new(
+                write.payload_type.into(),
+                seq,
+                write.time,
+                wallclock,
+                payload,
+            )
+            .marker(write.marker)
+            .ext_vals(extensions)
+            .nackable(write.level.is_none()),
+        );
+    }
+
+    /// Asks the sender of a stream for a key frame.
+    pub(crate) fn request_key_frame(&mut self, ssrc: Ssrc) {
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc.0.into()) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
+    }
+
+    /// Sends a text on the data channel; false if it is not open or full.
+    pub(crate) fn send_text(&mut self, text: &str) -> bool {
+        if !self.is_channel_open {
+            return false;
+        }
+        let Some(mut channel) = self.channel.and_then(|id| self.rtc.channel(id)) else {
+            return false;
+        };
+        channel.write(false, text.as_bytes()).unwrap_or(false)
+    }
+
+    /// A datagram came in.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
+        self.clock = self.clock.max(now);
+        if let Ok(receive) = Receive::new(Protocol::Udp, from, self.local, data) {
+            let input = Input::Receive(self.clock, receive);
+            self.step(input);
+        }
+    }
+
+    /// To be called after writes, and at [`next_timeout`](Leg::next_timeout).
+    pub(crate) fn turn(&mut self, now: Instant) {
+        self.clock = self.clock.max(now);
+        for _ in 0..TURNS_MAX {
+            self.step(Input::Timeout(self.clock));
+            if self.wake > self.clock || self.is_dead {
+                break;
+            }
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        (!self.is_dead).then_some(self.wake)
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<LegEvent> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        if self.is_dead {
+            return;
+        }
+        let mut result = self.rtc.handle_input(input);
+        while result.is_ok() {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(at)) => {
+                    self.wake = at;
+                    break;
+                }
+                Ok(Output::Transmit(transmit)) => self.transmits.push_back(Transmit {
+                    source: transmit.source,
+                    destination: transmit.destination,
+                    contents: transmit.contents.into(),
+                }),
+                Ok(Output::Event(event)) => self.handle_event(event),
+                Err(error) => result = Err(error),
+            }
+        }
+        if let Err(error) = result {
+            tracing::debug!(%error, "transport failed");
+            self.is_dead = true;
+            self.events.push_back(LegEvent::Unreachable);
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        let event = match event {
+            Event::Connected => LegEvent::Connected,
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                LegEvent::Unreachable
+            }
+            Event::IceConnectionStateChange(
+                IceConnectionState::Connected | IceConnectionState::Completed,
+            ) => LegEvent::Reachable,
+            Event::Closed => LegEvent::Unreachable,
+            Event::ChannelOpen(id, _) if Some(id) == self.channel => {
+                self.is_channel_open = true;
+                LegEvent::ChannelOpen
+            }
+            Event::ChannelData(data) if Some(data.id) == self.channel => {
+                LegEvent::ChannelText(String::from_utf8_lossy(&data.data).into_owned())
+            }
+            Event::RtpPacket(packet) => {
+                let ssrc = Ssrc(*packet.header.ssrc);
+                let received = Received {
+                    seq: *packet.seq_no,
+                    time: packet.header.timestamp,
+                    marker: packet.header.marker,
+                    payload: packet.payload,
+                    at: packet.timestamp,
+                };
+                LegEvent::Packet(ssrc, received)
+            }
+            Event::KeyframeRequest(_) => LegEvent::KeyFrameWanted,
+            _ => return,
+        };
+        self.events.push_back(event);
+    }
+}
+
+fn credentials(ice: &IceCredentials) -> IceCreds {
+    IceCreds {
+        ufrag: ice.ufrag.clone(),
+        pass: ice.pwd.clone(),
+    }
+}
+
+fn kind(media: MediaType) -> MediaKind {
+    match media {
+        MediaType::Audio => MediaKind::Audio,
+        MediaType::Video => MediaKind::Video,
+    }
+}
+
+/// The header extensions that a client accepts when they are offered.
+pub(crate) fn known_extension(uri: &str) -> Option<Extension> {
+    Some(match uri {
+        "urn:ietf:params:rtp-hdrext:ssrc-audio-level" => Extension::AudioLevel,
+        "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time" => Extension::AbsoluteSendTime,
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01" => {
+            Extension::TransportSequenceNumber
+        }
+        _ => return None,
+    })
+}
+
+/// A bound for timers that are due again at once.
+const TURNS_MAX: usize = 64;

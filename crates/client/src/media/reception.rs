@@ -1,0 +1,657 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tertulia_model::{MediaType, Ssrc};
+
+use super::vp8::{Descriptor, PICTURE_ID_MAX, read_frame_header};
+use super::{Stamp, microphone};
+
+/// One decrypted packet of a stream.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Extended sequence number.
+    pub seq: u64,
+    /// RTP timestamp.
+    pub time: u32,
+    pub marker: bool,
+    pub payload: Arc<[u8]>,
+    pub at: Instant,
+}
+
+/// What must not happen to a stream on its way, found by its receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flaw {
+    /// Sequence numbers never arrived; right only if the network lost them after `since`.
+    Gap { missing: u64, since: Instant },
+    /// The stream did not begin with a key frame; right only if that was lost.
+    NoKeyAtStart { since: Instant },
+    /// Another encoding began without a key frame.
+    NoKeyAfterSwitch { from: u8, to: u8 },
+    /// The frame header and the sender's own stamp disagree about a key frame.
+    FalseKey,
+    /// A frame needs one that never came, although no packet is missing.
+    Undecodable { number: u32, reference: u32 },
+    /// A frame came again, or older than the one before.
+    Repeated { number: u32 },
+    /// A frame ended early or started in its middle, although no packet is missing.
+    FrameCut { number: u32 },
+    /// The picture id is not the one after the last.
+    PictureId { from: u16, to: u16 },
+    /// TL0PICIDX does not count the frames of temporal layer 0.
+    Tl0PicIdx { from: u8, to: u8 },
+    /// The timestamp went back or stood still.
+    Timestamp { from: u32, to: u32 },
+    /// The marker is not on the last packet of its frame.
+    Marker { number: u32 },
+    /// The packet belongs to another source.
+    Foreign { source: Ssrc },
+    /// The payload is none that a synthetic sender made.
+    Unreadable,
+}
+
+/// How a stream has fared so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceptionFacts {
+    /// Packets that arrived for the first time.
+    pub packets: u64,
+    /// Sequence numbers given up.
+    pub lost: u64,
+    /// Packets that arrived after they had been given up.
+    pub late: u64,
+    /// Video frames decoded, audio packets played.
+    pub frames: u64,
+    pub key_frames: u64,
+    /// Changes from one encoding to another.
+    pub switches: u64,
+    /// Key frames asked for.
+    pub requests: u64,
+    /// When the newest packet (by sequence number) arrived.
+    pub last_packet: Option<Instant>,
+    pub last_frame: Option<Instant>,
+    /// Lines of the newest picture.
+    pub height: u16,
+    /// Encoding of the newest picture.
+    pub layer: u8,
+}
+
+/// The receiving end of one stream: puts packets in order, waits for retransmissions, plays what
+/// is complete, and proves that nothing but the network changed what the sender sent.
+pub struct Reception {
+    ssrc: Ssrc,
+    media: MediaType,
+    waiting: BTreeMap<u64, Received>,
+    /// The next sequence number to play; None until the stream has begun.
+    next: Option<u64>,
+    /// When the last packet was played, or the first one arrived.
+    last_played: Option<Instant>,
+    video: Video,
+    last_audio: Option<(u32, u32)>,
+    facts: ReceptionFacts,
+    flaws: VecDeque<Flaw>,
+}
+
+#[derive(Default)]
+struct Video {
+    last: Option<Picture>,
+    /// The frame whose packets are being collected.
+    open: Option<Picture>,
+    /// Newest frame of each encoding.
+    newest: BTreeMap<u8, u32>,
+    decoded: BTreeSet<u32>,
+    /// Numbers are missing since the last complete frame.
+    has_gap: bool,
+    /// Numbers are missing since the last key frame.
+    is_holed: bool,
+    /// Cannot go on without a key frame.
+    is_broken: bool,
+    last_request: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+struct Picture {
+    descriptor: Descriptor,
+    stamp: Stamp,
+    time: u32,
+    /// Its first packet and all after it were seen and it can be decoded.
+    is_whole: bool,
+}
+
+impl Reception {
+    /// A stream that others announced under `ssrc`.
+    pub fn new(ssrc: Ssrc, media: MediaType) -> Reception {
+        Reception {
+            ssrc,
+            media,
+            waiting: BTreeMap::new(),
+            next: None,
+            last_played: None,
+            video: Video::default(),
+            last_audio: None,
+            facts: ReceptionFacts::default(),
+            flaws: VecDeque::new(),
+        }
+    }
+
+    /// A packet came off the network, in whatever order.
+    pub fn handle_packet(&mut self, packet: Received) {
+        let now = packet.at;
+        if self.next.is_some_and(|next| packet.seq < next) {
+            self.facts.late += 1;
+            return;
+        }
+        let is_newest = self
+            .waiting
+            .last_key_value()
+            .is_none_or(|(newest, _)| packet.seq > *newest);
+        if is_newest {
+            self.facts.last_packet = Some(now);
+        }
+        self.last_played.get_or_insert(now);
+        if self.waiting.insert(packet.seq, packet).is_none() {
+            self.facts.packets += 1;
+        }
+        self.play(now);
+    }
+
+    /// Gives up what is too late.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.play(now);
+    }
+
+    /// When [`handle_timeout`](Reception::handle_timeout) has something to do.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let (_, first) = self.waiting.first_key_value()?;
+        Some(first.at + self.patience())
+    }
+
+    /// The next flaw that was found.
+    pub fn poll_flaw(&mut self) -> Option<Flaw> {
+        self.flaws.pop_front()
+    }
+
+    /// Whether to ask the sender for a key frame now; counts as asked.
+    pub fn take_key_frame_request(&mut self, now: Instant) -> bool {
+        let is_due = self
+            .video
+            .last_request
+            .is_none_or(|last| now >= last + REQUEST_SPACING);
+        let wants = self.video.is_broken && is_due;
+        if wants {
+            self.video.last_request = Some(now);
+            self.facts.requests += 1;
+        }
+        wants
+    }
+
+    /// How the stream has fared so far.
+    pub fn facts(&self) -> &ReceptionFacts {
+        &self.facts
+    }
+
+    /// Audio or video.
+    pub fn media(&self) -> MediaType {
+        self.media
+    }
+
+    fn patience(&self) -> Duration {
+        match (self.media, self.next) {
+            (_, None) => START_PATIENCE,
+            (MediaType::Audio, Some(_)) => AUDIO_PATIENCE,
+            (MediaType::Video, Some(_)) => VIDEO_PATIENCE,
+        }
+    }
+
+    fn play(&mut self, now: Instant) {
+        while let Some((&seq, first)) = self.waiting.first_key_value() {
+            let is_ripe = now >= first.at + self.patience();
+            match self.next {
+                Some(next) if seq == next => {}
+                Some(next) if is_ripe => self.give_up(seq - next),
+                None if is_ripe => {}
+                _ => return,
+            }
+            let Some((seq, packet)) = self.waiting.pop_first() else {
+                return;
+            };
+            self.next = Some(seq + 1);
+            // Padding may travel on the main SSRC; it is no media.
+            if !packet.payload.is_empty() {
+                match self.media {
+                    MediaType::Audio => self.play_audio(&packet),
+                    MediaType::Video => self.play_video(&packet),
+                }
+            }
+            self.last_played = Some(packet.at);
+        }
+    }
+
+    fn give_up(&mut self, missing: u64) {
+        self.facts.lost += missing;
+        if let Some(since) = self.last_played {
+            self.flaws.push_back(Flaw::Gap { missing, since });
+        }
+        self.video.has_gap = true;
+        self.video.is_holed = true;
+    }
+
+    fn play_audio(&mut self, packet: &Received) {
+        let Some(stamp) = microphone::read_packet(&packet.payload) else {
+            self.flaws.push_back(Flaw::Unreadable);
+            return;
+        };
+        if stamp.source != self.ssrc {
+            self.flaws.push_back(Flaw::Foreign {
+                source: stamp.source,
+            });
+            return;
+        }
+        if let Some((number, time)) = self.last_audio {
+            if stamp.number <= number {
+                self.flaws.push_back(Flaw::Repeated {
+                    number: stamp.number,
+                });
+            }
+            self.check_time(time, packet.time);
+        }
+        self.last_audio = Some((stamp.number, packet.time));
+        self.facts.frames += 1;
+        self.facts.last_frame = Some(packet.at);
+    }
+
+    fn play_video(&mut self, packet: &Received) {
+        let Some((descriptor, is_key, stamp)) = read_video(&packet.payload) else {
+            self.flaws.push_back(Flaw::Unreadable);
+            return;
+        };
+        if stamp.source != self.ssrc {
+            self.flaws.push_back(Flaw::Foreign {
+                source: stamp.source,
+            });
+            return;
+        }
+        if descriptor.is_start {
+            self.cut_open_frame();
+            if is_key != stamp.is_key() {
+                self.flaws.push_back(Flaw::FalseKey);
+            }
+            self.begin(
+                Picture {
+                    descriptor,
+                    stamp,
+                    time: packet.time,
+                    is_whole: true,
+                },
+                packet.at,
+            );
+        } else {
+            self.go_on(stamp, packet.time, descriptor.picture_id);
+        }
+        let is_last = stamp.part + 1 == stamp.parts;
+        if packet.marker != is_last {
+            self.flaws.push_back(Flaw::Marker {
+                number: stamp.number,
+            });
+        }
+        if is_last {
+            self.finish(packet.at);
+        }
+    }
+
+    /// A new frame starts while another one is not finished.
+    fn cut_open_frame(&mut self) {
+        let Some(open) = self.video.open.take() else {
+            return;
+        };
+        if !self.video.has_gap {
+            self.flaws.push_back(Flaw::FrameCut {
+                number: open.stamp.number,
+            });
+        }
+        self.video.is_holed = true;
+    }
+
+    fn begin(&mut self, mut picture: Picture, at: Instant) {
+        let stamp = picture.stamp;
+        if let Some(last) = self.video.last {
+            self.check_order(&last, &picture);
+        } else if !stamp.is_key() {
+            let since = self.last_played.unwrap_or(at);
+            self.flaws.push_back(Flaw::NoKeyAtStart { since });
+            self.video.is_holed = true;
+            self.video.is_broken = true;
+        }
+        let newest = self.video.newest.entry(stamp.layer).or_insert(0);
+        if stamp.number <= *newest {
+            self.flaws.push_back(Flaw::Repeated {
+                number: stamp.number,
+            });
+        }
+        *newest = stamp.number.max(*newest);
+        if stamp.is_key() {
+            self.video.decoded.clear();
+            self.video.is_broken = false;
+            self.video.is_holed = false;
+        } else if self.video.is_broken {
+            picture.is_whole = false;
+        } else if !self.video.decoded.contains(&stamp.reference) {
+            if !self.video.is_holed {
+                let Stamp {
+                    number, reference, ..
+                } = stamp;
+                self.flaws
+                    .push_back(Flaw::Undecodable { number, reference });
+            }
+            self.video.is_broken = true;
+            picture.is_whole = false;
+        }
+        self.video.has_gap = false;
+        self.video.open = Some(picture);
+    }
+
+    /// Compares the start of a frame with the frame before it.
+    fn check_order(&mut self, last: &Picture, picture: &Picture) {
+        let has_gap = self.video.has_gap;
+        self.check_time(last.time, picture.time);
+        let (from, to) = (last.descriptor.picture_id, picture.descriptor.picture_id);
+        let step = to.wrapping_sub(from) & PICTURE_ID_MAX;
+        let is_next = if has_gap {
+            (1..0x4000).contains(&step)
+        } else {
+            step == 1
+        };
+        if !is_next {
+            self.flaws.push_back(Flaw::PictureId { from, to });
+        }
+        let (from, to) = (last.descriptor.tl0_pic_idx, picture.descriptor.tl0_pic_idx);
+        let step = u8::from(picture.descriptor.temporal == 0);
+        if !has_gap && to.wrapping_sub(from) != step {
+            self.flaws.push_back(Flaw::Tl0PicIdx { from, to });
+        }
+        if last.stamp.layer != picture.stamp.layer {
+            self.facts.switches += 1;
+            if !picture.stamp.is_key() {
+                if !has_gap {
+                    let (from, to) = (last.stamp.layer, picture.stamp.layer);
+                    self.flaws.push_back(Flaw::NoKeyAfterSwitch { from, to });
+                }
+                self.video.is_holed = true;
+                self.video.is_broken = true;
+            }
+        }
+    }
+
+    fn go_on(&mut self, stamp: Stamp, time: u32, picture_id: u16) {
+        let has_gap = self.video.has_gap;
+        let Some(open) = &mut self.video.open else {
+            if !has_gap {
+                // The stream may begin in the middle of a frame whose start was lost.
+                let flaw = match (self.video.last, self.last_played) {
+                    (None, Some(since)) => Flaw::NoKeyAtStart { since },
+                    _ => Flaw::FrameCut {
+                        number: stamp.number,
+                    },
+                };
+                self.flaws.push_back(flaw);
+                self.video.has_gap = true;
+            }
+            self.video.is_holed = true;
+            self.video.is_broken |= self.video.last.is_none();
+            return;
+        };
+        let is_same = open.stamp.number == stamp.number
+            && open.stamp.layer == stamp.layer
+            && open.time == time
+            && open.descriptor.picture_id == picture_id;
+        if is_same && open.stamp.part + 1 == stamp.part {
+            open.stamp.part = stamp.part;
+            return;
+        }
+        if !has_gap {
+            self.flaws.push_back(Flaw::FrameCut {
+                number: stamp.number,
+            });
+        }
+        if is_same {
+            open.stamp.part = stamp.part;
+            open.is_whole = false;
+        } else {
+            self.video.open = None;
+        }
+        self.video.is_holed = true;
+    }
+
+    fn finish(&mut self, at: Instant) {
+        let Some(picture) = self.video.open.take() else {
+            return;
+        };
+        self.video.last = Some(picture);
+        self.facts.height = picture.stamp.height;
+        self.facts.layer = picture.stamp.layer;
+        if !picture.is_whole {
+            // A key frame with a hole is none.
+            self.video.is_broken |= picture.stamp.is_key();
+            return;
+        }
+        if picture.stamp.is_key() {
+            self.facts.key_frames += 1;
+        }
+        self.facts.frames += 1;
+        self.facts.last_frame = Some(at);
+        self.video.decoded.insert(picture.stamp.number);
+        if self.video.decoded.len() > DECODED_KEPT {
+            self.video.decoded.pop_first();
+        }
+    }
+
+    fn check_time(&mut self, from: u32, to: u32) {
+        if !(1..1 << 31).contains(&to.wrapping_sub(from)) {
+            self.flaws.push_back(Flaw::Timestamp { from, to });
+        }
+    }
+}
+
+fn read_video(payload: &[u8]) -> Option<(Descriptor, bool, Stamp)> {
+    let (descriptor, rest) = Descriptor::read(payload)?;
+    let (is_key, rest) = if descriptor.is_start {
+        read_frame_header(rest)?
+    } else {
+        (false, rest)
+    };
+    Some((descriptor, is_key, Stamp::read(rest)?))
+}
+
+/// How long the first packets may overtake each other.
+const START_PATIENCE: Duration = Duration::from_millis(80);
+const AUDIO_PATIENCE: Duration = Duration::from_millis(250);
+/// Long enough for five retransmissions.
+const VIDEO_PATIENCE: Duration = Duration::from_millis(800);
+const REQUEST_SPACING: Duration = Duration::from_millis(500);
+const DECODED_KEPT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::camera::{Camera, Frame, Layer, Packetizer, SyntheticCamera};
+    use tertulia_model::Random;
+
+    const SOURCE: Ssrc = Ssrc(77);
+
+    /// A sender and what a perfect bridge makes of one of its layers.
+    struct Studio {
+        now: Instant,
+        camera: SyntheticCamera,
+        packetizer: Packetizer,
+        seq: u64,
+        time: u32,
+    }
+
+    impl Studio {
+        fn new() -> Studio {
+            let layers = [(90, 40_000), (360, 300_000)].map(|(height, bitrate_bps)| Layer {
+                width: height * 16 / 9,
+                height,
+                bitrate_bps,
+            });
+            Studio {
+                now: Instant::now(),
+                camera: SyntheticCamera::new(SOURCE, &layers, Duration::from_millis(100)),
+                packetizer: Packetizer::new(&mut Random::from_seed([9; 32])),
+                seq: 100,
+                time: u32::MAX - 9000,
+            }
+        }
+
+        fn frame(&mut self, layer: usize) -> Vec<Received> {
+            let frame = self.camera.frames(self.now, &|_| true)[layer].unwrap();
+            self.cut(&frame)
+        }
+
+        fn cut(&mut self, frame: &Frame) -> Vec<Received> {
+            self.now += Duration::from_millis(100);
+            self.time = self.time.wrapping_add(9000);
+            let payloads = self.packetizer.packets(frame);
+            let count = payloads.len();
+            let mut packets = Vec::new();
+            for (index, payload) in payloads.into_iter().enumerate() {
+                self.seq += 1;
+                packets.push(Received {
+                    seq: self.seq,
+                    time: self.time,
+                    marker: index + 1 == count,
+                    payload: payload.into(),
+                    at: self.now,
+                });
+            }
+            packets
+        }
+    }
+
+    fn flaws(reception: &mut Reception) -> Vec<Flaw> {
+        std::iter::from_fn(|| reception.poll_flaw()).collect()
+    }
+
+    fn play(packets: impl IntoIterator<Item = Received>, end: Instant) -> Reception {
+        let mut reception = Reception::new(SOURCE, MediaType::Video);
+        for packet in packets {
+            reception.handle_packet(packet);
+        }
+        reception.handle_timeout(end + Duration::from_secs(1));
+        reception
+    }
+
+    #[test]
+    fn a_clean_stream_has_no_flaw_in_any_order() {
+        let mut studio = Studio::new();
+        let mut packets: Vec<Received> = (0..20).flat_map(|_| studio.frame(1)).collect();
+        packets[4..].reverse();
+        let mut reception = play(packets, studio.now);
+        assert_eq!(flaws(&mut reception), []);
+        assert_eq!((reception.facts().frames, reception.facts().lost), (20, 0));
+    }
+
+    #[test]
+    fn a_hole_breaks_what_depends_on_it_and_asks_for_a_key_frame() {
+        let mut studio = Studio::new();
+        let mut packets: Vec<Received> = (0..4).flat_map(|_| studio.frame(0)).collect();
+        studio.frame(0); // lost; the base of all that follows
+        packets.extend((0..4).flat_map(|_| studio.frame(0)));
+        let mut reception = play(packets, studio.now);
+        assert!(matches!(
+            flaws(&mut reception)[..],
+            [Flaw::Gap { missing: 1, .. }]
+        ));
+        assert_eq!(reception.facts().frames, 4);
+        assert!(reception.take_key_frame_request(studio.now));
+        assert!(
+            !reception.take_key_frame_request(studio.now),
+            "not again at once"
+        );
+        studio.camera.request_key_frame();
+        for packet in studio.frame(0) {
+            reception.handle_packet(packet);
+        }
+        assert_eq!(flaws(&mut reception), []);
+        assert_eq!(reception.facts().frames, 5);
+    }
+
+    #[test]
+    fn a_lost_frame_on_which_nothing_depends_costs_only_itself() {
+        let mut studio = Studio::new();
+        let mut packets: Vec<Received> = studio.frame(0);
+        studio.frame(0);
+        packets.extend((0..6).flat_map(|_| studio.frame(0)));
+        let mut reception = play(packets, studio.now);
+        assert!(matches!(
+            flaws(&mut reception)[..],
+            [Flaw::Gap { missing: 1, .. }]
+        ));
+        assert_eq!(reception.facts().frames, 7);
+    }
+
+    #[test]
+    fn each_wrong_thing_has_its_name() {
+        let check = |name: &str, spoil: &dyn Fn(&mut Studio, &mut Vec<Received>)| {
+            let mut studio = Studio::new();
+            let mut packets: Vec<Received> = (0..5).flat_map(|_| studio.frame(0)).collect();
+            spoil(&mut studio, &mut packets);
+            let mut reception = play(packets, studio.now);
+            let found = flaws(&mut reception);
+            assert!(
+                found
+                    .iter()
+                    .any(|flaw| format!("{flaw:?}").starts_with(name)),
+                "{name}: {found:?}"
+            );
+        };
+        check("NoKeyAfterSwitch", &|studio, packets| {
+            packets.extend(studio.frame(1))
+        });
+        check("NoKeyAtStart", &|_, packets| {
+            packets.drain(..2);
+        });
+        check("Repeated", &|_, packets| {
+            let mut again = packets[4].clone();
+            again.seq += 1;
+            packets.push(again);
+        });
+        check("Timestamp", &|studio, packets| {
+            studio.time = studio.time.wrapping_sub(20_000);
+            packets.extend(studio.frame(0));
+        });
+        check("PictureId", &|studio, packets| {
+            studio.packetizer = Packetizer::new(&mut Random::from_seed([3; 32]));
+            packets.extend(studio.frame(0));
+        });
+        check("FalseKey", &|studio, packets| {
+            let mut frame = studio.camera.frames(studio.now, &|_| true)[0].unwrap();
+            frame.is_key = true;
+            packets.extend(studio.cut(&frame));
+        });
+        check("Undecodable", &|studio, packets| {
+            studio.camera.frames(studio.now, &|_| true);
+            studio.camera.frames(studio.now, &|_| true);
+            packets.extend(studio.frame(0));
+            packets.extend(studio.frame(0));
+        });
+        check("FrameCut", &|studio, packets| {
+            studio.camera.request_key_frame();
+            let mut frame = studio.frame(1);
+            frame[1].seq = studio.seq + 1;
+            frame.drain(2..);
+            frame.remove(0);
+            frame[0].seq = packets[4].seq + 1;
+            packets.extend(frame);
+        });
+        check("Marker", &|studio, packets| {
+            let mut frame = studio.frame(0);
+            frame[0].marker = false;
+            packets.extend(frame);
+        });
+        check("Unreadable", &|studio, packets| {
+            let mut frame = studio.frame(0);
+            frame[0].payload = Arc::from([0u8; 40]);
+            packets.extend(frame);
+        });
+    }
+}
