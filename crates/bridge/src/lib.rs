@@ -8,9 +8,15 @@
 //! Call any number of `handle_datagram`, then `finish_batch`, or one of the other `handle_*`; then
 //! `poll_output` until `None`; then sleep until `next_timeout`. Time never goes backwards.
 
+mod allocate;
+mod channel;
 mod config;
+mod constraints;
+mod keyframe;
 mod limits;
 mod metrics;
+mod rewrite;
+mod speaker;
 mod statistics;
 #[cfg(test)]
 mod testing;

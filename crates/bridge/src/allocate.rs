@@ -1,0 +1,440 @@
+//! Who gets how much of a receiver's bandwidth. Pure: demands in, grants out.
+//!
+//! The algorithm is Jitsi Videobridge's (`BandwidthAllocator`, `SingleSourceAllocation`), so that
+//! clients find the behaviour they are tuned for. Sources are raised step by step in the order of
+//! priority, round after round, until nothing fits any more; a source on stage is brought to its
+//! preferred layer before anything else is raised.
+
+/// One encoding and temporal layer of a source. Layers are listed from low to high.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Layer {
+    pub(crate) encoding: u8,
+    pub(crate) temporal: u8,
+    pub(crate) height: u32,
+    pub(crate) fps: f32,
+    /// Of it and all that it depends on.
+    pub(crate) bitrate_bps: u64,
+    /// Whether the sender sends it now.
+    pub(crate) is_active: bool,
+}
+
+/// What a receiver wants of one source.
+#[derive(Clone, Debug)]
+pub(crate) struct Demand {
+    /// In lines; −1 is unlimited, 0 is nothing.
+    pub(crate) max_height: i32,
+    pub(crate) is_on_stage: bool,
+    pub(crate) is_desktop: bool,
+    pub(crate) layers: Vec<Layer>,
+}
+
+/// What it gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Grant {
+    pub(crate) target: Option<Layer>,
+    /// What it would get if bandwidth did not matter.
+    pub(crate) ideal: Option<Layer>,
+    /// The layer above the target, if there is one worth having.
+    pub(crate) next: Option<Layer>,
+}
+
+/// The grants in the order of the demands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Allocation {
+    pub(crate) grants: Vec<Grant>,
+    /// More is granted than is available (a shared screen on stage).
+    pub(crate) is_oversending: bool,
+}
+
+impl Allocation {
+    /// The sum of what is granted.
+    pub(crate) fn target_bps(&self) -> u64 {
+        let targets = self.grants.iter().filter_map(|grant| grant.target);
+        targets.map(|layer| layer.bitrate_bps).sum()
+    }
+
+    /// The sum of what would be granted if bandwidth did not matter.
+    pub(crate) fn ideal_bps(&self) -> u64 {
+        let ideals = self.grants.iter().filter_map(|grant| grant.ideal);
+        ideals.map(|layer| layer.bitrate_bps).sum()
+    }
+
+    /// What it would take to raise the first source that can be raised.
+    pub(crate) fn next_bps(&self) -> Option<u64> {
+        let raised = self.grants.iter().find_map(|grant| {
+            let before = grant.target.map_or(0, |layer| layer.bitrate_bps);
+            Some(grant.next?.bitrate_bps.saturating_sub(before))
+        })?;
+        Some(self.target_bps() + raised)
+    }
+}
+
+/// Divides `available_bps` among `demands`, which stand in the order of priority.
+pub(crate) fn allocate(available_bps: u64, oversend_bps: u64, demands: &[Demand]) -> Allocation {
+    let mut rises: Vec<Rise> = demands.iter().map(Rise::new).collect();
+    let mut left = i64::try_from(available_bps).unwrap_or(i64::MAX / 4);
+    let oversend = i64::try_from(oversend_bps).unwrap_or(0);
+    let steps_max = 1 + rises.iter().map(|rise| rise.layers.len()).sum::<usize>();
+    for _ in 0..steps_max {
+        let before = left;
+        for (place, rise) in rises.iter_mut().enumerate() {
+            let available = left.saturating_add(rise.bitrate());
+            let may_exceed = if place == 0 { oversend } else { 0 };
+            rise.step(available, may_exceed);
+            left = available.saturating_sub(rise.bitrate());
+            if rise.is_on_stage && rise.is_below_preferred() {
+                break;
+            }
+        }
+        if left == before {
+            break;
+        }
+    }
+    Allocation {
+        is_oversending: left < 0,
+        grants: rises.iter().map(Rise::grant).collect(),
+    }
+}
+
+/// One source on its way up.
+struct Rise {
+    /// The layers that come into question.
+    layers: Vec<Layer>,
+    target: Option<usize>,
+    preferred: Option<usize>,
+    oversend: Option<usize>,
+    is_on_stage: bool,
+}
+
+impl Rise {
+    fn new(demand: &Demand) -> Rise {
+        let (layers, preferred, oversend) = considered(demand);
+        Rise {
+            layers,
+            target: None,
+            preferred,
+            oversend,
+            is_on_stage: demand.is_on_stage,
+        }
+    }
+
+    fn bitrate_of(&self, index: usize) -> i64 {
+        let layer = self.layers.get(index);
+        layer.map_or(0, |layer| {
+            i64::try_from(layer.bitrate_bps).unwrap_or(i64::MAX / 4)
+        })
+    }
+
+    fn bitrate(&self) -> i64 {
+        self.target.map_or(0, |target| self.bitrate_of(target))
+    }
+
+    fn is_below_preferred(&self) -> bool {
+        self.target < self.preferred
+    }
+
+    fn step(&mut self, available: i64, may_exceed: i64) {
+        match (self.target, self.preferred) {
+            (None, Some(preferred)) if self.is_on_stage => {
+                self.target = (0..=preferred)
+                    .take_while(|index| self.bitrate_of(*index) <= available)
+                    .last();
+            }
+            _ => {
+                let next = self.target.map_or(0, |target| target + 1);
+                if next < self.layers.len() && self.bitrate_of(next) < available {
+                    self.target = Some(next);
+                }
+            }
+        }
+        let Some(begun) = self.target else { return };
+        // Among layers that cost no more the lowest wins: the scan goes on to the end.
+        for index in (begun + 1..self.layers.len()).rev() {
+            if self.bitrate_of(index) <= self.bitrate() {
+                self.target = Some(index);
+            }
+        }
+        let reached = self.target.unwrap_or(begun);
+        if let Some(oversend) = self.oversend.filter(|_| may_exceed > 0) {
+            for index in (reached + 1..=oversend).rev() {
+                if self.bitrate_of(index) <= available.saturating_add(may_exceed) {
+                    self.target = Some(index);
+                }
+            }
+        }
+    }
+
+    fn grant(&self) -> Grant {
+        let layer = |index: usize| self.layers.get(index).copied();
+        Grant {
+            target: self.target.and_then(layer),
+            ideal: self.layers.last().copied(),
+            next: layer(self.target.map_or(0, |target| target + 1)),
+        }
+    }
+}
+
+/// The layers that come into question, the index of the preferred one, and the index up to which
+/// more than is available may be sent.
+fn considered(demand: &Demand) -> (Vec<Layer>, Option<usize>, Option<usize>) {
+    if demand.max_height == 0 || demand.layers.is_empty() {
+        return (Vec::new(), None, None);
+    }
+    let max_height = u32::try_from(demand.max_height).unwrap_or(u32::MAX);
+    let has_active = demand.layers.iter().any(|layer| layer.is_active);
+    let active: Vec<Layer> = demand
+        .layers
+        .iter()
+        .copied()
+        .filter(|layer| layer.is_active || !has_active)
+        .collect();
+    let lowest = active.iter().map(|layer| layer.height).min().unwrap_or(0);
+    if demand.is_desktop {
+        return considered_desktop(active, lowest, max_height, demand.is_on_stage);
+    }
+    let (preferred_height, least_fps) = if max_height > THUMBNAIL_HEIGHT {
+        (PREFERRED_HEIGHT, PREFERRED_FPS)
+    } else {
+        (0, 0.0)
+    };
+    let layers: Vec<Layer> = active
+        .into_iter()
+        .filter(|layer| {
+            layer.height < preferred_height
+                || (layer.height <= max_height && layer.fps >= least_fps)
+                || layer.height == lowest
+        })
+        .collect();
+    let preferred = layers
+        .iter()
+        .rposition(|layer| layer.height <= preferred_height.max(lowest));
+    (layers, preferred, None)
+}
+
+fn considered_desktop(
+    active: Vec<Layer>,
+    lowest: u32,
+    max_height: u32,
+    is_on_stage: bool,
+) -> (Vec<Layer>, Option<usize>, Option<usize>) {
+    let height = if lowest <= max_height {
+        max_height
+    } else {
+        lowest
+    };
+    let layers: Vec<Layer> = active
+        .into_iter()
+        .filter(|layer| layer.height <= height)
+        .collect();
+    let preferred = layers.len().checked_sub(1);
+    let top = layers.iter().map(|layer| layer.height).max();
+    let cheapest_of_top = layers
+        .iter()
+        .enumerate()
+        .filter(|(_, layer)| Some(layer.height) == top)
+        .min_by_key(|(_, layer)| layer.bitrate_bps)
+        .map(|(index, _)| index);
+    (layers, preferred, cheapest_of_top.filter(|_| is_on_stage))
+}
+
+/// Up to this height any frame rate is good enough.
+const THUMBNAIL_HEIGHT: u32 = 180;
+/// Above it, resolution comes before frame rate up to here, and frame rate before more resolution.
+const PREFERRED_HEIGHT: u32 = 360;
+const PREFERRED_FPS: f32 = 30.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three encodings with three temporal layers each, bitrates in kbit/s.
+    fn camera(kbps: [u64; 9]) -> Vec<Layer> {
+        (0u8..9)
+            .zip(kbps)
+            .map(|(index, kbps)| Layer {
+                encoding: index / 3,
+                temporal: index % 3,
+                height: 180 << (index / 3),
+                fps: [7.5, 15.0, 30.0][usize::from(index % 3)],
+                bitrate_bps: kbps * 1_000,
+                is_active: kbps > 0,
+            })
+            .collect()
+    }
+
+    const USUAL: [u64; 9] = [50, 100, 150, 150, 300, 500, 600, 1_000, 1_500];
+
+    fn demand(max_height: i32, is_on_stage: bool, layers: Vec<Layer>) -> Demand {
+        Demand {
+            max_height,
+            is_on_stage,
+            is_desktop: false,
+            layers,
+        }
+    }
+
+    /// `height/temporal` per source, `-` for nothing.
+    fn granted(available_kbps: u64, demands: &[Demand]) -> String {
+        let allocation = allocate(available_kbps * 1_000, 500_000, demands);
+        let shown = |grant: &Grant| {
+            grant.target.map_or("-".into(), |layer| {
+                format!("{}/{}", layer.height, layer.temporal)
+            })
+        };
+        let grants: Vec<String> = allocation.grants.iter().map(shown).collect();
+        grants.join(" ")
+    }
+
+    #[test]
+    fn stage_gets_its_preferred_layer_before_thumbnails_get_any() {
+        let room = [
+            demand(720, true, camera(USUAL)),
+            demand(180, false, camera(USUAL)),
+            demand(180, false, camera(USUAL)),
+        ];
+        let table = [
+            (40, "- - -"),
+            (60, "180/0 - -"),
+            (200, "180/2 - -"),
+            (400, "180/2 - -"),
+            (510, "360/2 - -"),
+            (600, "360/2 180/0 -"),
+            (700, "360/2 180/1 180/0"),
+            (900, "360/2 180/2 180/2"),
+            (1_700, "720/2 180/1 180/0"),
+            (2_000, "720/2 180/2 180/2"),
+        ];
+        for (kbps, expected) in table {
+            assert_eq!(granted(kbps, &room), expected, "{kbps} kbit/s");
+        }
+    }
+
+    #[test]
+    fn tiles_rise_together() {
+        let room: Vec<Demand> = (0..4).map(|_| demand(180, false, camera(USUAL))).collect();
+        let table = [
+            (220, "180/0 180/0 180/0 180/0"),
+            (320, "180/1 180/1 180/0 180/0"),
+            (420, "180/1 180/1 180/1 180/1"),
+            (10_000, "180/2 180/2 180/2 180/2"),
+        ];
+        for (kbps, expected) in table {
+            assert_eq!(granted(kbps, &room), expected, "{kbps} kbit/s");
+        }
+    }
+
+    #[test]
+    fn heights_bound_what_is_considered() {
+        for (max_height, expected) in [
+            (0, "-"),
+            (90, "180/2"),
+            (180, "180/2"),
+            (360, "360/2"),
+            (719, "360/2"),
+            (720, "720/2"),
+            (-1, "720/2"),
+        ] {
+            let room = [demand(max_height, false, camera(USUAL))];
+            assert_eq!(granted(10_000, &room), expected, "{max_height} lines");
+        }
+    }
+
+    #[test]
+    fn layers_that_are_not_sent_are_not_considered() {
+        let mut stopped = USUAL;
+        stopped[6..].fill(0);
+        assert_eq!(
+            granted(10_000, &[demand(720, true, camera(stopped))]),
+            "360/2"
+        );
+        let only_high = [0, 0, 0, 0, 0, 0, 600, 1_000, 1_500];
+        assert_eq!(
+            granted(10_000, &[demand(180, false, camera(only_high))]),
+            "720/2"
+        );
+        assert_eq!(
+            granted(700, &[demand(180, false, camera(only_high))]),
+            "720/0"
+        );
+    }
+
+    #[test]
+    fn a_source_without_known_bitrates_gets_a_low_layer_at_once() {
+        let unknown = camera([0; 9]);
+        assert_eq!(
+            granted(100, &[demand(720, false, unknown.clone())]),
+            "180/1"
+        );
+        // Preferred is 360/2, and one more on stage.
+        assert_eq!(granted(100, &[demand(720, true, unknown)]), "720/2");
+    }
+
+    #[test]
+    fn a_dearer_low_layer_is_jumped_over() {
+        let odd = [50, 100, 400, 150, 300, 380, 600, 1_000, 1_500];
+        assert_eq!(granted(420, &[demand(360, false, camera(odd))]), "360/2");
+    }
+
+    #[test]
+    fn a_screen_on_stage_may_exceed_what_is_available() {
+        let screen = |is_on_stage| Demand {
+            max_height: -1,
+            is_on_stage,
+            is_desktop: true,
+            layers: camera([0, 0, 0, 0, 0, 0, 300, 500, 800]),
+        };
+        assert_eq!(granted(100, &[screen(false)]), "-");
+        assert_eq!(granted(350, &[screen(true)]), "720/0");
+        let two = [
+            Demand {
+                layers: camera([0, 0, 0, 200, 250, 300, 600, 700, 800]),
+                ..screen(true)
+            },
+            demand(180, false, camera(USUAL)),
+        ];
+        let allocation = allocate(310_000, 500_000, &two);
+        assert!(allocation.is_oversending);
+        assert_eq!(allocation.grants[0].target.map(|l| l.height), Some(720));
+        assert_eq!(allocation.grants[1].target, None);
+        let allocation = allocate(310_000, 0, &two);
+        assert!(!allocation.is_oversending);
+        assert_eq!(allocation.grants[0].target.map(|l| l.height), Some(360));
+    }
+
+    #[test]
+    fn sums_and_the_next_step() {
+        let room = [
+            demand(720, true, camera(USUAL)),
+            demand(180, false, camera(USUAL)),
+        ];
+        let allocation = allocate(700_000, 0, &room);
+        assert_eq!(allocation.target_bps(), 650_000);
+        assert_eq!(allocation.ideal_bps(), 1_650_000);
+        assert_eq!(allocation.next_bps(), Some(1_650_000));
+        let satisfied = allocate(5_000_000, 0, &room);
+        assert_eq!(satisfied.next_bps(), None);
+        assert_eq!(allocate(1_000, 0, &[]), Allocation::default());
+    }
+
+    proptest::proptest! {
+        /// Whatever is asked: it ends, and nothing is granted beyond what is available.
+        #[test]
+        fn never_more_than_available(
+            available in 0u64..5_000_000,
+            sources in proptest::collection::vec(
+                (-1i32..1_000, proptest::bool::ANY, proptest::array::uniform9(0u64..3_000)),
+                0..12,
+            ),
+        ) {
+            let demands: Vec<Demand> = sources
+                .into_iter()
+                .map(|(height, stage, kbps)| demand(height, stage, camera(kbps)))
+                .collect();
+            let allocation = allocate(available, 500_000, &demands);
+            proptest::prop_assert!(allocation.target_bps() <= available);
+            for (grant, demand) in allocation.grants.iter().zip(&demands) {
+                proptest::prop_assert!(demand.max_height != 0 || grant.target.is_none());
+            }
+        }
+    }
+}
