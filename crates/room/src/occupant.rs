@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tertulia_model::jid::{FullJid, Jid};
+use tertulia_model::{Capabilities, DeviceId, EndpointId, SessionProfile};
+use tertulia_stanza::muc::{Affiliation, Item, Role, UserX, status};
+use tertulia_stanza::{Kind, Stanza};
+
+use crate::rights;
+
+/// One visit of somebody to a room; the order is that of joining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OccupantId(pub(crate) u64);
+
+/// Someone in a room.
+#[derive(Debug)]
+pub struct Occupant {
+    pub(crate) id: OccupantId,
+    pub(crate) nick: EndpointId,
+    /// `room@host/nick`.
+    pub(crate) jid: FullJid,
+    pub(crate) profile: Arc<SessionProfile>,
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) affiliation: Affiliation,
+    /// The affiliation comes from the election, not from somebody's grant.
+    pub(crate) is_elected: bool,
+    pub(crate) is_paused: bool,
+    /// The children of the last presence, without what the room adds.
+    pub(crate) children: Bytes,
+    /// The last presence as the others got it.
+    pub(crate) presence: Arc<Stanza>,
+    /// The room's `<x/>` for the others and for the occupant itself, written.
+    pub(crate) item: Bytes,
+    pub(crate) own_item: Bytes,
+}
+
+impl Occupant {
+    /// The visit.
+    pub fn id(&self) -> OccupantId {
+        self.id
+    }
+
+    /// The nick, by Jitsi's rule the endpoint's id as well.
+    pub fn nick(&self) -> &EndpointId {
+        &self.nick
+    }
+
+    /// The address in the room.
+    pub fn jid(&self) -> &FullJid {
+        &self.jid
+    }
+
+    /// The session behind the occupant.
+    pub fn profile(&self) -> &Arc<SessionProfile> {
+        &self.profile
+    }
+
+    /// The device it was joined from, if known.
+    pub fn device(&self) -> Option<DeviceId> {
+        self.device
+    }
+
+    /// The standing in the room.
+    pub fn affiliation(&self) -> Affiliation {
+        self.affiliation
+    }
+
+    /// The role that goes with the affiliation.
+    pub fn role(&self) -> Role {
+        rights::role(self.affiliation)
+    }
+
+    /// What the occupant may do; to be asked by [`rights::may`].
+    pub fn capabilities(&self) -> Capabilities {
+        rights::capabilities(self.role())
+    }
+
+    /// Whether its session has no socket at the moment.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Writes the room's `<x/>` anew after a change of the standing.
+    pub(crate) fn write_items(&mut self) {
+        let jid = Some(Jid::from(self.profile.jid.clone()));
+        let x = UserX::item(Item::new(self.affiliation, self.role(), jid));
+        self.item = written(&x);
+        self.own_item = written(&x.with_status(status::SELF));
+    }
+
+    /// Takes new presence children; `presence` then is what the others get.
+    pub(crate) fn set_presence(&mut self, children: Bytes, like: Option<&Stanza>) {
+        let mut presence = Stanza::from_validated(Kind::Presence, joined(&children, &self.item));
+        presence.lang = like.and_then(|stanza| stanza.lang.clone());
+        self.presence = Arc::new(presence.with_from(self.jid.clone()));
+        self.children = children;
+    }
+
+    /// The presence that the occupant itself gets, with a room's `<x/>` of its own.
+    pub(crate) fn own_presence(&self, x: &Bytes, id: Option<Arc<str>>) -> Stanza {
+        let mut presence = Stanza::from_validated(Kind::Presence, joined(&self.children, x));
+        presence.lang.clone_from(&self.presence.lang);
+        presence.id = id;
+        presence.with_from(self.jid.clone())
+    }
+}
+
+/// An `<x/>` as bytes of a payload.
+pub(crate) fn written(x: &UserX) -> Bytes {
+    Stanza::new(Kind::Presence)
+        .with_child(x.to_element())
+        .payload()
+        .clone()
+}
+
+/// One payload behind the other.
+pub(crate) fn joined(first: &Bytes, second: &Bytes) -> Bytes {
+    let mut bytes = Vec::with_capacity(first.len() + second.len());
+    bytes.extend_from_slice(first);
+    bytes.extend_from_slice(second);
+    bytes.into()
+}

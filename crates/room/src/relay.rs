@@ -1,0 +1,299 @@
+//! What of a client's presence or message others get: all of it, byte for byte, but for what
+//! only the server may say and for names that would disturb.
+//!
+//! Per relayed stanza: one walk over its bytes, no tree unless something has to be cut.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::{memchr, memchr3};
+use minidom::Element;
+use tertulia_stanza::{Kind, Stanza, ns, text_element};
+
+/// The children of `stanza` that others get.
+pub(crate) fn children(stanza: &Stanza, name_chars_max: usize) -> Bytes {
+    let payload = stanza.payload();
+    match scan(payload, stanza.kind, name_chars_max) {
+        Scan::Clean => payload.clone(),
+        Scan::Suspicious => cut(stanza, name_chars_max),
+    }
+}
+
+enum Scan {
+    Clean,
+    Suspicious,
+}
+
+/// Whether there can be anything to cut, by names and text alone.
+fn scan(payload: &[u8], kind: Kind, name_chars_max: usize) -> Scan {
+    for child in Children::new(payload) {
+        let Some(child) = child else {
+            return Scan::Suspicious;
+        };
+        let name = child.local_name(payload);
+        let is_clean = match name {
+            b"nick" if kind == Kind::Presence => {
+                is_clean_name(child.content(payload), name_chars_max)
+            }
+            _ => !SERVER_ONLY.contains(&name),
+        };
+        if !is_clean {
+            return Scan::Suspicious;
+        }
+    }
+    Scan::Clean
+}
+
+/// Copies what may pass, with the help of the tree.
+fn cut(stanza: &Stanza, name_chars_max: usize) -> Bytes {
+    let payload = stanza.payload();
+    let ranges: Option<Vec<Child>> = Children::new(payload).collect();
+    let tree = stanza.children();
+    let Some(ranges) = ranges.filter(|ranges| ranges.len() == tree.len()) else {
+        // Bytes that the walk does not understand (a CDATA section): written anew.
+        let kept = tree.iter().filter(|child| may_pass(stanza.kind, child));
+        let kept = kept.map(|child| cleaned(stanza.kind, child, name_chars_max));
+        let kept: Vec<Element> = kept.collect();
+        return Stanza::new(stanza.kind)
+            .with_children(kept)
+            .payload()
+            .clone();
+    };
+    let mut bytes = Vec::with_capacity(payload.len());
+    for (range, child) in ranges.into_iter().zip(tree) {
+        if !may_pass(stanza.kind, child) {
+            continue;
+        }
+        let clean = cleaned(stanza.kind, child, name_chars_max);
+        if clean == *child {
+            bytes.extend_from_slice(payload.get(range.range).unwrap_or_default());
+        } else {
+            bytes.extend_from_slice(Stanza::new(stanza.kind).with_child(clean).payload());
+        }
+    }
+    bytes.into()
+}
+
+/// Local names of children that may be the server's own. What is not in here always passes.
+const SERVER_ONLY: [&[u8]; 9] = [
+    b"x",
+    b"nick",
+    b"identity",
+    b"permissions",
+    b"display-name",
+    b"billingid",
+    b"machine-uid",
+    b"conference-properties",
+    b"bridgeNotAvailable",
+];
+
+fn may_pass(kind: Kind, child: &Element) -> bool {
+    match child.name() {
+        // Where somebody stands in the room is said by the room; entries are for the room only.
+        "x" => !child.has_ns(ns::MUC_USER) && !child.has_ns(ns::MUC),
+        // Names come from presence, so that nobody writes under another's name.
+        "nick" => kind == Kind::Presence || !child.has_ns(ns::NICK),
+        "display-name" => kind == Kind::Presence,
+        name => !SERVER_ONLY.contains(&name.as_bytes()),
+    }
+}
+
+/// A display name cut and freed of what would disturb others' screens.
+fn cleaned(kind: Kind, child: &Element, chars_max: usize) -> Element {
+    if kind != Kind::Presence || !child.is("nick", ns::NICK) {
+        return child.clone();
+    }
+    let name = child.text();
+    let clean: String = name
+        .chars()
+        .filter(|c| !disturbs(*c))
+        .take(chars_max)
+        .collect();
+    if clean == name {
+        child.clone()
+    } else {
+        text_element("nick", ns::NICK, &clean)
+    }
+}
+
+/// Conservative: what needs a closer look is not clean.
+fn is_clean_name(content: &[u8], chars_max: usize) -> bool {
+    if memchr3(b'&', b'<', b'>', content).is_some() {
+        return false;
+    }
+    std::str::from_utf8(content)
+        .is_ok_and(|name| !name.chars().any(disturbs) && name.chars().count() <= chars_max)
+}
+
+/// Control characters, and those that turn the direction of the text around them.
+pub(crate) fn disturbs(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// One element on the top level of a payload.
+struct Child {
+    range: Range<usize>,
+    name: Range<usize>,
+    content: Range<usize>,
+}
+
+impl Child {
+    fn local_name<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
+        let name = payload.get(self.name.clone()).unwrap_or_default();
+        memchr(b':', name).map_or(name, |colon| name.get(colon + 1..).unwrap_or_default())
+    }
+
+    fn content<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
+        payload.get(self.content.clone()).unwrap_or_default()
+    }
+}
+
+/// Walks over the elements on the top level of well-formed bytes. Yields `None` for an element
+/// where they are anything but tags and text.
+struct Children<'a> {
+    payload: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Children<'a> {
+    fn new(payload: &'a [u8]) -> Children<'a> {
+        Children { payload, at: 0 }
+    }
+
+    fn next_byte(&self, byte: u8, from: usize) -> Option<usize> {
+        Some(from + memchr(byte, self.payload.get(from..)?)?)
+    }
+
+    /// The end of the tag that starts at `start` (behind its `>`), and whether it is empty.
+    fn tag_end(&self, start: usize) -> Option<(usize, bool)> {
+        let mut at = start;
+        loop {
+            at += memchr3(b'>', b'"', b'\'', self.payload.get(at..)?)?;
+            match *self.payload.get(at)? {
+                b'>' => return Some((at + 1, *self.payload.get(at - 1)? == b'/')),
+                quote => at = self.next_byte(quote, at + 1)? + 1,
+            }
+        }
+    }
+
+    fn child(&self, start: usize) -> Option<Child> {
+        let name = self.payload.get(start + 1..)?;
+        let name_end = name.iter().position(|b| b" \t\r\n/>".contains(b))? + start + 1;
+        let (content_start, is_empty) = self.tag_end(start)?;
+        let mut child = Child {
+            range: start..content_start,
+            name: start + 1..name_end,
+            content: content_start..content_start,
+        };
+        if is_empty {
+            return Some(child);
+        }
+        let (mut depth, mut at) = (1, content_start);
+        loop {
+            let tag = self.next_byte(b'<', at)?;
+            let (end, is_empty) = match *self.payload.get(tag + 1)? {
+                b'!' | b'?' => return None,
+                b'/' => {
+                    depth -= 1;
+                    (self.next_byte(b'>', tag)? + 1, false)
+                }
+                _ => {
+                    let (end, is_empty) = self.tag_end(tag)?;
+                    depth += usize::from(!is_empty);
+                    (end, is_empty)
+                }
+            };
+            if depth == 0 && !is_empty {
+                child.content.end = tag;
+                child.range.end = end;
+                return Some(child);
+            }
+            at = end;
+        }
+    }
+}
+
+impl Iterator for Children<'_> {
+    type Item = Option<Child>;
+
+    fn next(&mut self) -> Option<Option<Child>> {
+        let start = self.next_byte(b'<', self.at)?;
+        let is_tag = !matches!(self.payload.get(start + 1), Some(b'!' | b'?' | b'/') | None);
+        let child = if is_tag { self.child(start) } else { None };
+        self.at = child
+            .as_ref()
+            .map_or(self.payload.len(), |child| child.range.end);
+        Some(child)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(kind: Kind, payload: &str, expected: &str) {
+        let stanza = Stanza::from_validated(kind, Bytes::copy_from_slice(payload.as_bytes()));
+        let got = children(&stanza, 8);
+        let got = std::str::from_utf8(&got).unwrap().replace('\'', "\"");
+        assert_eq!(got, expected.replace('\'', "\""));
+    }
+
+    #[test]
+    fn what_is_harmless_passes_byte_for_byte() {
+        let presence = "<stats-id>A-b</stats-id><c a='>' xmlns='http://jabber.org/protocol/caps'/>\n\
+             <SourceInfo >{&quot;a&quot;:1}</SourceInfo><p:q xmlns:p='u'><p:q/><b>x</b></p:q >\
+             <nick xmlns='http://jabber.org/protocol/nick'>Zoë</nick>\
+             <jitsi_participant_e2ee.enabled>true</jitsi_participant_e2ee.enabled>";
+        check(Kind::Presence, presence, presence);
+        check(Kind::Presence, "", "");
+        check(Kind::Message, "<body>&lt;x</body>", "<body>&lt;x</body>");
+    }
+
+    #[test]
+    fn what_only_the_server_may_say_is_cut() {
+        let (a, b) = ("<a>1</a>", "<b c='/'/>");
+        for forged in [
+            "<x xmlns='http://jabber.org/protocol/muc#user'><item role='moderator'/></x>",
+            "<x xmlns='http://jabber.org/protocol/muc&#35;user'/>",
+            "<p:x xmlns:p='http://jabber.org/protocol/muc#user'/>",
+            "<x xmlns='http://jabber.org/protocol/muc'><billingid>m</billingid></x>",
+            "<identity><user><name>Boss</name></user></identity>",
+            "<q:identity xmlns:q='jabber:client'/>",
+            "<permissions xmlns='http://jitsi.org/jitmeet'/>",
+            "<machine-uid>m</machine-uid>",
+        ] {
+            check(
+                Kind::Presence,
+                &format!("{a}{forged}{b}"),
+                &format!("{a}{b}"),
+            );
+            check(Kind::Presence, forged, "");
+        }
+        let other = "<x xmlns='vcard-temp:x:update'><photo/></x>";
+        check(Kind::Presence, other, other);
+        let nick = "<nick xmlns='http://jabber.org/protocol/nick'>Boss</nick>";
+        check(Kind::Message, &format!("{a}{nick}"), a);
+    }
+
+    #[test]
+    fn names_are_cut_and_cleaned() {
+        let nick =
+            |name: &str| format!("<nick xmlns='http://jabber.org/protocol/nick'>{name}</nick>");
+        for (name, expected) in [
+            ("Ann &amp; Bo", "Ann &amp; Bo"),
+            ("1234567890", "12345678"),
+            ("\u{202e}evil\u{2066}", "evil"),
+            ("a&#10;b", "ab"),
+            ("a<![CDATA[\u{202e}]]>b", "ab"),
+        ] {
+            check(Kind::Presence, &nick(name), &nick(expected));
+        }
+    }
+
+    #[test]
+    fn a_cdata_section_does_not_hide_anything() {
+        let payload = "<a><![CDATA[<b>]]></a><identity/><c>1</c>";
+        let expected = "<a xmlns='jabber:client'>&lt;b&gt;</a><c xmlns='jabber:client'>1</c>";
+        check(Kind::Presence, payload, expected);
+    }
+}
