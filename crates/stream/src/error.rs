@@ -56,7 +56,7 @@ pub struct StreamError {
     /// For people; English, no full stop.
     pub text: &'static str,
     /// A condition of an extension, beside the defined one.
-    pub extra: Option<Element>,
+    pub extra: Option<Box<Element>>,
 }
 
 impl StreamError {
@@ -73,7 +73,7 @@ impl StreamError {
         let error = framing::stream_element("error")
             .append(Element::bare(self.condition.as_str(), ns::STREAM_ERRORS))
             .append(text_element("text", ns::STREAM_ERRORS, self.text))
-            .append_all(self.extra.clone())
+            .append_all(self.extra.as_deref().cloned())
             .build();
         framing::write(&error)
     }

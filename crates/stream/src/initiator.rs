@@ -152,7 +152,7 @@ impl Initiator {
         self.heard = now.mono;
         self.ping = Ping::default();
         if self.previd().is_none() {
-            self.forget();
+            self.management = None;
         }
         self.send_frame(framing::open_to(self.config.domain.as_str()));
     }
@@ -417,7 +417,7 @@ impl Initiator {
             .id
             .as_deref()
             .is_some_and(|id| id.starts_with(PING_ID));
-        if !(is_our_ping && !stanza.is_request()) {
+        if !is_our_ping || stanza.is_request() {
             self.outputs.push_back(InitiatorOutput::Stanza(stanza));
         }
     }
@@ -491,3 +491,6 @@ impl Initiator {
 
 /// Id of the bind request, as strophe.js writes it.
 const BIND_ID: &str = "_bind_auth_2";
+
+#[cfg(test)]
+mod tests;

@@ -379,3 +379,6 @@ impl Negotiation {
         self.send(text);
     }
 }
+
+#[cfg(test)]
+mod tests;

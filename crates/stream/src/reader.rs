@@ -86,7 +86,10 @@ impl Outline<'_> {
         let mut is_self_contained = true;
         let mut offset = 0;
         let mut inner = None..None;
-        while let Some(event) = parser.parse(&mut rest, true).map_err(xml_error)? {
+        while let Some(event) = parser
+            .parse(&mut rest, true)
+            .map_err(|e| xml_error(e, text, rest))?
+        {
             let start = offset;
             offset += event.metrics().len();
             match event {
@@ -206,7 +209,10 @@ impl Root {
         let mut root = None;
         let mut elements = 0;
         let mut depth = 0usize;
-        while let Some(event) = parser.parse(&mut rest, true).map_err(xml_error)? {
+        while let Some(event) = parser
+            .parse(&mut rest, true)
+            .map_err(|e| xml_error(e, text, rest))?
+        {
             match event {
                 Event::XmlDeclaration(..) | Event::Text(..) => {}
                 Event::StartElement(_, (namespace, name), attributes) => {
@@ -286,14 +292,32 @@ fn tree(text: &str) -> Result<Element, StreamError> {
     Element::from_reader(text.as_bytes()).map_err(|_| not_well_formed())
 }
 
-fn xml_error(error: EndOrError) -> StreamError {
-    #[cfg(test)] eprintln!("{error:?}");
-    match error {
-        EndOrError::Error(Error::RestrictedXml(_) | Error::UndeclaredEntity) => StreamError::new(
+/// Tells forbidden XML from broken XML. `rest` is what the parser has not read.
+fn xml_error(error: EndOrError, text: &str, rest: &[u8]) -> StreamError {
+    let is_restricted = match error {
+        EndOrError::Error(Error::RestrictedXml(_) | Error::UndeclaredEntity) => true,
+        _ => is_in_declaration(text.as_bytes(), text.len() - rest.len()),
+    };
+    if is_restricted {
+        StreamError::new(
             StreamCondition::RestrictedXml,
             "comments, processing instructions, DTDs and entities are not allowed",
-        ),
-        _ => not_well_formed(),
+        )
+    } else {
+        not_well_formed()
+    }
+}
+
+/// Whether the parser stopped in something like `<!DOCTYPE` or `<?target`, which it does not know.
+fn is_in_declaration(text: &[u8], stopped_at: usize) -> bool {
+    let seen = text.get(..stopped_at.saturating_add(1)).unwrap_or(text);
+    let Some(start) = seen.iter().rposition(|byte| *byte == b'<') else {
+        return false;
+    };
+    match text.get(start + 1..).unwrap_or_default() {
+        [b'!', next, ..] => next.is_ascii_alphabetic(),
+        [b'?', target @ ..] => !target.starts_with(b"xml "),
+        _ => false,
     }
 }
 

@@ -608,10 +608,13 @@ fn too_high(h: u32, error: HandledCountTooHigh) -> StreamError {
         .with("send-count", error.sent)
         .build();
     StreamError {
-        extra: Some(extra),
+        extra: Some(Box::new(extra)),
         ..StreamError::new(
             StreamCondition::UndefinedCondition,
             "more acknowledged than was sent",
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
