@@ -98,7 +98,7 @@ impl Test {
             } else if let Some(output) = self.session.as_mut().and_then(ClientSession::poll_output)
             {
                 match output {
-                    SessionOutput::Send(frame) => self.to_client(&frame),
+                    SessionOutput::Send(frame) => self.deliver(&frame),
                     SessionOutput::Stanza(stanza) => {
                         self.log.push(format!(
                             "server got {}",
@@ -136,7 +136,7 @@ impl Test {
 
     fn negotiation_output(&mut self, output: NegotiationOutput) {
         match output {
-            NegotiationOutput::Send(frame) => self.to_client(&frame),
+            NegotiationOutput::Send(frame) => self.deliver(&frame),
             NegotiationOutput::Bind { restored, .. } => {
                 let jid: FullJid = JID.parse().unwrap();
                 self.log
@@ -178,7 +178,7 @@ impl Test {
         }
     }
 
-    fn to_client(&mut self, frame: &str) {
+    fn deliver(&mut self, frame: &str) {
         if !self.is_cut {
             self.client.handle_frame(self.now, frame);
         }
