@@ -1,0 +1,851 @@
+//! The server without its sockets: sessions, conferences and media workers, wired as crate
+//! `server` wires them with tasks, here by one queue of machines that have something to say.
+//!
+//! Dropping a node is a crash (SIGKILL); [`Node::stop`] is SIGTERM, [`Node::end`] Ctrl-C.
+
+mod config;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jid::{BareJid, FullJid, Jid, NodePart, ResourcePart};
+use tertulia_bridge::{Batch, DatagramRoute, Transmit, Worker};
+use tertulia_conference::{Conference, Route};
+use tertulia_model::{
+    BridgeCommand, ChannelId, ConferenceId, EndReason, EndpointId, Host, Hosts, Now, Random,
+    RequestId, RoomJid, SessionChange, SessionId, SessionProfile,
+};
+use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
+use tertulia_stanza::{Condition, Stanza};
+use tertulia_stream::{
+    ClientSession, Closing, Negotiation, NegotiationOutput, Restored, Sealer, SessionOutput,
+};
+
+pub use config::NodeConfig;
+
+/// A connection of a client to the node, for XMPP. Chosen by the caller, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// One server.
+///
+/// Tell it one thing, then `poll_output` until `None`, then sleep until
+/// `next_timeout`.
+pub struct Node {
+    config: Arc<NodeConfig>,
+    hosts: Arc<Hosts>,
+    sealer: Arc<Sealer>,
+    random: Random,
+    started: Now,
+    connections: BTreeMap<ConnectionId, Connection>,
+    sessions: BTreeMap<SessionId, Session>,
+    by_jid: BTreeMap<FullJid, SessionId>,
+    /// First eight digits of the names in use: Jitsi's nicks.
+    nicks: BTreeSet<String>,
+    next_session: u64,
+    meetings: BTreeMap<ConferenceId, Meeting>,
+    rooms: BTreeMap<RoomJid, ConferenceId>,
+    workers: Vec<Worker>,
+    channels: BTreeMap<ChannelId, usize>,
+    /// Machines that may have outputs.
+    talkative: VecDeque<Machine>,
+    outputs: VecDeque<NodeOutput>,
+}
+
+/// What a node wants from the world.
+#[derive(Debug)]
+pub enum NodeOutput {
+    Frame {
+        connection: ConnectionId,
+        text: String,
+    },
+    /// Close the socket; the node has forgotten the connection.
+    CloseSocket {
+        connection: ConnectionId,
+        code: u16,
+    },
+    Transmit(Transmit),
+    ChannelText {
+        channel: ChannelId,
+        text: String,
+    },
+    /// Close the bridge-channel WebSocket; the node has forgotten it.
+    ChannelClose {
+        channel: ChannelId,
+        code: u16,
+    },
+    HttpReply {
+        request: RequestId,
+        status: u16,
+        body: String,
+    },
+}
+
+/// Who and what is there, for the checkers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub connections: usize,
+    pub sessions: Vec<FullJid>,
+    /// Rooms that live.
+    pub conferences: Vec<RoomJid>,
+    /// Conferences on the bridge, all workers together.
+    pub bridge_conferences: u64,
+    /// Endpoints on the bridge, all workers together.
+    pub endpoints: u64,
+    pub channels: usize,
+}
+
+struct Connection {
+    address: SocketAddr,
+    stage: Stage,
+    /// Frames that a rate limit keeps from being read.
+    unread: VecDeque<String>,
+}
+
+enum Stage {
+    Negotiating(Box<Negotiation>),
+    Bound(SessionId),
+}
+
+struct Session {
+    machine: ClientSession,
+    connection: Option<ConnectionId>,
+    /// The former socket, until the machine has said how to close it.
+    replaced: Option<ConnectionId>,
+    /// Conferences that got something of this session, and must learn what becomes of it.
+    meetings: BTreeSet<ConferenceId>,
+}
+
+struct Meeting {
+    machine: Conference,
+    worker: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Machine {
+    Connection(ConnectionId),
+    Session(SessionId),
+    Meeting(ConferenceId),
+    Worker(usize),
+}
+
+impl Node {
+    /// A server that has just started.
+    pub fn new(config: Arc<NodeConfig>, seed: [u8; 32], now: Now) -> Node {
+        tertulia_bridge::install_crypto();
+        let mut random = Random::from_seed(seed);
+        let workers = (0..config.bridge.workers)
+            .map(|index| Worker::new(Arc::clone(&config.bridge), index, random.seed(), now))
+            .collect();
+        Node {
+            hosts: Arc::new(config.conference.hosts.clone()),
+            sealer: Arc::new(Sealer::new(config.sealing_key)),
+            random,
+            started: now,
+            connections: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            by_jid: BTreeMap::new(),
+            nicks: BTreeSet::new(),
+            next_session: 1,
+            meetings: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            workers,
+            channels: BTreeMap::new(),
+            talkative: VecDeque::new(),
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// A client's WebSocket for XMPP is up; `previd` comes from its URL.
+    pub fn connect(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        address: SocketAddr,
+        previd: Option<&str>,
+    ) {
+        let negotiation = Negotiation::new(
+            Arc::clone(&self.config.stream),
+            Arc::clone(&self.hosts),
+            Arc::clone(&self.sealer),
+            previd,
+            self.random.seed(),
+            now,
+        );
+        let stage = Stage::Negotiating(Box::new(negotiation));
+        let new = Connection {
+            address,
+            stage,
+            unread: VecDeque::new(),
+        };
+        self.connections.insert(connection, new);
+        self.wake(Machine::Connection(connection));
+        self.settle(now);
+    }
+
+    /// A frame has arrived on a connection.
+    pub fn frame(&mut self, now: Now, connection: ConnectionId, text: &str) {
+        if let Some(open) = self.connections.get_mut(&connection) {
+            open.unread.push_back(text.to_owned());
+            self.read(now, connection);
+        }
+    }
+
+    /// A connection's socket is gone. `code` is the WebSocket close code, if there was one.
+    pub fn closed(&mut self, now: Now, connection: ConnectionId, code: Option<u16>) {
+        let Some(closed) = self.connections.remove(&connection) else {
+            return;
+        };
+        if let Stage::Bound(id) = closed.stage
+            && let Some(session) = self.sessions.get_mut(&id)
+            && session.connection == Some(connection)
+        {
+            session.connection = None;
+            session.machine.handle_socket_closed(now, code);
+            self.wake(Machine::Session(id));
+        }
+        self.settle(now);
+    }
+
+    /// A datagram has arrived on a media socket. As with sockets that share a port, the worker
+    /// that gets it depends on nothing but the sender's address.
+    pub fn datagram(&mut self, now: Now, from: SocketAddr, to: SocketAddr, data: &[u8]) {
+        let arrival = usize::from(from.port()) % self.workers.len();
+        let index = match self
+            .workers
+            .get_mut(arrival)
+            .map(|w| w.route(now, from, data))
+        {
+            Some(DatagramRoute::Here) => arrival,
+            Some(DatagramRoute::Worker(index)) => usize::from(index),
+            Some(DatagramRoute::Drop) | None => return,
+        };
+        self.with_worker(index, |worker, batch| {
+            worker.handle_datagram(now, from, to, data, batch);
+            worker.finish_batch(now, batch);
+        });
+        self.settle(now);
+    }
+
+    /// The HTTP form of a conference request; answered by [`NodeOutput::HttpReply`].
+    pub fn http_conference_request(&mut self, now: Now, request: RequestId, body: &str) {
+        let asked = ConferenceRequest::parse_json(body).ok();
+        let asked = asked.and_then(|asked| {
+            let room = tertulia_conference::route::requested_room(&self.hosts, &asked)?;
+            Some((room, asked))
+        });
+        let Some((room, asked)) = asked else {
+            let body = "bad request".to_owned();
+            self.outputs.push_back(NodeOutput::HttpReply {
+                request,
+                status: 400,
+                body,
+            });
+            return;
+        };
+        let id = self.find_or_start(now, &room);
+        if let Some(meeting) = self.meetings.get_mut(&id) {
+            meeting.machine.handle_request(now, request, asked);
+            self.wake(Machine::Meeting(id));
+        }
+        self.settle(now);
+    }
+
+    /// A client opens a bridge-channel WebSocket with this URL. False refuses it.
+    pub fn channel_open(&mut self, now: Now, channel: ChannelId, url: &str) -> bool {
+        let Some((conference, endpoint, password)) = self.read_channel_url(url) else {
+            return false;
+        };
+        let Some(index) = self.meetings.get(&conference).map(|meeting| meeting.worker) else {
+            return false;
+        };
+        let Some(worker) = self.workers.get_mut(index) else {
+            return false;
+        };
+        let opened = worker.open_channel(now, &conference, &endpoint, &password, channel);
+        if opened.is_ok() {
+            self.channels.insert(channel, index);
+            self.wake(Machine::Worker(index));
+        }
+        self.settle(now);
+        opened.is_ok()
+    }
+
+    /// A message on a bridge-channel WebSocket.
+    pub fn channel_text(&mut self, now: Now, channel: ChannelId, text: &str) {
+        if let Some(index) = self.channels.get(&channel).copied() {
+            self.with_worker(index, |worker, batch| {
+                worker.handle_channel_text(now, channel, text, batch);
+            });
+        }
+        self.settle(now);
+    }
+
+    /// A bridge-channel WebSocket is gone.
+    pub fn channel_closed(&mut self, now: Now, channel: ChannelId) {
+        if let Some(index) = self.channels.remove(&channel)
+            && let Some(worker) = self.workers.get_mut(index)
+        {
+            worker.handle_channel_closed(now, channel);
+            self.wake(Machine::Worker(index));
+        }
+        self.settle(now);
+    }
+
+    /// A timeout of `next_timeout` has come.
+    pub fn timeout(&mut self, now: Now) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now.mono);
+        let connections: Vec<_> = self.connections.keys().copied().collect();
+        for id in connections {
+            if let Some(Connection {
+                stage: Stage::Negotiating(machine),
+                ..
+            }) = self.connections.get_mut(&id)
+                && is_due(machine.next_timeout())
+            {
+                machine.handle_timeout(now);
+                self.talkative.push_back(Machine::Connection(id));
+            }
+            self.read(now, id);
+        }
+        for (id, session) in &mut self.sessions {
+            if is_due(session.machine.next_timeout()) {
+                session.machine.handle_timeout(now);
+                self.talkative.push_back(Machine::Session(*id));
+            }
+        }
+        self.settle(now);
+        for (id, meeting) in &mut self.meetings {
+            if is_due(meeting.machine.next_timeout()) {
+                meeting.machine.handle_timeout(now);
+                self.talkative.push_back(Machine::Meeting(id.clone()));
+            }
+        }
+        self.settle(now);
+        for index in 0..self.workers.len() {
+            if is_due(self.workers.get(index).and_then(Worker::next_timeout)) {
+                self.with_worker(index, |worker, batch| worker.handle_timeout(now, batch));
+            }
+        }
+        self.settle(now);
+    }
+
+    /// SIGTERM: sockets close in the way that clients come back from. The process ends here; what
+    /// follows is another node.
+    pub fn stop(&mut self, now: Now) {
+        for (id, session) in &mut self.sessions {
+            session.machine.close(now, Closing::Restart);
+            self.talkative.push_back(Machine::Session(*id));
+        }
+        for (id, connection) in &mut self.connections {
+            if let Stage::Negotiating(machine) = &mut connection.stage {
+                machine.close(now);
+                self.talkative.push_back(Machine::Connection(*id));
+            }
+        }
+        self.settle(now);
+        for channel in std::mem::take(&mut self.channels).into_keys() {
+            let code = tertulia_stream::close_code::RESTART;
+            self.outputs
+                .push_back(NodeOutput::ChannelClose { channel, code });
+        }
+    }
+
+    /// Ctrl-C: the meetings end for good, for this reason, and then the sessions.
+    pub fn end(&mut self, now: Now, reason: &str) {
+        for (id, meeting) in &mut self.meetings {
+            meeting.machine.end(now, reason);
+            self.talkative.push_back(Machine::Meeting(id.clone()));
+        }
+        self.settle(now);
+        for (id, session) in &mut self.sessions {
+            session.machine.close(now, Closing::Shutdown);
+            self.talkative.push_back(Machine::Session(*id));
+        }
+        self.settle(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<NodeOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When `timeout` wants to be called.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let connections = self.connections.values().flat_map(|connection| {
+            let machine = match &connection.stage {
+                Stage::Negotiating(machine) => machine.next_timeout(),
+                Stage::Bound(_) => None,
+            };
+            let unread = self
+                .may_read_at(connection)
+                .filter(|_| !connection.unread.is_empty());
+            [machine, unread]
+        });
+        let sessions = self
+            .sessions
+            .values()
+            .map(|session| session.machine.next_timeout());
+        let meetings = self
+            .meetings
+            .values()
+            .map(|meeting| meeting.machine.next_timeout());
+        let workers = self.workers.iter().map(Worker::next_timeout);
+        connections
+            .chain(sessions)
+            .chain(meetings)
+            .chain(workers)
+            .flatten()
+            .min()
+    }
+
+    /// Who and what is there.
+    pub fn census(&self) -> Census {
+        let statistics: Vec<_> = self.workers.iter().map(Worker::statistics).collect();
+        Census {
+            connections: self.connections.len(),
+            sessions: self.by_jid.keys().cloned().collect(),
+            conferences: self.rooms.keys().cloned().collect(),
+            bridge_conferences: statistics.iter().map(|one| one.conferences).sum(),
+            endpoints: statistics.iter().map(|one| one.endpoints).sum(),
+            channels: self.channels.len(),
+        }
+    }
+
+    /// Which worker carries a room's media; None if the room does not live.
+    pub fn worker_of(&self, room: &RoomJid) -> Option<usize> {
+        Some(self.meetings.get(self.rooms.get(room)?)?.worker)
+    }
+
+    /// The counters of each worker.
+    pub fn statistics(&self) -> Vec<tertulia_bridge::Statistics> {
+        self.workers.iter().map(Worker::statistics).collect()
+    }
+
+    fn wake(&mut self, machine: Machine) {
+        self.talkative.push_back(machine);
+    }
+
+    /// Reads what a connection has sent, as far as its rate allows.
+    fn read(&mut self, now: Now, id: ConnectionId) {
+        while let Some(connection) = self.connections.get(&id) {
+            if self.may_read_at(connection).is_some_and(|at| at > now.mono) {
+                return;
+            }
+            let Some(connection) = self.connections.get_mut(&id) else {
+                return;
+            };
+            let Some(text) = connection.unread.pop_front() else {
+                return;
+            };
+            match &mut connection.stage {
+                Stage::Negotiating(machine) => {
+                    machine.handle_frame(now, &text);
+                    self.wake(Machine::Connection(id));
+                }
+                Stage::Bound(session) => {
+                    let session = *session;
+                    if let Some(bound) = self.sessions.get_mut(&session) {
+                        bound.machine.handle_frame(now, &text);
+                    }
+                    self.wake(Machine::Session(session));
+                }
+            }
+            self.settle(now);
+        }
+    }
+
+    fn may_read_at(&self, connection: &Connection) -> Option<Instant> {
+        match &connection.stage {
+            Stage::Negotiating(machine) => machine.may_read_at(),
+            Stage::Bound(id) => self.sessions.get(id)?.machine.may_read_at(),
+        }
+    }
+
+    /// Drains every machine that may have something to say, until none has.
+    fn settle(&mut self, now: Now) {
+        while let Some(machine) = self.talkative.pop_front() {
+            match machine {
+                Machine::Connection(id) => self.drain_connection(now, id),
+                Machine::Session(id) => self.drain_session(now, id),
+                Machine::Meeting(id) => self.drain_meeting(now, &id),
+                Machine::Worker(index) => self.drain_worker(now, index),
+            }
+        }
+    }
+
+    fn drain_connection(&mut self, now: Now, id: ConnectionId) {
+        while let Some(Connection {
+            stage: Stage::Negotiating(machine),
+            ..
+        }) = self.connections.get_mut(&id)
+        {
+            let Some(output) = machine.poll_output() else {
+                return;
+            };
+            match output {
+                NegotiationOutput::Send(text) => {
+                    self.outputs.push_back(NodeOutput::Frame {
+                        connection: id,
+                        text,
+                    });
+                }
+                NegotiationOutput::Bind { restored, resource } => {
+                    self.bind(now, id, restored, resource.as_deref());
+                }
+                NegotiationOutput::Resume { token, restored, h } => {
+                    self.resume(now, id, &token, &restored, h);
+                }
+                NegotiationOutput::Close { code, .. } => self.close_socket(id, code),
+            }
+        }
+    }
+
+    fn bind(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        restored: Option<Restored>,
+        resource: Option<&str>,
+    ) {
+        let jid = match restored.and_then(|restored| self.restorable(now, restored)) {
+            Some(jid) => jid,
+            None => self.anonymous(resource),
+        };
+        let resumption_id = self.sealer.seal(&jid, now, &mut self.random);
+        let Some(Connection { address, stage, .. }) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        let Stage::Negotiating(negotiation) = stage else {
+            return;
+        };
+        negotiation.bound(now, &jid);
+        while let Some(output) = negotiation.poll_output() {
+            if let NegotiationOutput::Send(text) = output {
+                self.outputs
+                    .push_back(NodeOutput::Frame { connection, text });
+            }
+        }
+        let id = SessionId(self.next_session);
+        self.next_session += 1;
+        *stage = Stage::Bound(id);
+        let profile = SessionProfile {
+            id,
+            jid: jid.clone(),
+            websocket_base: self.config.websocket_base.clone(),
+            is_loopback: address.ip().is_loopback(),
+            address: address.ip(),
+        };
+        let stream = Arc::clone(&self.config.stream);
+        let machine = ClientSession::new(stream, Arc::new(profile), resumption_id, now);
+        self.nicks.insert(nick_of(&jid).to_owned());
+        self.by_jid.insert(jid, id);
+        let session = Session {
+            machine,
+            connection: Some(connection),
+            replaced: None,
+            meetings: BTreeSet::new(),
+        };
+        self.sessions.insert(id, session);
+        self.wake(Machine::Session(id));
+    }
+
+    /// The old name of someone whom this process never saw, for a while after its start.
+    fn restorable(&self, now: Now, restored: Restored) -> Option<FullJid> {
+        let is_older = restored.issued <= self.started.wall;
+        let is_in_time =
+            now.mono.saturating_duration_since(self.started.mono) <= self.config.restoration_time;
+        let is_free = !self.by_jid.contains_key(&restored.jid)
+            && !self.nicks.contains(nick_of(&restored.jid));
+        (is_older && is_in_time && is_free).then_some(restored.jid)
+    }
+
+    /// A UUID whose first eight digits no live session has.
+    fn anonymous(&mut self, resource: Option<&str>) -> FullJid {
+        let drawn = self.random.token(12);
+        let resource = ResourcePart::new(resource.unwrap_or(&drawn))
+            .or_else(|_| ResourcePart::new(&drawn))
+            .expect("a token is a valid resource")
+            .into_owned();
+        loop {
+            let name = self.random.uuid();
+            let node = NodePart::new(&name).expect("a UUID is a valid node");
+            let bare = BareJid::from_parts(Some(&node), &self.hosts.name(Host::Main));
+            let jid = bare.with_resource(&resource);
+            if !self.nicks.contains(nick_of(&jid)) {
+                return jid;
+            }
+        }
+    }
+
+    fn resume(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        token: &str,
+        restored: &Restored,
+        h: u32,
+    ) {
+        let id = self.by_jid.get(&restored.jid).copied();
+        let found = id.and_then(|id| Some((id, self.sessions.get_mut(&id)?)));
+        let found = found.filter(|(_, session)| {
+            session.machine.resumption_id() == token && session.machine.is_resumable()
+        });
+        let Some(open) = self.connections.get_mut(&connection) else {
+            return;
+        };
+        match (found, &mut open.stage) {
+            (Some((id, session)), stage) => {
+                *stage = Stage::Bound(id);
+                session.replaced = session.connection.replace(connection);
+                session.machine.resume(now, h);
+                self.wake(Machine::Session(id));
+            }
+            (None, Stage::Negotiating(negotiation)) => negotiation.resume_refused(now),
+            (None, Stage::Bound(_)) => {}
+        }
+    }
+
+    fn drain_session(&mut self, now: Now, id: SessionId) {
+        while let Some(session) = self.sessions.get_mut(&id) {
+            let Some(output) = session.machine.poll_output() else {
+                session.replaced = None;
+                return;
+            };
+            match output {
+                SessionOutput::Send(text) => {
+                    if let Some(connection) = session.connection {
+                        self.outputs
+                            .push_back(NodeOutput::Frame { connection, text });
+                    }
+                }
+                SessionOutput::Stanza(stanza) => self.route(now, id, stanza),
+                SessionOutput::CloseSocket { code, .. } => {
+                    let socket = session
+                        .replaced
+                        .take()
+                        .or_else(|| session.connection.take());
+                    if let Some(connection) = socket {
+                        self.close_socket(connection, code);
+                    }
+                }
+                SessionOutput::Changed(change) => self.changed(now, id, change),
+            }
+        }
+    }
+
+    fn changed(&mut self, now: Now, id: SessionId, change: SessionChange) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        for meeting in session.meetings.clone() {
+            if let Some(found) = self.meetings.get_mut(&meeting) {
+                found.machine.handle_session(now, id, change);
+                self.wake(Machine::Meeting(meeting));
+            }
+        }
+        if let SessionChange::Ended(_) = change
+            && let Some(ended) = self.sessions.remove(&id)
+        {
+            let jid = &ended.machine.profile().jid;
+            self.nicks.remove(nick_of(jid));
+            self.by_jid.remove(jid);
+        }
+    }
+
+    /// Hands a stanza to whom it is for.
+    fn route(&mut self, now: Now, from: SessionId, stanza: Stanza) {
+        match tertulia_conference::route(&self.hosts, &stanza) {
+            Route::Host => {
+                let answer = tertulia_conference::host::answer(&self.config.conference, &stanza);
+                self.answer(now, from, answer);
+            }
+            Route::Room(room) => match self.rooms.get(&room).cloned() {
+                Some(meeting) => self.into_meeting(now, from, meeting, stanza),
+                None => self.answer(now, from, tertulia_conference::refuse_missing(&stanza)),
+            },
+            Route::ConferenceRequest(room) => {
+                let meeting = self.find_or_start(now, &room);
+                self.into_meeting(now, from, meeting, stanza);
+            }
+            Route::Session(jid) => match self.session_of(&jid) {
+                Some(to) => self.answer(now, to, Some(stanza)),
+                None => {
+                    let answer = stanza
+                        .is_request()
+                        .then(|| stanza.error(Condition::ServiceUnavailable));
+                    self.answer(now, from, answer);
+                }
+            },
+            Route::Unroutable(error) => {
+                let answer = stanza.may_be_refused().then(|| stanza.error(error));
+                self.answer(now, from, answer);
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Now, to: SessionId, stanza: Option<Stanza>) {
+        if let Some(stanza) = stanza {
+            self.deliver(now, to, Arc::new(stanza));
+        }
+    }
+
+    fn deliver(&mut self, now: Now, to: SessionId, stanza: Arc<Stanza>) {
+        if let Some(session) = self.sessions.get_mut(&to) {
+            session.machine.send(now, stanza);
+            self.wake(Machine::Session(to));
+        }
+    }
+
+    /// The session of a full JID; of a bare one, any that has it (a guest has one).
+    fn session_of(&self, jid: &Jid) -> Option<SessionId> {
+        match jid.try_as_full() {
+            Ok(full) => self.by_jid.get(full).copied(),
+            Err(bare) => self
+                .by_jid
+                .iter()
+                .find(|(jid, _)| jid.to_bare() == *bare)
+                .map(|f| *f.1),
+        }
+    }
+
+    fn into_meeting(&mut self, now: Now, from: SessionId, id: ConferenceId, stanza: Stanza) {
+        let (Some(session), Some(meeting)) =
+            (self.sessions.get_mut(&from), self.meetings.get_mut(&id))
+        else {
+            return;
+        };
+        session.meetings.insert(id.clone());
+        let profile = Arc::clone(session.machine.profile());
+        meeting.machine.handle_stanza(now, &profile, stanza);
+        self.wake(Machine::Meeting(id));
+    }
+
+    /// The conference of this room; it is brought to life, on the worker with the fewest, if it
+    /// does not live.
+    fn find_or_start(&mut self, now: Now, room: &RoomJid) -> ConferenceId {
+        if let Some(id) = self.rooms.get(room) {
+            return id.clone();
+        }
+        let config = Arc::clone(&self.config.conference);
+        let machine = Conference::new(config, room.clone(), self.random.seed(), now);
+        let load = |index: &usize| {
+            self.meetings
+                .values()
+                .filter(|m| m.worker == *index)
+                .count()
+        };
+        let worker = (0..self.workers.len()).min_by_key(load).unwrap_or_default();
+        let id = machine.id().clone();
+        self.rooms.insert(room.clone(), id.clone());
+        self.meetings
+            .insert(id.clone(), Meeting { machine, worker });
+        self.wake(Machine::Meeting(id.clone()));
+        id
+    }
+
+    fn drain_meeting(&mut self, now: Now, id: &ConferenceId) {
+        while let Some(meeting) = self.meetings.get_mut(id) {
+            let Some(output) = meeting.machine.poll_output() else {
+                return;
+            };
+            let worker = meeting.worker;
+            match output {
+                tertulia_conference::Output::Deliver { to, stanza } => {
+                    self.deliver(now, to, stanza)
+                }
+                tertulia_conference::Output::Bridge(command) => {
+                    self.command(now, worker, id, command);
+                }
+                tertulia_conference::Output::Reply { request, reply } => {
+                    self.reply(request, &reply);
+                }
+                tertulia_conference::Output::Closed => {
+                    if let Some(closed) = self.meetings.remove(id) {
+                        self.rooms.remove(closed.machine.room());
+                    }
+                    for session in self.sessions.values_mut() {
+                        session.meetings.remove(id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, request: RequestId, reply: &ConferenceReply) {
+        let body = reply.to_json();
+        self.outputs.push_back(NodeOutput::HttpReply {
+            request,
+            status: 200,
+            body,
+        });
+    }
+
+    fn command(&mut self, now: Now, worker: usize, id: &ConferenceId, command: BridgeCommand) {
+        self.with_worker(worker, |worker, batch| {
+            worker.handle_command(now, id, command, batch)
+        });
+    }
+
+    fn with_worker(&mut self, index: usize, step: impl FnOnce(&mut Worker, &mut Batch)) {
+        let Some(worker) = self.workers.get_mut(index) else {
+            return;
+        };
+        let mut batch = Batch::default();
+        step(worker, &mut batch);
+        self.outputs
+            .extend(batch.transmits.into_iter().map(NodeOutput::Transmit));
+        self.wake(Machine::Worker(index));
+    }
+
+    fn drain_worker(&mut self, now: Now, index: usize) {
+        while let Some(output) = self.workers.get_mut(index).and_then(Worker::poll_output) {
+            match output {
+                tertulia_bridge::Output::Event { conference, event } => {
+                    if let Some(meeting) = self.meetings.get_mut(&conference) {
+                        meeting.machine.handle_bridge(now, event);
+                        self.wake(Machine::Meeting(conference));
+                    }
+                }
+                tertulia_bridge::Output::ChannelText { channel, text } => {
+                    self.outputs
+                        .push_back(NodeOutput::ChannelText { channel, text });
+                }
+                tertulia_bridge::Output::ChannelClose { channel, code, .. } => {
+                    self.channels.remove(&channel);
+                    self.outputs
+                        .push_back(NodeOutput::ChannelClose { channel, code });
+                }
+            }
+        }
+    }
+
+    fn close_socket(&mut self, connection: ConnectionId, code: u16) {
+        if self.connections.remove(&connection).is_some() {
+            self.outputs
+                .push_back(NodeOutput::CloseSocket { connection, code });
+        }
+    }
+
+    /// `…/colibri-ws/SERVER/CONFERENCE/ENDPOINT?pwd=PASSWORD`.
+    fn read_channel_url(&self, url: &str) -> Option<(ConferenceId, EndpointId, String)> {
+        let (path, query) = url.split_once("/colibri-ws/")?.1.split_once('?')?;
+        let mut parts = path.split('/');
+        let (server, conference, endpoint) = (parts.next()?, parts.next()?, parts.next()?);
+        let password = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("pwd="))?;
+        let is_ours = server == self.config.server_id && parts.next().is_none();
+        let endpoint = endpoint.parse().ok().filter(|_| is_ours)?;
+        Some((ConferenceId::new(conference), endpoint, password.to_owned()))
+    }
+}
+
+/// What Jitsi's clients make of an anonymous name.
+fn nick_of(jid: &FullJid) -> &str {
+    let name = jid.node().map_or("", |node| node.as_str());
+    name.get(..8).unwrap_or(name)
+}

@@ -1,0 +1,163 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::DomainPart;
+use tertulia_bridge::{Bandwidth, LocalAddress, Timers, VideoPolicy};
+use tertulia_model::Hosts;
+use tertulia_stream::{Limits, Rate};
+
+/// What a node is made of.
+#[derive(Clone)]
+pub struct NodeConfig {
+    pub stream: Arc<tertulia_stream::Config>,
+    pub conference: Arc<tertulia_conference::Config>,
+    pub bridge: Arc<tertulia_bridge::Config>,
+    /// Seals resumption ids; survives a restart, as the file in the data folder does.
+    pub sealing_key: [u8; 32],
+    /// How long after its start a node gives guests of its predecessor their names back.
+    pub restoration_time: Duration,
+    /// Scheme and authority of URLs handed to clients.
+    pub websocket_base: String,
+    /// Our part of bridge-channel URLs.
+    pub server_id: String,
+}
+
+impl NodeConfig {
+    /// A server for `localhost` with the usual limits, two media workers, and its media sockets on
+    /// `media`.
+    pub fn usual(media: SocketAddr) -> NodeConfig {
+        let domain = DomainPart::new("localhost")
+            .expect("a literal domain")
+            .into_owned();
+        let server_id = "tertulia-1".to_owned();
+        NodeConfig {
+            stream: Arc::new(stream()),
+            conference: Arc::new(conference(Hosts::new(domain), server_id.clone())),
+            bridge: Arc::new(bridge(media)),
+            sealing_key: [0x5e; 32],
+            restoration_time: Duration::from_secs(600),
+            websocket_base: format!("wss://{}:8443", media.ip()),
+            server_id,
+        }
+    }
+}
+
+fn stream() -> tertulia_stream::Config {
+    let limits = Limits {
+        bytes_max: 256 * 1024,
+        depth_max: 32,
+        elements_max: 5_000,
+        attributes_max: 64,
+        namespaces_max: 16,
+        name_bytes_max: 256,
+        value_bytes_max: 8_192,
+        address_bytes_max: 3_100,
+    };
+    tertulia_stream::Config {
+        limits_before_login: Limits {
+            bytes_max: 64 * 1024,
+            elements_max: 500,
+            ..limits.clone()
+        },
+        limits,
+        byte_rate_before_login: Rate {
+            per_second: 64 * 1024,
+            burst: 512 * 1024,
+        },
+        byte_rate: Rate {
+            per_second: 512 * 1024,
+            burst: 2 * 1024 * 1024,
+        },
+        stanza_rate: Rate {
+            per_second: 20,
+            burst: 200,
+        },
+        login_timeout: Duration::from_secs(30),
+        lease: Duration::from_secs(60),
+        liveness_ping_after: Duration::from_secs(15),
+        liveness_timeout: Duration::from_secs(15),
+        queue_stanzas_max: 4_096,
+        queue_bytes_max: 4 * 1024 * 1024,
+        ack_request_after: 5,
+    }
+}
+
+fn conference(hosts: Hosts, server_id: String) -> tertulia_conference::Config {
+    tertulia_conference::Config {
+        hosts,
+        room: tertulia_room::Config {
+            occupants_max: 500,
+            affiliations_max: 1_000,
+            history_messages_max: 20,
+            history_bytes_max: 64 * 1024,
+            name_chars_max: 256,
+        },
+        focus: tertulia_focus::Config {
+            server_id,
+            features_timeout: Duration::from_secs(5),
+            accept_timeout: Duration::from_secs(15),
+            invitations_max: 3,
+            single_participant_timeout: Duration::from_secs(20),
+            restart_interval_min: Duration::from_secs(10),
+            restarts_per_minute_max: 3,
+            retry_interval_max: Duration::from_secs(60),
+            ssrcs_per_participant_max: 20,
+        },
+        initial_timeout: Duration::from_secs(15),
+        expected_max: 100,
+    }
+}
+
+fn bridge(media: SocketAddr) -> tertulia_bridge::Config {
+    tertulia_bridge::Config {
+        addresses: vec![LocalAddress {
+            address: media,
+            public: None,
+        }],
+        loopback: vec![SocketAddr::from(([127, 0, 0, 1], media.port()))],
+        workers: 2,
+        limits: tertulia_bridge::Limits {
+            conferences: 1_000,
+            endpoints: 2_000,
+            endpoints_per_conference: 500,
+            sources_per_endpoint: 20,
+            addresses_per_endpoint: 20,
+            foreign_addresses: 16_384,
+            unknown_checks_per_second: 200,
+            unknown_checks_burst: 1_000,
+            messages_per_second: 100,
+            messages_burst: 500,
+            message_bytes: 65_536,
+            outbox_messages: 512,
+            outbox_bytes: 1_048_576,
+            constraints: 500,
+        },
+        timers: Timers {
+            inactive_after: Duration::from_secs(6),
+            inactive_after_paused: Duration::from_millis(2_500),
+            first_packet: Duration::from_secs(15),
+            connect: Duration::from_secs(30),
+            consent: Duration::from_secs(60),
+            address_idle: Duration::from_secs(30),
+            channel_grace: Duration::from_secs(3),
+            pacing_ahead: Duration::from_millis(2),
+            retransmission: Duration::from_secs(1),
+            allocation: Duration::from_secs(5),
+        },
+        bandwidth: Bandwidth {
+            is_estimated: true,
+            initial_bps: 2_500_000,
+            least_bps: 30_000,
+            retransmission_packets: 256,
+            retransmission_share: 0.5,
+            oversend_bps: 500_000,
+        },
+        video: VideoPolicy {
+            initial_max_height: 0,
+            default_max_height: 180,
+            without_channel_max_height: 180,
+            last_n: None,
+        },
+    }
+}
