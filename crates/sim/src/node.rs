@@ -4,24 +4,23 @@
 //! Dropping a node is a crash (SIGKILL); [`Node::stop`] is SIGTERM, [`Node::end`] Ctrl-C.
 
 mod config;
+mod login;
+mod session;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use jid::{BareJid, FullJid, Jid, NodePart, ResourcePart};
+use jid::FullJid;
 use tertulia_bridge::{Batch, DatagramRoute, Transmit, Worker};
-use tertulia_conference::{Conference, Route};
+use tertulia_conference::Conference;
 use tertulia_model::{
-    BridgeCommand, ChannelId, ConferenceId, EndReason, EndpointId, Host, Hosts, Now, Random,
-    RequestId, RoomJid, SessionChange, SessionId, SessionProfile,
+    BridgeCommand, ChannelId, ConferenceId, EndpointId, Hosts, Now, Random, RequestId, RoomJid,
+    SessionId,
 };
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
-use tertulia_stanza::{Condition, Stanza};
-use tertulia_stream::{
-    ClientSession, Closing, Negotiation, NegotiationOutput, Restored, Sealer, SessionOutput,
-};
+use tertulia_stream::{ClientSession, Closing, Negotiation, Sealer};
 
 pub use config::NodeConfig;
 
@@ -477,253 +476,6 @@ impl Node {
         }
     }
 
-    fn drain_connection(&mut self, now: Now, id: ConnectionId) {
-        while let Some(Connection {
-            stage: Stage::Negotiating(machine),
-            ..
-        }) = self.connections.get_mut(&id)
-        {
-            let Some(output) = machine.poll_output() else {
-                return;
-            };
-            match output {
-                NegotiationOutput::Send(text) => {
-                    self.outputs.push_back(NodeOutput::Frame {
-                        connection: id,
-                        text,
-                    });
-                }
-                NegotiationOutput::Bind { restored, resource } => {
-                    self.bind(now, id, restored, resource.as_deref());
-                }
-                NegotiationOutput::Resume { token, restored, h } => {
-                    self.resume(now, id, &token, &restored, h);
-                }
-                NegotiationOutput::Close { code, .. } => self.close_socket(id, code),
-            }
-        }
-    }
-
-    fn bind(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        restored: Option<Restored>,
-        resource: Option<&str>,
-    ) {
-        let jid = match restored.and_then(|restored| self.restorable(now, restored)) {
-            Some(jid) => jid,
-            None => self.anonymous(resource),
-        };
-        let resumption_id = self.sealer.seal(&jid, now, &mut self.random);
-        let Some(Connection { address, stage, .. }) = self.connections.get_mut(&connection) else {
-            return;
-        };
-        let Stage::Negotiating(negotiation) = stage else {
-            return;
-        };
-        negotiation.bound(now, &jid);
-        while let Some(output) = negotiation.poll_output() {
-            if let NegotiationOutput::Send(text) = output {
-                self.outputs
-                    .push_back(NodeOutput::Frame { connection, text });
-            }
-        }
-        let id = SessionId(self.next_session);
-        self.next_session += 1;
-        *stage = Stage::Bound(id);
-        let profile = SessionProfile {
-            id,
-            jid: jid.clone(),
-            websocket_base: self.config.websocket_base.clone(),
-            is_loopback: address.ip().is_loopback(),
-            address: address.ip(),
-        };
-        let stream = Arc::clone(&self.config.stream);
-        let machine = ClientSession::new(stream, Arc::new(profile), resumption_id, now);
-        self.nicks.insert(nick_of(&jid).to_owned());
-        self.by_jid.insert(jid, id);
-        let session = Session {
-            machine,
-            connection: Some(connection),
-            replaced: None,
-            meetings: BTreeSet::new(),
-        };
-        self.sessions.insert(id, session);
-        self.wake(Machine::Session(id));
-    }
-
-    /// The old name of someone whom this process never saw, for a while after its start.
-    fn restorable(&self, now: Now, restored: Restored) -> Option<FullJid> {
-        let is_older = restored.issued <= self.started.wall;
-        let is_in_time =
-            now.mono.saturating_duration_since(self.started.mono) <= self.config.restoration_time;
-        let is_free = !self.by_jid.contains_key(&restored.jid)
-            && !self.nicks.contains(nick_of(&restored.jid));
-        (is_older && is_in_time && is_free).then_some(restored.jid)
-    }
-
-    /// A UUID whose first eight digits no live session has.
-    fn anonymous(&mut self, resource: Option<&str>) -> FullJid {
-        let drawn = self.random.token(12);
-        let resource = ResourcePart::new(resource.unwrap_or(&drawn))
-            .or_else(|_| ResourcePart::new(&drawn))
-            .expect("a token is a valid resource")
-            .into_owned();
-        loop {
-            let name = self.random.uuid();
-            let node = NodePart::new(&name).expect("a UUID is a valid node");
-            let bare = BareJid::from_parts(Some(&node), &self.hosts.name(Host::Main));
-            let jid = bare.with_resource(&resource);
-            if !self.nicks.contains(nick_of(&jid)) {
-                return jid;
-            }
-        }
-    }
-
-    fn resume(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        token: &str,
-        restored: &Restored,
-        h: u32,
-    ) {
-        let id = self.by_jid.get(&restored.jid).copied();
-        let found = id.and_then(|id| Some((id, self.sessions.get_mut(&id)?)));
-        let found = found.filter(|(_, session)| {
-            session.machine.resumption_id() == token && session.machine.is_resumable()
-        });
-        let Some(open) = self.connections.get_mut(&connection) else {
-            return;
-        };
-        match (found, &mut open.stage) {
-            (Some((id, session)), stage) => {
-                *stage = Stage::Bound(id);
-                session.replaced = session.connection.replace(connection);
-                session.machine.resume(now, h);
-                self.wake(Machine::Session(id));
-            }
-            (None, Stage::Negotiating(negotiation)) => negotiation.resume_refused(now),
-            (None, Stage::Bound(_)) => {}
-        }
-    }
-
-    fn drain_session(&mut self, now: Now, id: SessionId) {
-        while let Some(session) = self.sessions.get_mut(&id) {
-            let Some(output) = session.machine.poll_output() else {
-                session.replaced = None;
-                return;
-            };
-            match output {
-                SessionOutput::Send(text) => {
-                    if let Some(connection) = session.connection {
-                        self.outputs
-                            .push_back(NodeOutput::Frame { connection, text });
-                    }
-                }
-                SessionOutput::Stanza(stanza) => self.route(now, id, stanza),
-                SessionOutput::CloseSocket { code, .. } => {
-                    let socket = session
-                        .replaced
-                        .take()
-                        .or_else(|| session.connection.take());
-                    if let Some(connection) = socket {
-                        self.close_socket(connection, code);
-                    }
-                }
-                SessionOutput::Changed(change) => self.changed(now, id, change),
-            }
-        }
-    }
-
-    fn changed(&mut self, now: Now, id: SessionId, change: SessionChange) {
-        let Some(session) = self.sessions.get(&id) else {
-            return;
-        };
-        for meeting in session.meetings.clone() {
-            if let Some(found) = self.meetings.get_mut(&meeting) {
-                found.machine.handle_session(now, id, change);
-                self.wake(Machine::Meeting(meeting));
-            }
-        }
-        if let SessionChange::Ended(_) = change
-            && let Some(ended) = self.sessions.remove(&id)
-        {
-            let jid = &ended.machine.profile().jid;
-            self.nicks.remove(nick_of(jid));
-            self.by_jid.remove(jid);
-        }
-    }
-
-    /// Hands a stanza to whom it is for.
-    fn route(&mut self, now: Now, from: SessionId, stanza: Stanza) {
-        match tertulia_conference::route(&self.hosts, &stanza) {
-            Route::Host => {
-                let answer = tertulia_conference::host::answer(&self.config.conference, &stanza);
-                self.answer(now, from, answer);
-            }
-            Route::Room(room) => match self.rooms.get(&room).cloned() {
-                Some(meeting) => self.into_meeting(now, from, meeting, stanza),
-                None => self.answer(now, from, tertulia_conference::refuse_missing(&stanza)),
-            },
-            Route::ConferenceRequest(room) => {
-                let meeting = self.find_or_start(now, &room);
-                self.into_meeting(now, from, meeting, stanza);
-            }
-            Route::Session(jid) => match self.session_of(&jid) {
-                Some(to) => self.answer(now, to, Some(stanza)),
-                None => {
-                    let answer = stanza
-                        .is_request()
-                        .then(|| stanza.error(Condition::ServiceUnavailable));
-                    self.answer(now, from, answer);
-                }
-            },
-            Route::Unroutable(error) => {
-                let answer = stanza.may_be_refused().then(|| stanza.error(error));
-                self.answer(now, from, answer);
-            }
-        }
-    }
-
-    fn answer(&mut self, now: Now, to: SessionId, stanza: Option<Stanza>) {
-        if let Some(stanza) = stanza {
-            self.deliver(now, to, Arc::new(stanza));
-        }
-    }
-
-    fn deliver(&mut self, now: Now, to: SessionId, stanza: Arc<Stanza>) {
-        if let Some(session) = self.sessions.get_mut(&to) {
-            session.machine.send(now, stanza);
-            self.wake(Machine::Session(to));
-        }
-    }
-
-    /// The session of a full JID; of a bare one, any that has it (a guest has one).
-    fn session_of(&self, jid: &Jid) -> Option<SessionId> {
-        match jid.try_as_full() {
-            Ok(full) => self.by_jid.get(full).copied(),
-            Err(bare) => self
-                .by_jid
-                .iter()
-                .find(|(jid, _)| jid.to_bare() == *bare)
-                .map(|f| *f.1),
-        }
-    }
-
-    fn into_meeting(&mut self, now: Now, from: SessionId, id: ConferenceId, stanza: Stanza) {
-        let (Some(session), Some(meeting)) =
-            (self.sessions.get_mut(&from), self.meetings.get_mut(&id))
-        else {
-            return;
-        };
-        session.meetings.insert(id.clone());
-        let profile = Arc::clone(session.machine.profile());
-        meeting.machine.handle_stanza(now, &profile, stanza);
-        self.wake(Machine::Meeting(id));
-    }
-
     /// The conference of this room; it is brought to life, on the worker with the fewest, if it
     /// does not live.
     fn find_or_start(&mut self, now: Now, room: &RoomJid) -> ConferenceId {
@@ -842,10 +594,4 @@ impl Node {
         let endpoint = endpoint.parse().ok().filter(|_| is_ours)?;
         Some((ConferenceId::new(conference), endpoint, password.to_owned()))
     }
-}
-
-/// What Jitsi's clients make of an anonymous name.
-fn nick_of(jid: &FullJid) -> &str {
-    let name = jid.node().map_or("", |node| node.as_str());
-    name.get(..8).unwrap_or(name)
 }
