@@ -1,0 +1,150 @@
+/**
+ * The whole page. Which screen is shown follows from the address and from the meeting's state, never from a click.
+ *
+ * Addresses: `/` start page, `/ROOM` and `/TENANT/ROOM` a room. In the query:
+ * `lang=de|en` the language, `prejoin=0` enters at once with the name and devices that this browser remembers.
+ *
+ * For tests and for whoever scripts the page, these attributes are kept stable:
+ * - `data-screen="start|prejoin|joining|meeting|left|error"` on the page's outermost element;
+ *   `data-path="none|peer|bridge"` beside it in a meeting.
+ * - Each person's tile: `data-participant` (the occupant's nick; before it is known "self"), `data-self`,
+ *   `data-muted`, `data-camera="on|waiting|off"` ("on": a picture is seen), `data-speaking`,
+ *   `data-connection="active|weak|interrupted"`. A hidden tile has the attribute `hidden`.
+ *   A shared screen: `data-screen-of` (the nick), `data-camera`.
+ * - `data-view="tiles|pair|screen"` on the layer of tiles; `data-alone` on the card with the link.
+ * - Chat: `data-panel="chat"`; each message `data-chat` (its id), `data-from`, `data-delivery="sending|sent|failed"`.
+ * - Notices: `data-notice`, of which `reconnecting` has `data-seconds`.
+ * - Buttons: `data-action="enter|join|join-muted|mic|camera|share|chat|send|leave|rejoin|retry|home|…"`;
+ *   on phones leaving is `leave-small`. Device lists: `data-device="microphone|speaker|camera"`.
+ * - Problems: `data-problem` (the code), on the error page with `data-actor`.
+ */
+
+import { type Accessor, createEffect, createMemo, createSignal, type JSX, Match, on, onCleanup, onMount, Show, Switch } from "solid-js";
+import type { Meeting } from "../meeting/meeting";
+import { Failed, Joining, Left } from "./EndPages";
+import { MeetingPage } from "./MeetingPage";
+import { memory } from "./memory";
+import { observe } from "./observe";
+import { Prejoin } from "./Prejoin";
+import { type Route, readRoute } from "./route";
+import { Start } from "./Start";
+
+export interface RoomAddress {
+  readonly name: string;
+  readonly tenant: string | null;
+}
+
+export type OpenMeeting = (room: RoomAddress) => Meeting;
+
+type RoomRoute = Extract<Route, { kind: "room" }>;
+
+export function App(props: { open: OpenMeeting }): JSX.Element {
+  const current = (): Route => readRoute(location.pathname, location.search);
+  const [route, setRoute] = createSignal<Route>(current());
+  const follow = (): void => {
+    setRoute(current());
+  };
+  onMount(() => addEventListener("popstate", follow));
+  onCleanup(() => removeEventListener("popstate", follow));
+
+  const goTo = (path: string): void => {
+    // The language of the address stays, so that a link in one language leads on in it.
+    const language = new URLSearchParams(location.search).get("lang");
+    history.pushState(null, "", language === null ? path : `${path}?lang=${encodeURIComponent(language)}`);
+    follow();
+    scrollTo(0, 0);
+  };
+
+  const room = createMemo(() => {
+    const now = route();
+    return now.kind === "room" ? now : null;
+  });
+  createEffect(() => {
+    const name = room()?.name;
+    document.title = name === undefined ? "Tertulia" : `${name} · Tertulia`;
+  });
+
+  return (
+    <Show when={room()} keyed fallback={<Start onEnter={goTo} />}>
+      {(address: RoomRoute) => <Room address={address} open={props.open} onHome={() => goTo("/")} />}
+    </Show>
+  );
+}
+
+function Room(props: { address: RoomRoute; open: OpenMeeting; onHome: () => void }): JSX.Element {
+  const address = props.address;
+  const meeting = props.open({ name: address.name, tenant: address.tenant });
+  onCleanup(() => meeting.close());
+  const state = observe(meeting);
+  const stage = createMemo(() => state().stage);
+  /** Before joining is shown once; after that, entering again goes straight in. */
+  const [asks, setAsks] = createSignal(address.prejoin);
+
+  const enter = (): void => meeting.join(memory.name(), memory.devices());
+  onMount(() => {
+    if (!address.prejoin) {
+      meeting.prepare({ microphone: true, camera: true });
+      enter();
+    }
+  });
+
+  const [since, setSince] = createSignal(0);
+  createEffect(
+    on(stage, (now) => {
+      if (now.kind !== "inside") return;
+      setAsks(false);
+      setSince(now.since);
+      memory.addVisit({ path: location.pathname, name: address.name, at: Date.now() });
+    }),
+  );
+  const ended = createMemo(() => {
+    const now = stage();
+    return now.kind === "left" || now.kind === "failed" ? { stage: now, at: Date.now() } : null;
+  });
+  const minutes = (at: number): number => Math.max(1, Math.round((at - since()) / 60_000));
+
+  const isAsking: Accessor<boolean> = () => asks() && (stage().kind === "outside" || stage().kind === "joining");
+
+  return (
+    <Switch
+      fallback={<Joining roomName={address.name} onHome={props.onHome} onCancel={() => meeting.leave()} />}
+    >
+      <Match when={stage().kind === "inside"}>
+        <MeetingPage meeting={meeting} state={state} roomName={address.name} />
+      </Match>
+      <Match when={isAsking()}>
+        <Prejoin meeting={meeting} state={state} roomName={address.name} onHome={props.onHome} />
+      </Match>
+      <Match when={ended()}>
+        {(end) => (
+          <Switch>
+            <Match when={end().stage.kind === "left" && (end().stage as Extract<ReturnType<typeof stage>, { kind: "left" }>)}>
+              {(left) => (
+                <Left
+                  roomName={address.name}
+                  reason={left().reason}
+                  minutes={minutes(end().at)}
+                  onHome={props.onHome}
+                  onRejoin={enter}
+                />
+              )}
+            </Match>
+            <Match when={end().stage.kind === "failed" && (end().stage as Extract<ReturnType<typeof stage>, { kind: "failed" }>)}>
+              {(failed) => (
+                <Failed
+                  roomName={address.name}
+                  problem={failed().problem}
+                  at={end().at}
+                  onHome={props.onHome}
+                  onRetry={() => {
+                    enter();
+                  }}
+                />
+              )}
+            </Match>
+          </Switch>
+        )}
+      </Match>
+    </Switch>
+  );
+}

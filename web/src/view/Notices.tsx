@@ -1,0 +1,283 @@
+/**
+ * What the user is told once, above the tiles: one notice at a time per kind, three at most. Those without action go
+ * by themselves; they wait while somebody reads them. What only ears need goes to the live region.
+ */
+
+import { type Accessor, createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, Show, untrack } from "solid-js";
+import type { Text } from "../i18n/messages";
+import type { Meeting } from "../meeting/meeting";
+import type { Capture, MeetingState, NoticeBody } from "../meeting/state";
+import { announce } from "./announce";
+import { deviceProblem, explain } from "./device_problem";
+import type { IconName } from "./icons";
+import { t } from "./language";
+import { clock } from "./observe";
+import { Icon, plain, Words } from "./parts";
+import { playBlockedSound } from "./Sound";
+
+interface Notice {
+  readonly kind: string;
+  readonly icon: IconName;
+  readonly text: () => Text;
+  readonly warn?: boolean;
+  readonly action?: { readonly word: () => string; readonly run: () => void };
+}
+
+const GONE_AFTER_MS = 6_000;
+const JOINS_TOGETHER_MS = 3_000;
+const AT_ONCE = 3;
+/** In a large room people come and go all the time. */
+const SILENT_FROM = 15;
+const SPOKEN_CHARACTERS = 80;
+
+export function Notices(props: {
+  meeting: Meeting;
+  state: Accessor<MeetingState>;
+  isChatOpen: boolean;
+  onOpenChat: () => void;
+  soundBlocked: boolean;
+  onSound: () => void;
+}): JSX.Element {
+  const [shown, setShown] = createSignal<readonly Notice[]>([]);
+  const show = (notice: Notice): void => {
+    setShown((notices) => [...notices.filter((old) => old.kind !== notice.kind), notice].slice(-AT_ONCE));
+  };
+  const hide = (kind: string): void => {
+    setShown((notices) => notices.filter((notice) => notice.kind !== kind));
+  };
+  const nameOr = (name: string): string => (name === "" ? t().guest : name);
+
+  // Joins within a few seconds are one notice.
+  let joined: { names: string[]; last: number } = { names: [], last: 0 };
+  const noteJoin = (name: string, at: number): void => {
+    if (props.state().participants.length + 1 >= SILENT_FROM) return;
+    const names = at - joined.last < JOINS_TOGETHER_MS ? [...joined.names, nameOr(name)] : [nameOr(name)];
+    joined = { names, last: at };
+    show({ kind: "joined", icon: "user-plus", text: () => t().notices.joined(names) });
+  };
+
+  const take = (body: NoticeBody, at: number): void => {
+    switch (body.kind) {
+      case "joined":
+        return noteJoin(body.name, at);
+      case "left":
+        if (props.state().participants.length < SILENT_FROM) announce(t().notices.left(nameOr(body.name)));
+        return;
+      case "reconnected":
+        return show({ kind: "line", icon: "check", text: () => t().notices.reconnected });
+      case "muted-by":
+        return show({
+          kind: `muted-${body.source}`,
+          icon: body.source === "camera" ? "video-off" : "mic-off",
+          text: () => t().notices.mutedBy({ by: body.by, camera: body.source === "camera" }),
+        });
+      case "device-lost":
+        if (body.source === "screen")
+          return show({ kind: "screen", icon: "screen-share", text: () => t().notices.screenEnded });
+        return show({
+          kind: `device-${body.source}`,
+          icon: body.source === "camera" ? "video-off" : "mic-off",
+          warn: true,
+          text: () => (body.source === "camera" ? t().notices.cameraLost : t().notices.microphoneLost),
+        });
+      case "source-refused":
+        return show({
+          kind: `refused-${body.source}`,
+          icon: "triangle-alert",
+          warn: true,
+          text: () => t().notices.sourceRefused(body.source),
+        });
+      case "chat-failed":
+        if (props.isChatOpen) return;
+        return show({
+          kind: "chat",
+          icon: "message-square-text",
+          warn: true,
+          text: () => t().notices.chatFailed,
+          action: { word: () => t().chat.title, run: props.onOpenChat },
+        });
+      case "no-bridge":
+        return show({ kind: "bridge", icon: "wifi-off", warn: true, text: () => t().notices.noBridge });
+    }
+  };
+
+  // The view takes each notice over, once.
+  let newest = 0;
+  createEffect(() => {
+    for (const notice of props.state().notices) {
+      if (notice.id > newest) {
+        newest = notice.id;
+        untrack(() => take(notice.body, notice.at));
+      }
+      queueMicrotask(() => props.meeting.dismissNotice(notice.id));
+    }
+  });
+
+  // A device that was asked for here and could not be had.
+  const noteFailure = (kind: "microphone" | "camera" | "screen"): void => {
+    createEffect(
+      on(
+        (): Capture => props.state().self[kind],
+        (capture, before) => {
+          if (capture.kind !== "failed" || before === undefined || before.kind === "failed") return;
+          const only = { ...props.state().self, [kind]: capture, ...(kind === "camera" ? { microphone: { kind: "off" } as const } : { camera: { kind: "off" } as const }) };
+          const problem = kind === "screen" ? null : deviceProblem(only);
+          show({
+            kind: `device-${kind}`,
+            icon: kind === "camera" ? "video-off" : kind === "microphone" ? "mic-off" : "screen-share",
+            warn: true,
+            text: () => (problem === null ? t().problems[capture.problem.code].title : explain(problem).title),
+          });
+        },
+      ),
+    );
+  };
+  noteFailure("microphone");
+  noteFailure("camera");
+
+  createEffect(
+    on(
+      () => props.state().self.screen.kind,
+      (kind, before) => {
+        if (kind === "on" && before !== "on")
+          show({ kind: "screen", icon: "screen-share", text: () => t().notices.sharing });
+        else if (kind !== "on") hide("screen");
+      },
+      { defer: true },
+    ),
+  );
+
+  // For ears: a message while the chat is closed, and who begins to show a screen.
+  const lastMessage = createMemo(() => props.state().chat.at(-1));
+  createEffect(
+    on(
+      () => lastMessage()?.id,
+      () => {
+        const message = lastMessage();
+        if (message === undefined || message.isOwn || props.isChatOpen) return;
+        announce(t().chat.spoken({ name: nameOr(message.name), text: message.text.slice(0, SPOKEN_CHARACTERS) }));
+      },
+      { defer: true },
+    ),
+  );
+  const presenter = createMemo(() =>
+    props.state().participants.find((p) => p.sources.some((source) => source.kind === "screen" && !source.isMuted)),
+  );
+  createEffect(
+    on(
+      () => presenter()?.id,
+      () => {
+        const person = presenter();
+        if (person !== undefined) announce(t().notices.shareStarted(nameOr(person.name)));
+      },
+      { defer: true },
+    ),
+  );
+
+  const line = createMemo(() => {
+    const connection = props.state().connection;
+    return connection.kind === "reconnecting" ? connection : null;
+  });
+
+  return (
+    <div class="notices">
+      <Show when={line()}>{(broken) => <Reconnecting nextAttemptAt={broken().nextAttemptAt} isOffline={broken().isOffline} />}</Show>
+      <Show when={props.soundBlocked}>
+        <div class="notice" role="status" data-notice="sound">
+          <Icon name="volume-2" />
+          <span>
+            <Words text={t().notices.soundBlocked} />
+          </span>
+          <button
+            type="button"
+            class="btn xs primary"
+            data-action="play-sound"
+            onClick={() => {
+              playBlockedSound();
+              props.onSound();
+            }}
+          >
+            {t().notices.playSound}
+          </button>
+        </div>
+      </Show>
+      <For each={shown()}>{(notice) => <Banner notice={notice} onGone={() => hide(notice.kind)} />}</For>
+      <div class="vh" role="status">
+        <For each={shown()}>{(notice) => <p>{plain(notice.text())}</p>}</For>
+      </div>
+    </div>
+  );
+}
+
+/** Counts down to the next attempt; said at once, and only once, to ears. */
+function Reconnecting(props: { nextAttemptAt: number | null; isOffline: boolean }): JSX.Element {
+  const now = clock(250);
+  const seconds = createMemo(() =>
+    props.nextAttemptAt === null ? 0 : Math.max(0, Math.ceil((props.nextAttemptAt - now()) / 1000)),
+  );
+  const words = (): Text =>
+    props.isOffline
+      ? t().notices.offline
+      : seconds() > 0
+        ? t().notices.reconnecting(seconds())
+        : t().notices.reconnectingNow;
+  return (
+    <div class="notice warn" data-notice="reconnecting" data-seconds={seconds()}>
+      <span class="spin" />
+      <span aria-hidden="true">
+        <Words text={words()} />
+      </span>
+      <span class="vh" role="alert">
+        {plain(props.isOffline ? t().notices.offline : t().notices.reconnectingNow)}
+      </span>
+    </div>
+  );
+}
+
+function Banner(props: { notice: Notice; onGone: () => void }): JSX.Element {
+  const [isHeld, setIsHeld] = createSignal(false);
+  createEffect(() => {
+    if (isHeld() || props.notice.action !== undefined) return;
+    const timer = setTimeout(() => props.onGone(), GONE_AFTER_MS);
+    onCleanup(() => clearTimeout(timer));
+  });
+  return (
+    <div
+      class="notice"
+      classList={{ warn: props.notice.warn === true }}
+      data-notice={props.notice.kind}
+      onMouseEnter={() => setIsHeld(true)}
+      onMouseLeave={() => setIsHeld(false)}
+      onFocusIn={() => setIsHeld(true)}
+      onFocusOut={() => setIsHeld(false)}
+    >
+      <Icon name={props.notice.icon} />
+      <span aria-hidden="true">
+        <Words text={props.notice.text()} />
+      </span>
+      <Show when={props.notice.action}>
+        {(action) => (
+          <button
+            type="button"
+            class="btn xs secondary"
+            onClick={() => {
+              action().run();
+              props.onGone();
+            }}
+          >
+            {action().word()}
+          </button>
+        )}
+      </Show>
+      <button
+        type="button"
+        class="icon-btn"
+        aria-label={t().notices.dismiss}
+        title={t().notices.dismiss}
+        onClick={() => props.onGone()}
+      >
+        <Icon name="x" />
+      </button>
+    </div>
+  );
+}
