@@ -1,0 +1,477 @@
+//! All keys: the one place where defaults are.
+
+use toml::{Table, Value};
+
+/// A configuration key.
+pub(crate) struct Key {
+    /// `section.name`, or a bare name at the top of the file.
+    pub(crate) path: &'static str,
+    /// The default, as TOML.
+    pub(crate) default: &'static str,
+    /// What it is for, in one sentence.
+    pub(crate) about: &'static str,
+}
+
+impl Key {
+    /// The default as a value.
+    pub(crate) fn value(&self) -> Value {
+        let table = format!("value = {}", self.default).parse::<Table>();
+        let value = table.ok().and_then(|mut table| table.remove("value"));
+        value.expect("defaults are TOML")
+    }
+}
+
+const fn key(path: &'static str, default: &'static str, about: &'static str) -> Key {
+    Key {
+        path,
+        default,
+        about,
+    }
+}
+
+/// The sections in the order of the example file, with a line about each.
+pub(crate) const SECTIONS: &[(&str, &str)] = &[
+    ("", "The server as a whole."),
+    ("web", "Pages, WebSockets and conference requests."),
+    ("log", "What is written to standard error."),
+    (
+        "session",
+        "XMPP sessions: how long they last and what one may send.",
+    ),
+    ("room", "Rooms and the meetings in them."),
+    (
+        "bridge",
+        "Media: the UDP port, and who is sent which video.",
+    ),
+    (
+        "limits",
+        "What strangers and guests may use up. Each bound protects everybody else.",
+    ),
+];
+
+/// All keys, by section.
+pub(crate) const KEYS: &[Key] = &[
+    key(
+        "domain",
+        r#""localhost""#,
+        "The XMPP domain; it need not resolve.",
+    ),
+    key(
+        "data",
+        r#""./tertulia-data""#,
+        "Where the certificate and keys are kept; created when missing.",
+    ),
+    key(
+        "web.listen",
+        r#"["[::]:8443"]"#,
+        "Addresses for HTTPS; [::] is all interfaces, IPv4 as well.",
+    ),
+    key(
+        "web.listen_plain",
+        r#"["127.0.0.1:8080", "[::1]:8080"]"#,
+        "Addresses for plain HTTP; browsers allow cameras there only on loopback.",
+    ),
+    key(
+        "web.certificate",
+        r#""""#,
+        "PEM file with the certificate chain; empty makes one that browsers warn of.",
+    ),
+    key("web.key", r#""""#, "PEM file with the certificate's key."),
+    key(
+        "web.public_url",
+        r#""""#,
+        "How clients reach the server from outside, https://host[:port]; empty takes the address by which each came.",
+    ),
+    key(
+        "web.names",
+        r#"[]"#,
+        "Further host names by which browsers may ask for this server; addresses, localhost, the machine's name and the domain always may.",
+    ),
+    key(
+        "web.origins",
+        r#"[]"#,
+        "Web pages of other origins that may use this server, as https://host[:port]; \"*\" is all of them.",
+    ),
+    key(
+        "web.frame_ancestors",
+        r#"["'self'"]"#,
+        "Who may show meetings in a frame, as in a content security policy.",
+    ),
+    key(
+        "log.filter",
+        r#""info""#,
+        "Levels (error, warn, info, debug, trace), also by part: \"info,tertulia_server=debug\".",
+    ),
+    key("log.format", r#""text""#, "text or json."),
+    key(
+        "log.private",
+        "false",
+        "Whether names, addresses and chat appear in clear; otherwise as keyed hashes.",
+    ),
+    key(
+        "session.lease",
+        r#""60 s""#,
+        "How long a session lives without a connection before it leaves its rooms.",
+    ),
+    key(
+        "session.login_timeout",
+        r#""30 s""#,
+        "How long a connection may take to log in.",
+    ),
+    key(
+        "session.ping_after",
+        r#""15 s""#,
+        "Silence of a client before it is asked whether it is there.",
+    ),
+    key(
+        "session.ping_timeout",
+        r#""15 s""#,
+        "How long its answer may take.",
+    ),
+    key(
+        "session.ack_request_after",
+        "5",
+        "Unacknowledged stanzas before an acknowledgement is asked for.",
+    ),
+    key(
+        "session.restoration",
+        r#""10 min""#,
+        "After a restart, for how long guests get their former names back.",
+    ),
+    key("room.occupants", "500", "Occupants of one room."),
+    key(
+        "room.affiliations",
+        "1000",
+        "People to whom one room has given rights.",
+    ),
+    key(
+        "room.history_messages",
+        "50",
+        "Chat messages that newcomers are shown.",
+    ),
+    key(
+        "room.history_bytes",
+        r#""256 KiB""#,
+        "Bytes of those messages.",
+    ),
+    key(
+        "room.name_characters",
+        "256",
+        "Characters of a display name that others get.",
+    ),
+    key(
+        "room.initial_timeout",
+        r#""15 s""#,
+        "How long an empty meeting waits for those who asked for it.",
+    ),
+    key(
+        "room.expected",
+        "1000",
+        "Requests of people who have not joined yet that one meeting remembers.",
+    ),
+    key(
+        "room.features_timeout",
+        r#""5 s""#,
+        "How long a client may take to say what it can.",
+    ),
+    key(
+        "room.accept_timeout",
+        r#""15 s""#,
+        "How long a client may take to answer an invitation to media.",
+    ),
+    key(
+        "room.invitations",
+        "3",
+        "How often a client that does not answer is invited.",
+    ),
+    key(
+        "room.single_participant_timeout",
+        r#""20 s""#,
+        "How long someone who is alone keeps the connection to the bridge.",
+    ),
+    key(
+        "room.restart_interval",
+        r#""5 s""#,
+        "Least time between two restarts of one client's media.",
+    ),
+    key(
+        "room.restarts_per_minute",
+        "5",
+        "Restarts of one client's media in a minute.",
+    ),
+    key(
+        "room.retry_interval",
+        r#""30 s""#,
+        "Longest pause before a failed bridge is tried again.",
+    ),
+    key(
+        "room.ssrcs_per_participant",
+        "50",
+        "Media streams that one participant may announce.",
+    ),
+    key(
+        "bridge.port",
+        "10000",
+        "UDP port for media; 0 takes a free one.",
+    ),
+    key(
+        "bridge.workers",
+        "0",
+        "Threads that forward media; 0 is one less than there are cores.",
+    ),
+    key(
+        "bridge.external_addresses",
+        "[]",
+        "Addresses of this machine as the outside sees them, if a NAT maps them one to one.",
+    ),
+    key(
+        "bridge.socket_buffer",
+        r#""4 MiB""#,
+        "Wanted size of the socket's buffers; the system may give less.",
+    ),
+    key(
+        "bridge.inactive_after",
+        r#""6 s""#,
+        "Silence after which a participant is shown as disturbed.",
+    ),
+    key(
+        "bridge.inactive_after_paused",
+        r#""2500 ms""#,
+        "The same while its signalling connection is lost too.",
+    ),
+    key(
+        "bridge.first_packet",
+        r#""15 s""#,
+        "How long a new participant may take to show itself.",
+    ),
+    key(
+        "bridge.connect",
+        r#""30 s""#,
+        "From a client's answer to a working transport.",
+    ),
+    key(
+        "bridge.consent",
+        r#""60 s""#,
+        "Silence after which a transport is given up.",
+    ),
+    key(
+        "bridge.address_idle",
+        r#""30 s""#,
+        "Silence after which a participant's former address is forgotten.",
+    ),
+    key(
+        "bridge.channel_grace",
+        r#""3 s""#,
+        "How long a client may be without bridge channel before it is sent video by the defaults.",
+    ),
+    key(
+        "bridge.pacing_ahead",
+        r#""2 ms""#,
+        "How far clocks run ahead, so that packets leave in runs.",
+    ),
+    key(
+        "bridge.retransmission",
+        r#""1 s""#,
+        "How long a sent packet can be sent again.",
+    ),
+    key(
+        "bridge.retransmission_packets",
+        "256",
+        "Sent packets kept for that, per stream.",
+    ),
+    key(
+        "bridge.retransmission_percent",
+        "50",
+        "Share of retransmissions above which they are given up.",
+    ),
+    key(
+        "bridge.allocation",
+        r#""5 s""#,
+        "Bandwidth is divided anew at least so often.",
+    ),
+    key(
+        "bridge.initial_bitrate",
+        "2500000",
+        "Bits per second to a client before the first measurement.",
+    ),
+    key(
+        "bridge.least_bitrate",
+        "30000",
+        "Bits per second that are believed at least.",
+    ),
+    key(
+        "bridge.oversend_bitrate",
+        "500000",
+        "Bits per second by which a shared screen may exceed the estimate.",
+    ),
+    key(
+        "bridge.initial_height",
+        "0",
+        "Lines of video sent before a client says what it wants; 0 is none, -1 all.",
+    ),
+    key(
+        "bridge.default_height",
+        "180",
+        "Lines of video that a client does not name.",
+    ),
+    key(
+        "bridge.without_channel_height",
+        "180",
+        "Lines of video to clients that have no bridge channel.",
+    ),
+    key(
+        "bridge.last_n",
+        "-1",
+        "Most videos sent to anyone; -1 is no limit.",
+    ),
+    key(
+        "limits.unauthenticated_connections",
+        "1000",
+        "Connections that have not logged in.",
+    ),
+    key(
+        "limits.unauthenticated_connections_per_address",
+        "200",
+        "The same of one address; a school is one address.",
+    ),
+    key(
+        "limits.new_connections_per_second",
+        "50",
+        "New connections per second of one address.",
+    ),
+    key(
+        "limits.new_rooms_per_minute",
+        "30",
+        "New rooms per minute of one address.",
+    ),
+    key(
+        "limits.http_body",
+        r#""64 KiB""#,
+        "Bytes of an HTTP request's body.",
+    ),
+    key(
+        "limits.login_stanza",
+        r#""64 KiB""#,
+        "Bytes of one stanza before log-in.",
+    ),
+    key(
+        "limits.login_bytes_per_second",
+        r#""64 KiB""#,
+        "Bytes per second before log-in; who is faster is not read.",
+    ),
+    key("limits.stanza", r#""256 KiB""#, "Bytes of one stanza."),
+    key(
+        "limits.stanzas_per_second",
+        "20",
+        "Stanzas per second of one session; who is faster is not read.",
+    ),
+    key("limits.stanzas_burst", "200", "Stanzas at once."),
+    key(
+        "limits.bytes_per_second",
+        r#""512 KiB""#,
+        "Bytes per second of one session.",
+    ),
+    key("limits.bytes_burst", r#""2 MiB""#, "Bytes at once."),
+    key(
+        "limits.stanza_depth",
+        "32",
+        "Nesting of elements in a stanza.",
+    ),
+    key("limits.stanza_elements", "5000", "Elements in a stanza."),
+    key(
+        "limits.stanza_attributes",
+        "64",
+        "Attributes of one element.",
+    ),
+    key(
+        "limits.session_stanzas",
+        "4096",
+        "Stanzas that wait for one client; over it the session ends.",
+    ),
+    key(
+        "limits.session_bytes",
+        r#""4 MiB""#,
+        "Bytes of those stanzas.",
+    ),
+    key(
+        "limits.all_session_bytes",
+        r#""256 MiB""#,
+        "Bytes that wait for all clients; over it the fullest session ends.",
+    ),
+    key(
+        "limits.conference_stanzas",
+        "1024",
+        "Stanzas that wait for one meeting; over it senders are held back.",
+    ),
+    key(
+        "limits.conference_wait",
+        r#""5 s""#,
+        "How long they are held back before they are refused.",
+    ),
+    key(
+        "limits.channel_message",
+        r#""64 KiB""#,
+        "Bytes of one message on a bridge channel.",
+    ),
+    key(
+        "limits.channel_messages",
+        "512",
+        "Messages that wait for one bridge channel.",
+    ),
+    key(
+        "limits.channel_bytes",
+        r#""1 MiB""#,
+        "Bytes of those messages.",
+    ),
+    key(
+        "limits.channel_messages_per_second",
+        "100",
+        "Messages per second on one bridge channel.",
+    ),
+    key("limits.channel_messages_burst", "500", "Messages at once."),
+    key(
+        "limits.constraints",
+        "500",
+        "Sources that one client's constraints may name.",
+    ),
+    key(
+        "limits.conferences_per_worker",
+        "1000",
+        "Meetings with media on one worker.",
+    ),
+    key(
+        "limits.endpoints_per_worker",
+        "2000",
+        "Participants with media on one worker.",
+    ),
+    key(
+        "limits.endpoints_per_conference",
+        "500",
+        "Participants with media in one meeting.",
+    ),
+    key(
+        "limits.sources_per_endpoint",
+        "20",
+        "Sources of one participant.",
+    ),
+    key(
+        "limits.addresses_per_endpoint",
+        "20",
+        "Network addresses of one participant.",
+    ),
+    key(
+        "limits.foreign_addresses",
+        "16384",
+        "Addresses that one worker remembers for the others.",
+    ),
+    key(
+        "limits.unknown_checks_per_second",
+        "200",
+        "Connectivity checks per second from unknown addresses of one /24.",
+    ),
+    key(
+        "limits.unknown_checks_burst",
+        "1000",
+        "Connectivity checks at once.",
+    ),
+];

@@ -1,0 +1,149 @@
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn the_example_file_is_up_to_date_and_says_what_holds() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config.example.toml");
+    if std::env::var_os("UPDATE_EXAMPLE").is_some() {
+        std::fs::write(path, example()).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(
+        kept,
+        example(),
+        "run: UPDATE_EXAMPLE=1 cargo test -p tertulia-config"
+    );
+    load(&Sources {
+        file: Some(path.into()),
+        ..Sources::default()
+    })
+    .ok()
+    .unwrap();
+}
+
+#[test]
+fn defaults() {
+    let Settings { server, log } = load(&Sources::default()).ok().unwrap();
+    assert_eq!(server.hosts.main().as_str(), "localhost");
+    assert_eq!(server.web.listen, ["[::]:8443".parse().unwrap()]);
+    assert_eq!(server.media.port, 10_000);
+    assert_eq!(server.media.workers, None);
+    assert_eq!(server.stream.lease, Duration::from_secs(60));
+    assert_eq!(server.stream.limits.bytes_max, 262_144);
+    assert_eq!(server.stream.limits_before_login.bytes_max, 65_536);
+    assert_eq!(server.limits.conference_stanzas, 1_024);
+    assert_eq!(server.bridge.video.last_n, None);
+    assert!(!log.is_private_shown);
+}
+
+#[test]
+fn all_mistakes_are_reported_together() {
+    let mistakes = mistakes_of(
+        "domian = \"meet.example\"\n[bridge]\nworkers = \"two\"\nport = 70000\n\
+         [web]\ncertificate = \"cert.pem\"\nlisten = [\"8443\"]\n[limts]\nstanza = \"1 KiB\"\n",
+        &[("TERTULIA_BRIDGE__WROKERS", "2"), ("PATH", "/bin")],
+    );
+    assert_eq!(
+        mistakes,
+        [
+            "domian: no such key; did you mean domain?",
+            "limts: no such key; did you mean data?",
+            "TERTULIA_BRIDGE__WROKERS: no such key; did you mean TERTULIA_BRIDGE__WORKERS?",
+            "web.certificate (--cert) and web.key (--key) belong together; one is missing",
+            "web.listen: expected a list of addresses with port, such as \"[::]:8443\" or \
+             \"192.0.2.1:443\", found [\"8443\"]",
+            "bridge.port: expected a whole number from 0 to 65535, found 70000",
+            "bridge.workers: expected a whole number from 0 to 256, found \"two\"",
+        ]
+    );
+}
+
+#[test]
+fn a_key_in_the_wrong_section_and_a_broken_file() {
+    assert_eq!(
+        mistakes_of("[web]\nlease = \"5 s\"", &[]),
+        ["web.lease: no such key; did you mean session.lease?"]
+    );
+    let broken = mistakes_of("domain = \"a\"\nweb = [", &[]);
+    assert!(broken[0].contains(".toml:2: "), "{broken:?}");
+    assert_eq!(broken.len(), 1);
+    assert!(!broken[0].contains('\n'));
+    let gone = load(&Sources {
+        file: Some("/nonexistent.toml".into()),
+        ..Sources::default()
+    });
+    assert!(
+        gone.err()
+            .unwrap()
+            .to_string()
+            .starts_with("/nonexistent.toml: ")
+    );
+}
+
+#[test]
+fn later_layers_win() {
+    let file = write("[bridge]\nport = 1\nworkers = 1\n[log]\nfilter = \"warn\"");
+    let sources = Sources {
+        file: Some(file.clone()),
+        environment: vec![
+            ("TERTULIA_BRIDGE__PORT".to_owned(), "2".to_owned()),
+            ("TERTULIA_BRIDGE__WORKERS".to_owned(), "2".to_owned()),
+            ("TERTULIA_DOMAIN".to_owned(), "meet.example".to_owned()),
+        ],
+        overrides: vec![Override {
+            flag: "--media-port",
+            path: "bridge.port",
+            value: OverrideValue::Number(3),
+        }],
+    };
+    let Settings { server, log } = load(&sources).ok().unwrap();
+    assert_eq!((server.media.port, server.media.workers), (3, Some(2)));
+    assert_eq!(server.hosts.main().as_str(), "meet.example");
+    assert_eq!(log.filter, "warn");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_flag_is_named_when_its_value_is_wrong() {
+    let sources = Sources {
+        overrides: vec![Override {
+            flag: "--listen",
+            path: "web.listen",
+            value: OverrideValue::List(vec!["everywhere".to_owned()]),
+        }],
+        ..Sources::default()
+    };
+    let mistakes = load(&sources).err().unwrap().to_string();
+    assert!(mistakes.starts_with("--listen: expected "), "{mistakes}");
+}
+
+fn mistakes_of(file: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    let path = write(file);
+    let environment = environment
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect();
+    let sources = Sources {
+        file: Some(path.clone()),
+        environment,
+        ..Sources::default()
+    };
+    let mistakes = load(&sources)
+        .err()
+        .map(|mistakes| mistakes.0)
+        .unwrap_or_default();
+    std::fs::remove_file(path).unwrap();
+    mistakes.iter().map(ToString::to_string).collect()
+}
+
+/// A configuration file of its own for each call.
+fn write(text: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("tertulia-config-{}-{number}.toml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}

@@ -1,0 +1,4 @@
+//! How clients get in: TCP, TLS, and what speaks over it.
+
+pub(crate) mod web;
+pub(crate) mod websocket;

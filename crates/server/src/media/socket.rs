@@ -1,0 +1,337 @@
+//! A worker's share of the media port: batches in, runs of equal packets out.
+//!
+//! Per packet: no allocation on the way in; on the way out one copy into a run when several
+//! packets go to one receiver.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+use tertulia_bridge::{Batch, Transmit};
+use tokio::io::{Interest, Ready};
+use tokio::net::UdpSocket;
+use tracing::debug;
+
+/// The media port, bound once for each worker.
+pub(crate) struct BoundSockets {
+    pub(crate) sockets: Vec<StdUdpSocket>,
+    pub(crate) port: u16,
+}
+
+/// Binds the port for so many workers. The first socket is bound without `SO_REUSEPORT`: where
+/// another program, or another one of us, has the port, that fails.
+pub(crate) fn bind(port: u16, workers: u16, has_ipv6: bool) -> io::Result<BoundSockets> {
+    let first = new_socket(has_ipv6)?;
+    let any: IpAddr = if has_ipv6 {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    };
+    first.bind(&SocketAddr::new(any, port).into())?;
+    // From here on those who ask for it too may share the port.
+    first.set_reuse_port(true)?;
+    let first = StdUdpSocket::from(first);
+    let port = first.local_addr()?.port();
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        let next = new_socket(has_ipv6)?;
+        next.set_reuse_port(true)?;
+        next.bind(&SocketAddr::new(any, port).into())?;
+        sockets.push(next.into());
+    }
+    Ok(BoundSockets { sockets, port })
+}
+
+fn new_socket(has_ipv6: bool) -> io::Result<Socket> {
+    let domain = if has_ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    if has_ipv6 {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// One worker's socket.
+pub(crate) struct MediaSocket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    port: u16,
+    is_ipv6: bool,
+    received: Box<[u8]>,
+    /// Packets that the system had no room for.
+    backlog: VecDeque<Transmit>,
+    /// A run of packets, one behind the other.
+    run: Vec<u8>,
+    /// Packets given up because the system took none for too long.
+    dropped: u64,
+}
+
+impl MediaSocket {
+    /// Takes over a bound socket; inside the worker's runtime.
+    pub(crate) fn new(socket: StdUdpSocket, buffer_bytes: usize) -> io::Result<MediaSocket> {
+        let address = socket.local_addr()?;
+        let io = UdpSocket::from_std(socket)?;
+        let state = UdpSocketState::new((&io).into())?;
+        // The system gives what its administrator allows; too little shows as loss under load.
+        let _ = state.set_send_buffer_size((&io).into(), buffer_bytes);
+        let _ = state.set_recv_buffer_size((&io).into(), buffer_bytes);
+        debug!(
+            send_buffer = state.send_buffer_size((&io).into()).unwrap_or(0),
+            receive_buffer = state.recv_buffer_size((&io).into()).unwrap_or(0),
+            segments = state.max_gso_segments(),
+            "media socket"
+        );
+        Ok(MediaSocket {
+            io,
+            state,
+            port: address.port(),
+            is_ipv6: address.is_ipv6(),
+            received: vec![0; BATCH_SIZE * DATAGRAM_BYTES].into(),
+            backlog: VecDeque::new(),
+            run: Vec::new(),
+            dropped: 0,
+        })
+    }
+
+    /// Waits until there is something to receive, or room for what could not be sent. Cancel safe.
+    pub(crate) async fn ready(&self) -> io::Result<Ready> {
+        let interest = if self.backlog.is_empty() {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        };
+        self.io.ready(interest).await
+    }
+
+    /// Receives one batch and hands on each datagram: from where, to which of our addresses, and
+    /// what. Gives how many there were; 0 when there is nothing now.
+    pub(crate) fn receive(
+        &mut self,
+        mut take: impl FnMut(SocketAddr, SocketAddr, &[u8]),
+    ) -> io::Result<usize> {
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let mut chunks = self.received.chunks_exact_mut(DATAGRAM_BYTES);
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
+            IoSliceMut::new(chunks.next().expect("the buffer holds a batch"))
+        });
+        let (io, state) = (&self.io, &self.state);
+        let received = io.try_io(Interest::READABLE, || {
+            state.recv(io.into(), &mut slices, &mut metas)
+        });
+        let count = match received {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let mut datagrams = 0;
+        for (meta, slice) in metas.iter().zip(&slices).take(count) {
+            let from = canonical(meta.addr);
+            let to = meta
+                .dst_ip
+                .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+                .to_canonical();
+            let to = SocketAddr::new(to, self.port);
+            let bytes = slice.get(..meta.len).unwrap_or_default();
+            // The system may have put several datagrams of one sender behind each other.
+            for datagram in bytes.chunks(meta.stride.max(1)) {
+                datagrams += 1;
+                take(from, to, datagram);
+            }
+        }
+        Ok(datagrams)
+    }
+
+    /// Sends a batch and empties it. Packets to one receiver keep their order.
+    pub(crate) fn send(&mut self, batch: &mut Batch) {
+        if !self.backlog.is_empty() {
+            self.backlog.extend(batch.transmits.drain(..));
+            self.send_backlog();
+            return;
+        }
+        let transmits = &mut batch.transmits;
+        transmits.sort_by_key(|transmit| (transmit.destination, transmit.source));
+        let sent = self.send_runs(transmits);
+        self.backlog.extend(transmits.drain(sent..));
+        transmits.clear();
+        self.bound_backlog();
+    }
+
+    /// Tries again to send what the system had no room for.
+    pub(crate) fn send_backlog(&mut self) {
+        let mut waiting: Vec<Transmit> = self.backlog.drain(..).collect();
+        let sent = self.send_runs(&waiting);
+        self.backlog.extend(waiting.drain(sent..));
+        self.bound_backlog();
+    }
+
+    /// The oldest go first: what is late is worth least.
+    fn bound_backlog(&mut self) {
+        let too_many = self.backlog.len().saturating_sub(BACKLOG_MAX);
+        if too_many > 0 {
+            self.backlog.drain(..too_many);
+            self.dropped += too_many as u64;
+            debug!(dropped = self.dropped, "the system takes no more packets");
+        }
+    }
+
+    /// Sends as many as the system takes; gives how many that were.
+    fn send_runs(&mut self, transmits: &[Transmit]) -> usize {
+        let mut sent = 0;
+        while let Some((first, rest)) = transmits.get(sent..).and_then(<[_]>::split_first) {
+            let more = run_length(first, rest, self.state.max_gso_segments());
+            let run = transmits.get(sent..=sent + more).unwrap_or_default();
+            match self.send_run(first, run) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return sent,
+                // Segmentation may have been refused by the device; then one by one.
+                Err(_) if more > 0 => {
+                    for one in run {
+                        if let Err(error) = self.send_run(one, std::slice::from_ref(one)) {
+                            debug!(%error, "a packet could not be sent");
+                        }
+                    }
+                }
+                Err(error) => debug!(%error, "a packet could not be sent"),
+            }
+            sent += more + 1;
+        }
+        sent
+    }
+
+    fn send_run(&mut self, first: &Transmit, run: &[Transmit]) -> io::Result<()> {
+        let is_run = run.len() > 1;
+        if is_run {
+            self.run.clear();
+            for transmit in run {
+                self.run.extend_from_slice(&transmit.contents);
+            }
+        }
+        let source = first.source.ip();
+        let datagrams = quinn_udp::Transmit {
+            destination: self.for_system(first.destination),
+            ecn: None,
+            contents: if is_run { &self.run } else { &first.contents },
+            segment_size: is_run.then_some(first.contents.len()),
+            src_ip: (!source.is_unspecified()).then_some(source),
+        };
+        let (io, state) = (&self.io, &self.state);
+        io.try_io(Interest::WRITABLE, || state.try_send(io.into(), &datagrams))
+    }
+
+    /// An IPv6 socket wants IPv4 addresses mapped.
+    fn for_system(&self, address: SocketAddr) -> SocketAddr {
+        match address.ip() {
+            IpAddr::V4(v4) if self.is_ipv6 => {
+                SocketAddr::new(v4.to_ipv6_mapped().into(), address.port())
+            }
+            _ => address,
+        }
+    }
+}
+
+/// How many of `rest` can go out together with `first`: same way, same size, except that the last
+/// one may be shorter.
+fn run_length(first: &Transmit, rest: &[Transmit], segments_max: usize) -> usize {
+    let size = first.contents.len();
+    let (mut count, mut bytes) = (0, size);
+    for next in rest.iter().take(segments_max.saturating_sub(1)) {
+        let length = next.contents.len();
+        let is_same_way = next.destination == first.destination && next.source == first.source;
+        if !is_same_way || length > size || bytes + length > RUN_BYTES_MAX {
+            break;
+        }
+        count += 1;
+        bytes += length;
+        if length < size {
+            break;
+        }
+    }
+    count
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Several datagrams of one sender may arrive as one, up to the size of a UDP datagram.
+const DATAGRAM_BYTES: usize = 1 << 16;
+/// What fits into one UDP datagram, which is what the system makes of a run.
+const RUN_BYTES_MAX: usize = 65_000;
+const BACKLOG_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_equal_packets_to_one_receiver() {
+        let transmit = |to: &str, length| Transmit {
+            source: "192.0.2.1:10000".parse().unwrap(),
+            destination: to.parse().unwrap(),
+            contents: vec![0; length],
+        };
+        let (a, b) = ("192.0.2.2:1000", "192.0.2.3:1000");
+        let check = |rest: &[(&str, usize)], segments, expected| {
+            let rest: Vec<_> = rest
+                .iter()
+                .map(|(to, length)| transmit(to, *length))
+                .collect();
+            assert_eq!(run_length(&transmit(a, 1200), &rest, segments), expected);
+        };
+        check(&[(a, 1200), (a, 1200), (b, 1200)], 64, 2);
+        check(&[(a, 1200), (a, 700), (a, 1200)], 64, 2);
+        check(&[(a, 1201)], 64, 0);
+        check(&[(a, 1200), (a, 1200)], 2, 1);
+        check(&[(a, 1200), (a, 1200)], 1, 0);
+        check(&[(a, 1200); 60], 64, 53);
+    }
+
+    #[tokio::test]
+    async fn a_batch_arrives_in_order_and_answers_leave_from_where_they_were_asked() {
+        let bound = bind(0, 2, true).unwrap();
+        let port = bound.port;
+        assert!(bind(port, 1, true).is_err(), "a second server is noticed");
+        let mut ours: Vec<_> = bound
+            .sockets
+            .into_iter()
+            .map(|one| MediaSocket::new(one, 1 << 20).unwrap())
+            .collect();
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let server: SocketAddr = format!("127.0.0.2:{port}").parse().unwrap();
+        client.send_to(b"hello", server).await.unwrap();
+
+        let (first, second) = ours.split_at_mut(1);
+        let (first, second) = (&mut first[0], &mut second[0]);
+        let here = tokio::select! {
+            ready = first.ready() => { ready.unwrap(); first }
+            ready = second.ready() => { ready.unwrap(); second }
+        };
+        let mut seen = Vec::new();
+        here.receive(|from, to, data| seen.push((from, to, data.to_vec())))
+            .unwrap();
+        assert_eq!(
+            seen,
+            [(client.local_addr().unwrap(), server, b"hello".to_vec())]
+        );
+
+        let mut batch = Batch::default();
+        for n in 0..10u8 {
+            batch.transmits.push(Transmit {
+                source: server,
+                destination: client.local_addr().unwrap(),
+                contents: vec![n; if n == 9 { 500 } else { 1000 }],
+            });
+        }
+        here.send(&mut batch);
+        assert!(batch.transmits.is_empty());
+        let mut buffer = [0; 2000];
+        for n in 0..10u8 {
+            let (length, from) = client.recv_from(&mut buffer).await.unwrap();
+            assert_eq!((buffer[0], from), (n, server));
+            assert_eq!(length, if n == 9 { 500 } else { 1000 });
+        }
+    }
+}

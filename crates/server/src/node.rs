@@ -1,0 +1,153 @@
+//! What all tasks of this process share.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tertulia_model::{ChannelId, Hosts, Random, RequestId, RoomJid, SessionId};
+use tertulia_stanza::conference_request::ConferenceReply;
+use tertulia_stream::Sealer;
+use tokio::sync::{mpsc, watch};
+
+use crate::authority::Authorities;
+use crate::config::{Limits, WebConfig};
+use crate::limits::{ConnectionLimits, Rates};
+use crate::media::WorkerHandle;
+use crate::router::Router;
+use crate::socket::OpenSocket;
+use crate::stop::Stop;
+
+/// One running Tertulia process.
+pub(crate) struct Node {
+    pub(crate) hosts: Arc<Hosts>,
+    pub(crate) web: WebConfig,
+    pub(crate) limits: Limits,
+    pub(crate) stream: Arc<tertulia_stream::Config>,
+    pub(crate) conference: Arc<tertulia_conference::Config>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) router: Router,
+    pub(crate) authorities: Authorities,
+    pub(crate) connections: Arc<ConnectionLimits>,
+    pub(crate) new_rooms: Rates,
+    /// The media workers, by their index.
+    pub(crate) workers: Vec<WorkerHandle>,
+    /// When this process became ready; identities issued before may be restored for a while.
+    pub(crate) started: DateTime<Utc>,
+    /// For how long.
+    pub(crate) restoration_time: TimeDelta,
+    /// Bytes that wait for all sessions together.
+    pub(crate) waiting_bytes: AtomicUsize,
+    pub(crate) stopping: watch::Sender<Option<Stop>>,
+    ids: AtomicU64,
+    random: Mutex<Random>,
+    open_sockets: Mutex<Option<OpenSocket>>,
+}
+
+/// What a [`Node`] is made of.
+pub(crate) struct NodeParts {
+    pub(crate) hosts: Hosts,
+    pub(crate) web: WebConfig,
+    pub(crate) limits: Limits,
+    pub(crate) stream: tertulia_stream::Config,
+    pub(crate) conference: tertulia_conference::Config,
+    pub(crate) sealer: Sealer,
+    pub(crate) authorities: Authorities,
+    pub(crate) workers: Vec<WorkerHandle>,
+    pub(crate) started: DateTime<Utc>,
+    pub(crate) restoration_time: TimeDelta,
+    pub(crate) seed: [u8; 32],
+}
+
+impl Node {
+    /// The node, and what ends when its last WebSocket is closed after a stop.
+    pub(crate) fn new(parts: NodeParts) -> (Arc<Node>, mpsc::Receiver<()>) {
+        let limits = &parts.limits;
+        let connections = ConnectionLimits::new(
+            limits.unauthenticated_connections,
+            limits.unauthenticated_connections_per_address,
+            limits.new_connections_per_second,
+        );
+        let minute = std::time::Duration::from_secs(60);
+        let new_rooms = Rates::new(limits.new_rooms_per_minute, minute);
+        let (open, all_closed) = mpsc::channel(1);
+        let node = Node {
+            hosts: Arc::new(parts.hosts),
+            web: parts.web,
+            limits: parts.limits,
+            stream: Arc::new(parts.stream),
+            conference: Arc::new(parts.conference),
+            sealer: Arc::new(parts.sealer),
+            router: Router::default(),
+            authorities: parts.authorities,
+            connections,
+            new_rooms,
+            workers: parts.workers,
+            started: parts.started,
+            restoration_time: parts.restoration_time,
+            waiting_bytes: AtomicUsize::new(0),
+            stopping: watch::Sender::new(None),
+            ids: AtomicU64::new(1),
+            random: Mutex::new(Random::from_seed(parts.seed)),
+            open_sockets: Mutex::new(Some(open)),
+        };
+        (Arc::new(node), all_closed)
+    }
+
+    pub(crate) fn session_id(&self) -> SessionId {
+        SessionId(self.next_id())
+    }
+
+    pub(crate) fn channel_id(&self) -> ChannelId {
+        ChannelId(self.next_id())
+    }
+
+    pub(crate) fn request_id(&self) -> RequestId {
+        RequestId(self.next_id())
+    }
+
+    fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A seed for a machine.
+    pub(crate) fn seed(&self) -> [u8; 32] {
+        self.with_random(Random::seed)
+    }
+
+    /// Draws from this node's randomness.
+    pub(crate) fn with_random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a new WebSocket holds; None once the server stops.
+    pub(crate) fn open_socket(&self) -> Option<OpenSocket> {
+        self.open_sockets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// From now on no WebSocket opens any more.
+    pub(crate) fn refuse_sockets(&self) {
+        self.open_sockets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// Whether this address may bring one more room to life.
+    pub(crate) fn may_start_room(&self, from: IpAddr) -> bool {
+        self.new_rooms.admit(from, crate::clock::now().mono)
+    }
+
+    /// The answer to a conference request that cannot be served now: clients ask again.
+    pub(crate) fn not_ready(&self, room: &RoomJid) -> ConferenceReply {
+        ConferenceReply {
+            room: room.to_string(),
+            is_ready: false,
+            focus_jid: self.hosts.focus_user().to_string(),
+            ..ConferenceReply::default()
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Taking everything from the system that the server needs, before anything is said or done.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use socket2::{Domain, Protocol, Socket, Type};
+use tertulia_model::Random;
+use tertulia_stream::Sealer;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, info};
+
+use crate::addresses::Addresses;
+use crate::authority::Authorities;
+use crate::certificate::{Certificate, CertificateError};
+use crate::clock;
+use crate::config::Config;
+use crate::data_folder::{DataFolder, FolderError};
+use crate::http;
+use crate::listen::web;
+use crate::media;
+use crate::node::{Node, NodeParts};
+use crate::stop::{self, Stop};
+
+/// A server whose ports are bound and whose files are in place.
+pub struct Server {
+    node: Arc<Node>,
+    plain: Vec<TcpListener>,
+    secure: Vec<TcpListener>,
+    tls: TlsAcceptor,
+    all_closed: mpsc::Receiver<()>,
+    facts: Facts,
+}
+
+/// What there is to say about a server that is about to run.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub plain: Vec<SocketAddr>,
+    pub secure: Vec<SocketAddr>,
+    pub media_port: u16,
+    /// Addresses of this machine that others can reach.
+    pub network: Vec<IpAddr>,
+    /// SHA-256 of the certificate.
+    pub fingerprint: String,
+    /// Browsers warn of the certificate.
+    pub is_self_made: bool,
+    /// The data folder, absolutely.
+    pub data: PathBuf,
+    /// The configured address, if there is one.
+    pub public_url: Option<String>,
+}
+
+/// Why the server cannot start: what is wrong and what to do, in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "cannot use the data folder {}: {error}; make it writable or name another one with --data",
+        path.display()
+    )]
+    Data { path: PathBuf, error: io::Error },
+    #[error("cannot use the certificate: {0}; see --cert and --key")]
+    Certificate(String),
+    #[error(
+        "{what} {address} is already in use; stop the other program (another Tertulia?) or choose \
+         another address with {flag}"
+    )]
+    InUse {
+        what: &'static str,
+        address: String,
+        flag: &'static str,
+    },
+    #[error("cannot listen on {what} {address}: {error}; choose another address with {flag}")]
+    Listen {
+        what: &'static str,
+        address: String,
+        error: io::Error,
+        flag: &'static str,
+    },
+    #[error("cannot start the media workers: {0}")]
+    Workers(io::Error),
+}
+
+impl Server {
+    /// Takes all that is needed, or says what is missing and leaves nothing behind. To be called
+    /// inside a tokio runtime.
+    pub fn bind(config: Config) -> Result<Server, StartError> {
+        let Config {
+            hosts,
+            data,
+            web,
+            media,
+            limits,
+            stream,
+            mut conference,
+            mut bridge,
+        } = config;
+        tertulia_bridge::install_crypto();
+        let addresses = Addresses::of_this_machine();
+        let folder = DataFolder::open(&data)?;
+        let key = folder.key("resumption.key")?;
+        let certificate = match &web.certificate {
+            Some(files) => Certificate::from_files(files)?,
+            None => Certificate::self_made(&folder, &addresses)?,
+        };
+        let secure = listen_all(&web.listen, "HTTPS port", "--listen")?;
+        let plain = listen_all(&web.listen_plain, "HTTP port", "--listen-plain")?;
+        let workers = media.workers.unwrap_or_else(default_workers).max(1);
+        let sockets = media::bind(media.port, workers, addresses.has_ipv6())
+            .map_err(|error| media_error(media.port, error))?;
+
+        let mut random = Random::from_seed(clock::seed());
+        conference.focus.server_id = random.token(8);
+        bridge.workers = workers;
+        bridge.addresses = addresses.for_media(sockets.port, &media.external);
+        bridge.loopback = addresses
+            .loopback
+            .iter()
+            .map(|ip| SocketAddr::new(*ip, sockets.port))
+            .collect();
+        let facts = Facts {
+            plain: local_addresses(&plain),
+            secure: local_addresses(&secure),
+            media_port: sockets.port,
+            network: addresses.network.clone(),
+            fingerprint: certificate.fingerprint,
+            is_self_made: certificate.is_self_made,
+            data: folder.path().to_owned(),
+            public_url: web.public_url.as_ref().map(ToString::to_string),
+        };
+        let buffers = media.socket_buffer_bytes;
+        let workers = media::start(&Arc::new(bridge), sockets.sockets, buffers)
+            .map_err(StartError::Workers)?;
+
+        let names = web.names.iter().chain(&addresses.names).cloned();
+        let names = names.chain([hosts.main().to_string()]);
+        let authorities = Authorities::new(names, web.public_url.clone(), web.origins.clone());
+        let restoration_time = TimeDelta::from_std(limits.restoration).unwrap_or(TimeDelta::zero());
+        let (node, all_closed) = Node::new(NodeParts {
+            hosts,
+            web,
+            limits,
+            stream,
+            conference,
+            sealer: Sealer::new(key),
+            authorities,
+            workers,
+            started: clock::now().wall,
+            restoration_time,
+            seed: random.seed(),
+        });
+        let tls = TlsAcceptor::from(certificate.tls);
+        Ok(Server {
+            node,
+            plain,
+            secure,
+            tls,
+            all_closed,
+            facts,
+        })
+    }
+
+    /// What was bound and found.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Serves until `stop`, then takes leave of everybody.
+    pub async fn run(self, stop: impl Future<Output = Stop>) {
+        let pages = http::routes(Arc::clone(&self.node));
+        info!(media_port = self.facts.media_port, "server ready");
+        let mut listening = Vec::new();
+        for (listeners, tls) in [(self.plain, None), (self.secure, Some(self.tls))] {
+            for listener in listeners {
+                let accepting =
+                    web::accept(Arc::clone(&self.node), listener, tls.clone(), pages.clone());
+                listening.push(tokio::spawn(accepting));
+            }
+        }
+        let stop = stop.await;
+        for accepting in listening {
+            accepting.abort();
+        }
+        stop::say_goodbye(&self.node, stop, self.all_closed).await;
+        info!("server stopped");
+    }
+}
+
+impl From<FolderError> for StartError {
+    fn from(FolderError { path, error }: FolderError) -> StartError {
+        StartError::Data { path, error }
+    }
+}
+
+impl From<CertificateError> for StartError {
+    fn from(error: CertificateError) -> StartError {
+        match error {
+            CertificateError::Folder(error) => error.into(),
+            other => StartError::Certificate(other.to_string()),
+        }
+    }
+}
+
+/// One less than there are cores.
+fn default_workers() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(cores.saturating_sub(1))
+        .unwrap_or(u16::MAX)
+        .max(1)
+}
+
+fn media_error(port: u16, error: io::Error) -> StartError {
+    let (what, address, flag) = ("UDP port", port.to_string(), "--media-port");
+    if error.kind() == io::ErrorKind::AddrInUse {
+        StartError::InUse {
+            what,
+            address,
+            flag,
+        }
+    } else {
+        StartError::Listen {
+            what,
+            address,
+            error,
+            flag,
+        }
+    }
+}
+
+fn listen_all(
+    addresses: &[SocketAddr],
+    what: &'static str,
+    flag: &'static str,
+) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        match listen(address) {
+            Ok(listener) => listeners.push(listener),
+            // Where IPv6 is switched off, its loopback address is no loss.
+            Err(_) if address.is_ipv6() && address.ip().is_loopback() && !has_ipv6_loopback() => {
+                debug!(%address, "no IPv6 here");
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(StartError::InUse {
+                    what,
+                    address: address.to_string(),
+                    flag,
+                });
+            }
+            Err(error) => {
+                return Err(StartError::Listen {
+                    what,
+                    address: address.to_string(),
+                    error,
+                    flag,
+                });
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let unspecified_v4 = SocketAddr::from(([0, 0, 0, 0], address.port()));
+    let (socket, address) = match Socket::new(Domain::for_address(address), Type::STREAM, TCP) {
+        Ok(socket) => (socket, address),
+        // All interfaces of a machine without IPv6.
+        Err(_) if address.is_ipv6() && address.ip().is_unspecified() => (
+            Socket::new(Domain::IPV4, Type::STREAM, TCP)?,
+            unspecified_v4,
+        ),
+        Err(error) => return Err(error),
+    };
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Ports of connections that ended a moment ago; a listening program is noticed all the same.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn has_ipv6_loopback() -> bool {
+    std::net::UdpSocket::bind("[::1]:0").is_ok()
+}
+
+fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect()
+}
+
+const TCP: Option<Protocol> = Some(Protocol::TCP);
+const BACKLOG: i32 = 1_024;
