@@ -1,0 +1,42 @@
+/** What the link tells the meeting. */
+
+import type { CaptureState, DeviceList } from "./capture";
+import type { OwnSource } from "./media_connection";
+import type { Occupant, RoomMessage, StanzaProblem } from "./room";
+
+export type MediaPath = "none" | "peer" | "bridge";
+
+export type LinkEvent =
+  // The line
+  | { readonly kind: "connecting" }
+  | { readonly kind: "connected" }
+  | { readonly kind: "line-lost"; readonly attempt: number; readonly nextAttemptAt: number; readonly isOffline: boolean }
+  | { readonly kind: "login-refused"; readonly detail: string }
+  /** A new session: the room and all media are set up again, by themselves. */
+  | { readonly kind: "session-lost" }
+  // The room
+  | { readonly kind: "joined"; readonly id: string; readonly isModerator: boolean; readonly occupants: readonly string[] }
+  | { readonly kind: "join-refused"; readonly error: StanzaProblem }
+  | { readonly kind: "role"; readonly isModerator: boolean }
+  | { readonly kind: "occupant"; readonly occupant: Occupant }
+  | { readonly kind: "occupant-left"; readonly id: string }
+  | { readonly kind: "removed"; readonly by: string | null; readonly reason: string }
+  | { readonly kind: "ended"; readonly reason: string }
+  | { readonly kind: "subject"; readonly subject: string }
+  | { readonly kind: "chat"; readonly message: RoomMessage }
+  | { readonly kind: "chat-refused"; readonly id: string; readonly error: StanzaProblem }
+  | { readonly kind: "muted-by"; readonly source: OwnSource; readonly by: string | null }
+  // Media
+  /** Keys of all tracks that can be had now, by source name. */
+  | { readonly kind: "tracks"; readonly keys: ReadonlyMap<string, string> }
+  | { readonly kind: "path"; readonly path: MediaPath }
+  /** Null: everything that was asked for. */
+  | { readonly kind: "forwarded"; readonly sources: readonly string[] | null }
+  | { readonly kind: "dominant-speaker"; readonly id: string | null }
+  | { readonly kind: "connectivity"; readonly id: string; readonly isActive: boolean }
+  | { readonly kind: "bridge-missing"; readonly isMissing: boolean }
+  | { readonly kind: "source-refused"; readonly source: OwnSource; readonly condition: string; readonly detail: string }
+  // Devices
+  | { readonly kind: "capture"; readonly source: OwnSource; readonly state: CaptureState }
+  | { readonly kind: "capture-ended"; readonly source: OwnSource }
+  | { readonly kind: "devices"; readonly devices: DeviceList };
