@@ -1,16 +1,19 @@
 import solid from "vite-plugin-solid";
 import { defineConfig } from "vitest/config";
 
-// All names of files are relative: a page lies at /ROOM or at /TENANT/ROOM, and asks for /assets.
+import { icons } from "./scripts/icons.js";
+import { ICONS } from "./src/view/icons";
+
 export default defineConfig({
+  // A page lies at /ROOM or at /TENANT/ROOM: everything is asked for from the root.
   base: "/",
-  plugins: [solid()],
+  plugins: [solid(), icons(ICONS)],
   build: {
     target: ["chrome111", "firefox115", "safari16.4"],
     outDir: "dist",
     assetsDir: "assets",
+    // The content security policy allows no `data:`.
     assetsInlineLimit: 0,
-    sourcemap: false,
     modulePreload: { polyfill: false },
   },
   test: { environment: "node", include: ["src/**/*.test.ts"] },

@@ -4,7 +4,10 @@
  * Commands return at once; what they lead to is seen in the state. None of them throws.
  */
 
-import type { MeetingState, ParticipantId, SourceName, DeviceChoice } from "./state";
+import type { VisibleTile } from "./events";
+import type { DeviceChoice, MeetingState, ParticipantId, SourceName } from "./state";
+
+export type { VisibleTile } from "./events";
 
 export interface Meeting {
   /** The current value; a new object after each change. */
@@ -59,10 +62,4 @@ export interface Meeting {
 
   /** The page goes away: says goodbye to the room at once. Called by itself on `pagehide`. */
   close(): void;
-}
-
-export interface VisibleTile {
-  readonly participant: ParticipantId;
-  readonly source: SourceName;
-  readonly height: number;
 }

@@ -1,0 +1,527 @@
+/**
+ * The meeting as one reducer: model × event → model and wishes.
+ *
+ * Pure: no page, no network, no clock (`at` comes with each event, in milliseconds since 1970). `createMeeting` carries
+ * the wishes out.
+ */
+
+import type { CaptureState } from "../link/capture";
+import type { VideoConstraints } from "../link/channel_messages";
+import type { LinkEvent } from "../link/events";
+import type { Occupant, RoomMessage, SourceInfo } from "../link/room";
+import { areSame, constraintsFor } from "./constraints";
+import type { Command, MeetingEvent, VisibleTile, WakeReason, Wish } from "./events";
+import { problemOfCapture, problemOfChat, problemOfEntering, problemOfSource } from "./problems";
+import type {
+  Capture,
+  ChatMessage,
+  Connection,
+  LeaveReason,
+  MeetingState,
+  NoticeBody,
+  Participant,
+  ParticipantId,
+  Problem,
+  Self,
+  Source,
+  SourceKind,
+  SourceName,
+} from "./state";
+
+/** The state, and what it is made from. */
+export interface Model {
+  readonly state: MeetingState;
+  /** What each participant's presence says about their sources. */
+  readonly info: ReadonlyMap<ParticipantId, readonly SourceInfo[]>;
+  readonly trackKeys: ReadonlyMap<SourceName, string>;
+  readonly forwarded: ReadonlySet<SourceName> | null;
+  /** Since when participants have been unreachable. */
+  readonly interruptedSince: ReadonlyMap<ParticipantId, number>;
+  readonly tiles: readonly VisibleTile[];
+  readonly onStage: readonly SourceName[];
+  readonly constraints: VideoConstraints;
+  /** Until then, comings and goings are ours, not theirs. */
+  readonly quietUntil: number;
+  readonly nextNotice: number;
+  /** The session was lost; the next `joined` ends that. */
+  readonly isReturning: boolean;
+}
+
+export interface Step {
+  readonly model: Model;
+  readonly wishes: readonly Wish[];
+}
+
+export function initialModel(room: string): Model {
+  return {
+    state: {
+      room,
+      stage: { kind: "outside" },
+      connection: { kind: "none" },
+      participants: [],
+      self: {
+        id: null,
+        name: "",
+        isModerator: false,
+        microphone: { kind: "off" },
+        camera: { kind: "off" },
+        screen: { kind: "off" },
+      },
+      devices: {
+        microphones: [],
+        cameras: [],
+        speakers: [],
+        chosen: { microphone: null, camera: null, speaker: null },
+        canShareScreen: false,
+      },
+      dominantSpeaker: null,
+      chat: [],
+      notices: [],
+      path: "none",
+      subject: "",
+    },
+    info: new Map(),
+    trackKeys: new Map(),
+    forwarded: null,
+    interruptedSince: new Map(),
+    tiles: [],
+    onStage: [],
+    constraints: { heights: new Map(), onStage: [] },
+    quietUntil: 0,
+    nextNotice: 1,
+    isReturning: false,
+  };
+}
+
+export function reduce(model: Model, event: MeetingEvent, at: number): Step {
+  switch (event.kind) {
+    case "command":
+      return reduceCommand(model, event.command, at);
+    case "link":
+      return reduceLink(model, event.event, at);
+    case "woken":
+      return only(woken(model, event.reason));
+  }
+}
+
+// Commands
+
+function reduceCommand(model: Model, command: Command, at: number): Step {
+  const { state } = model;
+  switch (command.kind) {
+    case "prepare":
+      return { model, wishes: [{ kind: "prepare-devices", microphone: command.microphone, camera: command.camera }] };
+    case "join":
+      return join(model, command);
+    case "leave":
+      return end(model, { kind: "self" }, true);
+    case "rename":
+      return {
+        model: withSelf(model, { name: command.name }),
+        wishes: isInside(model) ? [{ kind: "rename", name: command.name }] : [],
+      };
+    case "toggle": {
+      const current = state.self[command.source].kind;
+      return { model, wishes: [{ kind: "capture", source: command.source, isOn: current === "off" || current === "failed" }] };
+    }
+    case "share-screen":
+      return { model, wishes: [{ kind: "capture", source: "screen", isOn: command.isOn }] };
+    case "select-devices": {
+      const { choice } = command;
+      const devices = { ...state.devices, chosen: choice };
+      const wish: Wish = { kind: "select-devices", microphone: choice.microphone, camera: choice.camera };
+      return { model: withState(model, { devices }), wishes: [wish] };
+    }
+    case "send-chat":
+      return sendChat(model, command.id, command.text, at);
+    case "retry-chat":
+      return retryChat(model, command.id);
+    case "dismiss-notice":
+      return only(withState(model, { notices: state.notices.filter((notice) => notice.id !== command.id) }));
+    case "visible-tiles":
+      return constrain({ ...model, tiles: command.tiles });
+    case "on-stage":
+      return constrain({ ...model, onStage: command.sources });
+  }
+}
+
+function join(model: Model, command: Extract<Command, { kind: "join" }>): Step {
+  const { stage, devices } = model.state;
+  if (stage.kind === "joining" || stage.kind === "inside") return only(model);
+  const wishes: Wish[] = [];
+  const choice = command.devices;
+  if (choice !== null) {
+    wishes.push({ kind: "select-devices", microphone: choice.microphone, camera: choice.camera });
+  }
+  wishes.push({ kind: "enter", name: command.name });
+  const fresh = initialModel(model.state.room);
+  const self: Self = { ...model.state.self, id: null, isModerator: false, name: command.name };
+  return {
+    model: {
+      ...fresh,
+      tiles: model.tiles,
+      nextNotice: model.nextNotice,
+      state: {
+        ...fresh.state,
+        self,
+        devices: choice === null ? devices : { ...devices, chosen: choice },
+        stage: { kind: "joining" },
+        connection: { kind: "connecting" },
+      },
+    },
+    wishes,
+  };
+}
+
+/** Out of the meeting: by our wish, or because the room said so. */
+function end(model: Model, reason: LeaveReason, isOurWish: boolean): Step {
+  const { stage } = model.state;
+  if (stage.kind !== "joining" && stage.kind !== "inside") {
+    // Away from the page before joining, or after it: only devices are held.
+    return { model, wishes: isOurWish ? [{ kind: "stop-devices" }] : [] };
+  }
+  const wishes: Wish[] = isOurWish ? [{ kind: "leave" }, { kind: "stop-devices" }] : [{ kind: "stop-devices" }];
+  return { model: outside(model, { stage: { kind: "left", reason } }), wishes };
+}
+
+function fail(model: Model, problem: Problem): Model {
+  return outside(model, { stage: { kind: "failed", problem } });
+}
+
+function outside(model: Model, changed: Pick<MeetingState, "stage">): Model {
+  return {
+    ...model,
+    info: new Map(),
+    trackKeys: new Map(),
+    interruptedSince: new Map(),
+    forwarded: null,
+    isReturning: false,
+    state: { ...model.state, ...changed, connection: { kind: "none" }, participants: [], dominantSpeaker: null, path: "none" },
+  };
+}
+
+function sendChat(model: Model, id: string, text: string, at: number): Step {
+  const { self, chat, stage } = model.state;
+  if (stage.kind !== "inside" || self.id === null || text.trim() === "") return only(model);
+  const message: ChatMessage = { id, from: self.id, name: self.name, isOwn: true, text, at, delivery: "sending" };
+  return { model: withState(model, { chat: [...chat, message] }), wishes: [{ kind: "send-chat", id, text }] };
+}
+
+function retryChat(model: Model, id: string): Step {
+  const message = model.state.chat.find((entry) => entry.id === id && entry.isOwn && entry.delivery === "failed");
+  if (message === undefined) return only(model);
+  return { model: withDelivery(model, id, "sending"), wishes: [{ kind: "send-chat", id, text: message.text }] };
+}
+
+function constrain(model: Model): Step {
+  const screens = new Set(
+    model.state.participants.flatMap((participant) =>
+      participant.sources.filter((source) => source.kind === "screen").map((source) => source.name),
+    ),
+  );
+  const constraints = constraintsFor(model.tiles, model.onStage, (source) => screens.has(source));
+  if (areSame(constraints, model.constraints)) return only(model);
+  return { model: { ...model, constraints }, wishes: [{ kind: "constrain", constraints }] };
+}
+
+// The link
+
+function reduceLink(model: Model, event: LinkEvent, at: number): Step {
+  switch (event.kind) {
+    case "connecting":
+      return only(connecting(model));
+    case "connected":
+      return only(withState(model, { connection: { kind: "connected" } }));
+    case "line-lost":
+      return only(lineLost(model, event, at));
+    case "login-refused":
+      return stopped(fail(model, { actor: "administrator", code: "login-refused", detail: event.detail }));
+    case "session-lost":
+      return only(sessionLost(model));
+    case "joined":
+      return joined(model, event, at);
+    case "join-refused":
+      return stopped(fail(model, problemOfEntering(event.error)));
+    case "role":
+      return only(withSelf(model, { isModerator: event.isModerator }));
+    case "occupant":
+      return constrain(occupant(model, event.occupant, at));
+    case "occupant-left":
+      return only(occupantLeft(model, event.id, at));
+    case "removed":
+      return end(model, { kind: "removed", by: nameOf(model, event.by), reason: event.reason }, false);
+    case "ended":
+      return end(model, { kind: "ended", reason: event.reason }, false);
+    case "subject":
+      return only(withState(model, { subject: event.subject }));
+    case "chat":
+      return only(chat(model, event.message, at));
+    case "chat-refused":
+      return only(chatRefused(model, event, at));
+    case "muted-by":
+      return only(notice(model, { kind: "muted-by", source: event.source, by: nameOf(model, event.by) }, at));
+    case "tracks":
+      return only(withSources({ ...model, trackKeys: event.keys }));
+    case "path":
+      return only(withState(model, { path: event.path }));
+    case "forwarded":
+      return only(withSources({ ...model, forwarded: event.sources === null ? null : new Set(event.sources) }));
+    case "dominant-speaker":
+      return only(withState(model, { dominantSpeaker: event.id }));
+    case "connectivity":
+      return connectivity(model, event.id, event.isActive, at);
+    case "bridge-missing":
+      return only(event.isMissing ? notice(model, { kind: "no-bridge" }, at) : model);
+    case "source-refused": {
+      const problem = problemOfSource(event.condition, event.detail);
+      return only(notice(model, { kind: "source-refused", source: event.source, problem }, at));
+    }
+    case "capture":
+      return only(withSelf(model, { [event.source]: captureOf(event.state) }));
+    case "capture-ended":
+      // Who ends a screen share in the browser's own bar knows it.
+      return only(event.source === "screen" ? model : notice(model, { kind: "device-lost", source: event.source }, at));
+    case "devices":
+      return only(withState(model, { devices: { ...event.devices, chosen: model.state.devices.chosen } }));
+  }
+}
+
+/** An attempt runs. While a broken line is being repaired, that is no news but the end of the countdown. */
+function connecting(model: Model): Model {
+  const { connection } = model.state;
+  const next: Connection =
+    connection.kind === "reconnecting" ? { ...connection, nextAttemptAt: null } : { kind: "connecting" };
+  return withState(model, { connection: next });
+}
+
+function lineLost(model: Model, event: Extract<LinkEvent, { kind: "line-lost" }>, at: number): Model {
+  const { connection } = model.state;
+  const since = connection.kind === "reconnecting" ? connection.since : at;
+  const { attempt, nextAttemptAt, isOffline } = event;
+  return withState(model, { connection: { kind: "reconnecting", since, nextAttemptAt, attempt, isOffline } });
+}
+
+/** Everybody is greyed until the room has been entered again. */
+function sessionLost(model: Model): Model {
+  const participants = model.state.participants.map((participant) => ({ ...participant, link: "interrupted" as const }));
+  return withState({ ...model, isReturning: true, interruptedSince: new Map() }, { participants });
+}
+
+function joined(model: Model, event: Extract<LinkEvent, { kind: "joined" }>, at: number): Step {
+  const { state } = model;
+  const present = new Set(event.occupants);
+  const participants = state.participants
+    .filter((participant) => present.has(participant.id))
+    .map((participant) => ({ ...participant, link: "active" as const, isOnGrid: true }));
+  const since = state.stage.kind === "inside" ? state.stage.since : at;
+  let next = withState(
+    { ...model, isReturning: false, interruptedSince: new Map(), quietUntil: at + QUIET_MS },
+    { participants, stage: { kind: "inside", since }, connection: { kind: "connected" } },
+  );
+  next = withSelf(next, { id: event.id, isModerator: event.isModerator });
+  if (!model.isReturning) return only(next);
+  // What was on its way when the session was lost may never have arrived.
+  const unsent = next.state.chat.filter((message) => message.delivery === "sending");
+  return {
+    model: notice(next, { kind: "reconnected" }, at),
+    wishes: unsent.map((message) => ({ kind: "send-chat", id: message.id, text: message.text })),
+  };
+}
+
+function occupant(model: Model, of: Occupant, at: number): Model {
+  const info = new Map(model.info).set(of.nick, of.sources);
+  const known = model.state.participants.find((participant) => participant.id === of.nick);
+  const participant: Participant =
+    known === undefined
+      ? {
+          id: of.nick,
+          name: of.name,
+          isModerator: of.isModerator,
+          joinedAt: at,
+          sources: [],
+          link: "active",
+          isOnGrid: true,
+        }
+      : { ...known, name: of.name, isModerator: of.isModerator };
+  const others = model.state.participants;
+  const participants =
+    known === undefined ? [...others, participant] : others.map((other) => (other === known ? participant : other));
+  const next = withSources(withState({ ...model, info }, { participants }));
+  if (known !== undefined || !isSettled(model, at)) return next;
+  return notice(next, { kind: "joined", participant: of.nick, name: of.name }, at);
+}
+
+function occupantLeft(model: Model, id: ParticipantId, at: number): Model {
+  const { participants, dominantSpeaker } = model.state;
+  const gone = participants.find((participant) => participant.id === id);
+  if (gone === undefined) return model;
+  const info = new Map(model.info);
+  info.delete(id);
+  const interruptedSince = new Map(model.interruptedSince);
+  interruptedSince.delete(id);
+  const next = withState(
+    { ...model, info, interruptedSince },
+    {
+      participants: participants.filter((participant) => participant !== gone),
+      dominantSpeaker: dominantSpeaker === id ? null : dominantSpeaker,
+    },
+  );
+  return isSettled(model, at) ? notice(next, { kind: "left", participant: id, name: gone.name }, at) : next;
+}
+
+function connectivity(model: Model, id: ParticipantId, isActive: boolean, at: number): Step {
+  const known = model.state.participants.find((participant) => participant.id === id);
+  if (known === undefined) return only(model);
+  const interruptedSince = new Map(model.interruptedSince);
+  if (isActive) {
+    interruptedSince.delete(id);
+    return only(withParticipant({ ...model, interruptedSince }, id, { link: "active", isOnGrid: true }));
+  }
+  if (interruptedSince.has(id)) return only(model);
+  interruptedSince.set(id, at);
+  return {
+    model: withParticipant({ ...model, interruptedSince }, id, { link: "interrupted" }),
+    wishes: [{ kind: "wake", afterMs: OFF_GRID_MS, reason: { kind: "off-grid", participant: id, since: at } }],
+  };
+}
+
+function woken(model: Model, reason: WakeReason): Model {
+  if (model.interruptedSince.get(reason.participant) !== reason.since) return model;
+  return withParticipant(model, reason.participant, { isOnGrid: false });
+}
+
+function chat(model: Model, message: RoomMessage, at: number): Model {
+  const { self, chat: known } = model.state;
+  const isOwn = message.nick === self.id;
+  const sent = known.find((entry) => entry.id === message.id && entry.from === message.nick);
+  if (sent !== undefined) return sent.delivery === "sent" ? model : withDelivery(model, message.id, "sent");
+  const entry: ChatMessage = {
+    id: message.id,
+    from: message.nick,
+    name: isOwn ? self.name : (nameOf(model, message.nick) ?? ""),
+    isOwn,
+    text: message.text,
+    at: message.sentAt ?? at,
+    delivery: "sent",
+  };
+  return withState(model, { chat: [...known, entry] });
+}
+
+function chatRefused(model: Model, event: Extract<LinkEvent, { kind: "chat-refused" }>, at: number): Model {
+  if (!model.state.chat.some((message) => message.id === event.id && message.isOwn)) return model;
+  const failed = withDelivery(model, event.id, "failed");
+  return notice(failed, { kind: "chat-failed", problem: problemOfChat(event.error) }, at);
+}
+
+// Parts
+
+function only(model: Model): Step {
+  return { model, wishes: [] };
+}
+
+/** The link has given up: devices go back, too. */
+function stopped(model: Model): Step {
+  return { model, wishes: [{ kind: "leave" }] };
+}
+
+function isInside(model: Model): boolean {
+  const { kind } = model.state.stage;
+  return kind === "inside" || kind === "joining";
+}
+
+/** Inside for a while, so that who comes and goes is news. */
+function isSettled(model: Model, at: number): boolean {
+  return model.state.stage.kind === "inside" && !model.isReturning && at >= model.quietUntil;
+}
+
+function withState(model: Model, changed: Partial<MeetingState>): Model {
+  return { ...model, state: { ...model.state, ...changed } };
+}
+
+function withSelf(model: Model, changed: Partial<Self>): Model {
+  return withState(model, { self: { ...model.state.self, ...changed } });
+}
+
+function withParticipant(model: Model, id: ParticipantId, changed: Partial<Participant>): Model {
+  const participants = model.state.participants.map((participant) =>
+    participant.id === id ? { ...participant, ...changed } : participant,
+  );
+  return withState(model, { participants });
+}
+
+function withDelivery(model: Model, id: string, delivery: ChatMessage["delivery"]): Model {
+  return withState(model, {
+    chat: model.state.chat.map((message) => (message.id === id && message.isOwn ? { ...message, delivery } : message)),
+  });
+}
+
+function notice(model: Model, body: NoticeBody, at: number): Model {
+  const { notices } = model.state;
+  const entry = { id: model.nextNotice, at, body };
+  const next = withState(model, { notices: [...notices.slice(-(NOTICES_MAX - 1)), entry] });
+  return { ...next, nextNotice: model.nextNotice + 1 };
+}
+
+function nameOf(model: Model, id: ParticipantId | null): string | null {
+  if (id === null) return null;
+  return model.state.participants.find((participant) => participant.id === id)?.name ?? null;
+}
+
+function captureOf(state: CaptureState): Capture {
+  return state.kind === "failed" ? { kind: "failed", problem: problemOfCapture(state.error, state.detail) } : state;
+}
+
+/** Derives everybody's sources from presence, tracks and the bridge's list; keeps what did not change. */
+function withSources(model: Model): Model {
+  let isChanged = false;
+  const participants = model.state.participants.map((participant) => {
+    const sources = sourcesOf(model, participant.id);
+    if (areSameSources(sources, participant.sources)) return participant;
+    isChanged = true;
+    return { ...participant, sources };
+  });
+  return isChanged ? withState(model, { participants }) : model;
+}
+
+function sourcesOf(model: Model, id: ParticipantId): Source[] {
+  const info = model.info.get(id) ?? [];
+  const sources = info.map((entry) => sourceOf(model, entry.name, entry.isMuted, entry.isScreen));
+  for (const name of model.trackKeys.keys()) {
+    const isTheirs = name.slice(0, name.lastIndexOf("-")) === id;
+    // A client that says nothing about a source that it sends: take it as it comes.
+    if (isTheirs && !info.some((entry) => entry.name === name)) sources.push(sourceOf(model, name, false, false));
+  }
+  return sources.sort((a, b) => ORDER[a.kind] - ORDER[b.kind] || (a.name < b.name ? -1 : 1));
+}
+
+function sourceOf(model: Model, name: SourceName, isMuted: boolean, isScreen: boolean): Source {
+  const isSound = /-a\d+$/.test(name);
+  const kind: SourceKind = isSound ? "microphone" : isScreen ? "screen" : "camera";
+  const isForwarded = isSound || model.forwarded === null || model.forwarded.has(name);
+  return { name, kind, isMuted, trackKey: model.trackKeys.get(name) ?? null, isForwarded };
+}
+
+function areSameSources(a: readonly Source[], b: readonly Source[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((source, index) => {
+      const other = b[index];
+      return (
+        other !== undefined &&
+        source.name === other.name &&
+        source.kind === other.kind &&
+        source.isMuted === other.isMuted &&
+        source.trackKey === other.trackKey &&
+        source.isForwarded === other.isForwarded
+      );
+    })
+  );
+}
+
+const ORDER: Readonly<Record<SourceKind, number>> = { microphone: 0, camera: 1, screen: 2 };
+
+/** Unreachable for this long after the bridge has said so: no tile. */
+const OFF_GRID_MS = 3000;
+/** After we came (back), for this long others come back as well. */
+const QUIET_MS = 10_000;
+const NOTICES_MAX = 20;
