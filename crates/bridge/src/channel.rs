@@ -321,11 +321,6 @@ impl Outbox {
         }
     }
 
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Everything is forgotten; the channel is gone.
     pub(crate) fn clear(&mut self) {
         *self = Outbox::default();
@@ -496,7 +491,7 @@ mod tests {
             outbox.pop();
         }
         assert_eq!(order, "234");
-        assert!(outbox.is_empty() && outbox.bytes == 0);
+        assert_eq!(outbox.bytes, 0);
         assert_eq!(
             outbox.push(&hello, "x".repeat(2_000_000), &limits),
             Err(OutboxOverflow)

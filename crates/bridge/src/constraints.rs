@@ -77,6 +77,11 @@ impl ReceiverConstraints {
         self.is_known
     }
 
+    /// Whether what it asks for can be relied on.
+    pub(crate) fn has_decided(&self) -> bool {
+        self.is_known || self.is_given_up
+    }
+
     fn height(&self, source: &SourceName, policy: &VideoPolicy) -> i32 {
         if !self.is_known {
             return if self.is_given_up {

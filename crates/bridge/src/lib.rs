@@ -10,12 +10,19 @@
 
 mod allocate;
 mod channel;
+mod conference;
 mod config;
 mod constraints;
+mod demux;
+mod endpoint;
+mod forward;
 mod keyframe;
 mod limits;
+mod meter;
 mod metrics;
 mod rewrite;
+mod seat;
+mod source;
 mod speaker;
 mod statistics;
 #[cfg(test)]

@@ -109,7 +109,8 @@ impl StrangerLimit {
             .take(now, rate, burst)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.networks.len()
     }
 }

@@ -1,9 +1,8 @@
-//! What the tests of this crate share.
+//! What tests and benches of this crate share. Included by path where it is needed.
 
 use std::time::Duration;
 
-use crate::config::{Bandwidth, Config, LocalAddress, Timers, VideoPolicy};
-use crate::limits::Limits;
+use crate::{Bandwidth, Config, Limits, LocalAddress, Timers, VideoPolicy};
 
 /// The configuration of a server in the documentation network, with the usual defaults.
 pub(crate) fn config() -> Config {

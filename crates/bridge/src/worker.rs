@@ -1,17 +1,74 @@
 //! One media thread's share of the bridge: finds out whose a datagram is, and hands it to the
 //! conference that it belongs to.
+//!
+//! An address belongs to an endpoint once a signed connectivity check came from it; until then a
+//! datagram costs no cryptography, and checks are limited by network. Timers are kept in one
+//! ordered set, one entry for each endpoint and each conference.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tertulia_model::{BridgeCommand, ChannelId, ConferenceId, EndpointId, Now};
+use str0m::config::{CryptoProvider, DtlsCert};
+use tertulia_model::bridge::{
+    AllocationFailure, EndpointOffer, FeedbackSources, IceCredentials, LocalTransport,
+};
+use tertulia_model::{
+    AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, EndpointId, Now, Random,
+    Ssrc,
+};
+use tracing::{debug, error};
 
+use crate::conference::{Conference, Cx, NewSeat};
+use crate::demux::{self, DatagramKind, Ufrag};
+use crate::endpoint::Endpoint;
+use crate::limits::StrangerLimit;
 use crate::{Batch, Config, Output, Statistics};
 
 /// All conferences of one media thread.
 pub struct Worker {
     config: Arc<Config>,
+    index: u16,
+    random: Random,
+    /// Drawn once; without it nothing can be allocated.
+    certificate: Option<DtlsCert>,
+    conferences: Vec<Option<Conference>>,
+    by_id: BTreeMap<ConferenceId, usize>,
+    /// Where the endpoint of a slot sits.
+    slots: Vec<Option<Place>>,
+    free_slots: VecDeque<u32>,
+    /// Whose addresses are known.
+    addresses: HashMap<SocketAddr, u32>,
+    /// Addresses of other workers' endpoints, with the last time that they were confirmed.
+    foreign: HashMap<SocketAddr, (u16, Instant)>,
+    foreign_swept: Instant,
+    strangers: StrangerLimit,
+    channels: HashMap<ChannelId, Place>,
+    timers: BTreeSet<Timer>,
+    /// Conferences with endpoints that must be driven.
+    dirty: Vec<usize>,
+    outputs: VecDeque<Output>,
+    statistics: Statistics,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    conference: usize,
+    seat: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Timer {
+    at: Instant,
+    conference: usize,
+    what: Due,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Seat(usize),
+    Tick,
 }
 
 /// Who is to handle a datagram.
@@ -34,14 +91,81 @@ pub struct ChannelRefused;
 impl Worker {
     /// A worker without conferences.
     pub fn new(config: Arc<Config>, index: u16, seed: [u8; 32], now: Now) -> Worker {
-        let _ = (index, seed, now);
-        Worker { config }
+        crate::install_crypto();
+        let certificate = CryptoProvider::get_default()
+            .and_then(|provider| provider.dtls_provider.generate_certificate());
+        if certificate.is_none() {
+            error!("no DTLS certificate could be made: the bridge can't be used");
+        }
+        Worker {
+            strangers: StrangerLimit::new(&config.limits, now.mono),
+            config,
+            index,
+            random: Random::from_seed(seed),
+            certificate,
+            conferences: Vec::new(),
+            by_id: BTreeMap::new(),
+            slots: Vec::new(),
+            free_slots: VecDeque::new(),
+            addresses: HashMap::new(),
+            foreign: HashMap::new(),
+            foreign_swept: now.mono,
+            channels: HashMap::new(),
+            timers: BTreeSet::new(),
+            dirty: Vec::new(),
+            outputs: VecDeque::new(),
+            statistics: Statistics::default(),
+        }
     }
 
     /// Who is to handle a datagram that arrived on this worker's socket.
     pub fn route(&mut self, now: Now, from: SocketAddr, data: &[u8]) -> DatagramRoute {
-        let _ = (now, from, data, &self.config);
-        DatagramRoute::Here
+        let kind = demux::kind(data);
+        if kind == DatagramKind::Garbage {
+            self.statistics.dropped.garbage += 1;
+            return DatagramRoute::Drop;
+        }
+        // A check names its addressee; the address may have changed hands.
+        let addressee = (kind == DatagramKind::Stun)
+            .then(|| demux::addressee(data))
+            .flatten();
+        if let Some(ufrag) = addressee {
+            return self.route_check(now.mono, from, ufrag);
+        }
+        if self.addresses.contains_key(&from) {
+            return DatagramRoute::Here;
+        }
+        match self.foreign.get(&from) {
+            Some((worker, _)) => DatagramRoute::Worker(*worker),
+            None => {
+                self.statistics.dropped.unknown_source += 1;
+                DatagramRoute::Drop
+            }
+        }
+    }
+
+    fn route_check(&mut self, now: Instant, from: SocketAddr, ufrag: Ufrag) -> DatagramRoute {
+        if ufrag.worker == self.index {
+            return DatagramRoute::Here;
+        }
+        if ufrag.worker >= self.config.workers {
+            self.statistics.dropped.unknown_check += 1;
+            return DatagramRoute::Drop;
+        }
+        let is_known = self.foreign.contains_key(&from);
+        if !is_known && !self.strangers.admit(&self.config.limits, from.ip(), now) {
+            self.statistics.dropped.check_limit += 1;
+            return DatagramRoute::Drop;
+        }
+        if now.saturating_duration_since(self.foreign_swept) >= FOREIGN_SWEEP {
+            self.foreign_swept = now;
+            self.foreign
+                .retain(|_, (_, seen)| now.saturating_duration_since(*seen) < FOREIGN_IDLE);
+        }
+        if is_known || self.foreign.len() < self.config.limits.foreign_addresses {
+            self.foreign.insert(from, (ufrag.worker, now));
+        }
+        DatagramRoute::Worker(ufrag.worker)
     }
 
     /// Takes in one datagram that this worker is to handle.
@@ -53,12 +177,117 @@ impl Worker {
         data: &[u8],
         out: &mut Batch,
     ) {
-        let _ = (now, from, to, data, out);
+        self.statistics.packets_in += 1;
+        self.statistics.bytes_in += data.len() as u64;
+        let kind = demux::kind(data);
+        if kind == DatagramKind::Garbage {
+            self.statistics.dropped.garbage += 1;
+            return;
+        }
+        let known = self.addresses.get(&from).copied();
+        let addressee = (kind == DatagramKind::Stun)
+            .then(|| demux::addressee(data))
+            .flatten();
+        let slot = match (addressee, known) {
+            (Some(ufrag), known) if known != Some(ufrag.slot) => {
+                self.admit_address(now.mono, (from, to), ufrag, data)
+            }
+            (_, Some(slot)) => Some(slot),
+            (_, None) => {
+                self.statistics.dropped.unknown_source += 1;
+                None
+            }
+        };
+        let Some(place) = slot.and_then(|slot| self.place(slot)) else {
+            return;
+        };
+        let before = out.transmits.len();
+        let (conference, mut cx) = self.lend(place.conference, now.mono, out);
+        let Some(conference) = conference else { return };
+        let is_readable = conference.receive(&mut cx, place.seat, (from, to), data);
+        if !is_readable {
+            self.statistics.dropped.garbage += 1;
+        }
+        self.count_out(out, before);
+        self.mark(place.conference);
+    }
+
+    /// A check from an address that is not yet the addressee's.
+    fn admit_address(
+        &mut self,
+        now: Instant,
+        (from, to): (SocketAddr, SocketAddr),
+        ufrag: Ufrag,
+        data: &[u8],
+    ) -> Option<u32> {
+        if !self.strangers.admit(&self.config.limits, from.ip(), now) {
+            self.statistics.dropped.check_limit += 1;
+            return None;
+        }
+        let limit = self.config.limits.addresses_per_endpoint;
+        let idle = self.config.timers.address_idle;
+        let place = self
+            .place(ufrag.slot)
+            .filter(|_| ufrag.worker == self.index);
+        let seat = place.and_then(|place| {
+            let conference = self.conferences.get_mut(place.conference)?.as_mut()?;
+            conference.seat_mut(place.seat)
+        });
+        let seat = seat.filter(|seat| seat.tag == ufrag.tag && !seat.is_dead);
+        let Some(seat) = seat else {
+            self.statistics.dropped.unknown_check += 1;
+            return None;
+        };
+        if !seat.endpoint.accepts(from, to, data) {
+            self.statistics.dropped.unknown_check += 1;
+            return None;
+        }
+        if seat.addresses.len() >= limit {
+            let oldest = seat
+                .addresses
+                .iter()
+                .enumerate()
+                .filter(|(_, (_, heard))| now.saturating_duration_since(*heard) >= idle)
+                .min_by_key(|(_, (_, heard))| *heard);
+            let Some((oldest, _)) = oldest else {
+                self.statistics.dropped.address_limit += 1;
+                return None;
+            };
+            let (address, _) = seat.addresses.swap_remove(oldest);
+            self.addresses.remove(&address);
+        }
+        seat.addresses.push((from, now));
+        if let Some(previous) = self.addresses.insert(from, ufrag.slot) {
+            self.disown(previous, from);
+        }
+        self.foreign.remove(&from);
+        Some(ufrag.slot)
+    }
+
+    /// An address belongs to another endpoint now.
+    fn disown(&mut self, slot: u32, address: SocketAddr) {
+        if let Some(place) = self.place(slot) {
+            if let Some(Some(conference)) = self.conferences.get_mut(place.conference) {
+                if let Some(seat) = conference.seat_mut(place.seat) {
+                    seat.addresses.retain(|(own, _)| *own != address);
+                }
+            }
+        }
     }
 
     /// To be called after each batch of datagrams: sends what they gave rise to.
     pub fn finish_batch(&mut self, now: Now, out: &mut Batch) {
-        let _ = (now, out);
+        let before = out.transmits.len();
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
+            let (conference, mut cx) = self.lend(index, now.mono, out);
+            if let Some(conference) = conference {
+                conference.settle(&mut cx);
+            }
+            self.tidy(index);
+        }
+        self.dirty = dirty;
+        self.count_out(out, before);
     }
 
     /// Carries out a command of the focus of `conference`.
@@ -69,7 +298,182 @@ impl Worker {
         command: BridgeCommand,
         out: &mut Batch,
     ) {
-        let _ = (now, conference, command, out);
+        let before = out.transmits.len();
+        if let BridgeCommand::Allocate {
+            endpoint,
+            allocation,
+            offer,
+        } = command
+        {
+            self.allocate(now.mono, conference, endpoint, allocation, offer, out);
+        } else if let Some(index) = self.by_id.get(conference).copied() {
+            let (conference, mut cx) = self.lend(index, now.mono, out);
+            if let Some(conference) = conference {
+                carry_out(conference, &mut cx, command);
+            }
+            self.mark(index);
+        }
+        self.count_out(out, before);
+        self.finish_batch(now, out);
+    }
+
+    fn allocate(
+        &mut self,
+        now: Instant,
+        id: &ConferenceId,
+        endpoint: EndpointId,
+        allocation: AllocationId,
+        offer: EndpointOffer,
+        out: &mut Batch,
+    ) {
+        self.expire_former(now, id, &endpoint, out);
+        let transport = self.try_allocate(now, id, endpoint, allocation, offer, out);
+        let event = match transport {
+            Ok(transport) => BridgeEvent::Allocated {
+                allocation,
+                transport,
+            },
+            Err(reason) => {
+                debug!(conference = %id, ?reason, "allocation refused");
+                BridgeEvent::AllocationFailed { allocation, reason }
+            }
+        };
+        self.outputs.push_back(Output::Event {
+            conference: id.clone(),
+            event,
+        });
+    }
+
+    /// An endpoint of the same id makes room for the new one.
+    fn expire_former(
+        &mut self,
+        now: Instant,
+        id: &ConferenceId,
+        endpoint: &EndpointId,
+        out: &mut Batch,
+    ) {
+        let Some(index) = self.by_id.get(id).copied() else {
+            return;
+        };
+        let (conference, mut cx) = self.lend(index, now, out);
+        let Some(conference) = conference else { return };
+        if let Some(seat) = conference.seat_named(endpoint.as_str()) {
+            conference.expire(&mut cx, seat);
+        }
+        self.release(index);
+    }
+
+    fn try_allocate(
+        &mut self,
+        now: Instant,
+        id: &ConferenceId,
+        endpoint_id: EndpointId,
+        allocation: AllocationId,
+        offer: EndpointOffer,
+        out: &mut Batch,
+    ) -> Result<LocalTransport, AllocationFailure> {
+        let limits = self.config.limits;
+        let known = self.by_id.get(id).copied();
+        let seats = known
+            .and_then(|index| self.conferences.get(index)?.as_ref())
+            .map_or(0, Conference::seat_count);
+        let is_full = (known.is_none() && self.by_id.len() >= limits.conferences)
+            || self.slots.len() - self.free_slots.len() >= limits.endpoints
+            || seats >= limits.endpoints_per_conference;
+        if is_full {
+            return Err(AllocationFailure::LimitReached);
+        }
+        let certificate = self
+            .certificate
+            .clone()
+            .ok_or(AllocationFailure::Unavailable)?;
+        let slot = self.free_slots.pop_front().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        let tag = self.random.u32();
+        let ice = IceCredentials {
+            ufrag: Ufrag {
+                worker: self.index,
+                slot,
+                tag,
+            }
+            .text(),
+            pwd: self.random.token(PASSWORD_LENGTH),
+        };
+        let config = Arc::clone(&self.config);
+        let mut endpoint = Endpoint::new(&config, &certificate, offer, ice.clone(), now);
+        let Some(fingerprint) = endpoint.fingerprint() else {
+            self.free_slots.push_back(slot);
+            return Err(AllocationFailure::Unavailable);
+        };
+        let candidates = endpoint.add_addresses(&config, offer.is_loopback);
+        let channel_password = self.random.token(PASSWORD_LENGTH);
+        let feedback = self.feedback();
+        let index = known.unwrap_or_else(|| self.add_conference(id, now));
+        let (conference, mut cx) = self.lend(index, now, out);
+        let seat = conference.map(|conference| {
+            let seat = conference.free_seat();
+            conference.add_seat(
+                &mut cx,
+                NewSeat {
+                    endpoint_id,
+                    allocation,
+                    offer,
+                    slot,
+                    tag,
+                    channel_password: channel_password.clone(),
+                    endpoint,
+                },
+            );
+            seat
+        });
+        if let (Some(place), Some(seat)) = (self.slots.get_mut(slot as usize), seat) {
+            *place = Some(Place {
+                conference: index,
+                seat,
+            });
+        }
+        self.mark(index);
+        Ok(LocalTransport {
+            ice,
+            fingerprint,
+            candidates,
+            channel_password,
+            feedback,
+        })
+    }
+
+    fn add_conference(&mut self, id: &ConferenceId, now: Instant) -> usize {
+        let conference = Conference::new(id.clone(), now);
+        let tick = conference.tick_at();
+        let index = self.conferences.iter().position(Option::is_none);
+        let index = index.unwrap_or(self.conferences.len());
+        match self.conferences.get_mut(index) {
+            Some(place) => *place = Some(conference),
+            None => self.conferences.push(Some(conference)),
+        }
+        self.by_id.insert(id.clone(), index);
+        self.timers.insert(Timer {
+            at: tick,
+            conference: index,
+            what: Due::Tick,
+        });
+        index
+    }
+
+    /// SSRCs of our own; SSRC 0 has a meaning of its own (probes).
+    fn feedback(&mut self) -> FeedbackSources {
+        let audio = self.random.u32().max(1);
+        let video = self.random.u32().max(1);
+        FeedbackSources {
+            audio: Ssrc(audio),
+            video: Ssrc(if video == audio {
+                video ^ 1 << 31
+            } else {
+                video
+            }),
+        }
     }
 
     /// A client wants to use a WebSocket as its bridge channel.
@@ -81,8 +485,27 @@ impl Worker {
         password: &str,
         channel: ChannelId,
     ) -> Result<(), ChannelRefused> {
-        let _ = (now, conference, endpoint, password, channel);
-        Err(ChannelRefused)
+        let index = *self.by_id.get(conference).ok_or(ChannelRefused)?;
+        let mut batch = Batch::default();
+        let (conference, mut cx) = self.lend(index, now.mono, &mut batch);
+        let conference = conference.ok_or(ChannelRefused)?;
+        let seat = conference
+            .seat_named(endpoint.as_str())
+            .ok_or(ChannelRefused)?;
+        let is_right = conference
+            .seat(seat)
+            .is_some_and(|seat| is_equal(seat.channel_password.as_bytes(), password.as_bytes()));
+        if !is_right {
+            return Err(ChannelRefused);
+        }
+        conference.open_channel(&mut cx, seat, channel);
+        let place = Place {
+            conference: index,
+            seat,
+        };
+        self.release(index);
+        self.channels.insert(channel, place);
+        Ok(())
     }
 
     /// A message on a bridge-channel WebSocket.
@@ -93,31 +516,236 @@ impl Worker {
         text: &str,
         out: &mut Batch,
     ) {
-        let _ = (now, channel, text, out);
+        let Some(place) = self.channels.get(&channel).copied() else {
+            return;
+        };
+        let (conference, mut cx) = self.lend(place.conference, now.mono, out);
+        if let Some(conference) = conference {
+            conference.handle_channel_text(&mut cx, place.seat, text);
+        }
+        self.mark(place.conference);
+        self.finish_batch(now, out);
     }
 
     /// A bridge-channel WebSocket is gone.
     pub fn handle_channel_closed(&mut self, now: Now, channel: ChannelId) {
-        let _ = (now, channel);
+        let _ = now;
+        if let Some(place) = self.channels.remove(&channel) {
+            if let Some(Some(conference)) = self.conferences.get_mut(place.conference) {
+                conference.close_channel(place.seat, channel);
+            }
+        }
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Batch) {
-        let _ = (now, out);
+        let before = out.transmits.len();
+        while let Some(timer) = self.timers.first().copied() {
+            if timer.at > now.mono {
+                break;
+            }
+            self.timers.pop_first();
+            let (conference, mut cx) = self.lend(timer.conference, now.mono, out);
+            let Some(conference) = conference else {
+                continue;
+            };
+            match timer.what {
+                Due::Seat(seat) => {
+                    if let Some(seat) = conference.seat_mut(seat) {
+                        seat.scheduled = None;
+                    }
+                    conference.mark(seat);
+                }
+                Due::Tick => {
+                    conference.tick(&mut cx);
+                    let at = conference.tick_at();
+                    self.timers.insert(Timer { at, ..timer });
+                }
+            }
+            self.mark(timer.conference);
+        }
+        self.count_out(out, before);
+        self.finish_batch(now, out);
     }
 
     /// The next thing that the worker wants.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
     /// When to call [`Worker::handle_timeout`] at the latest.
     pub fn next_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.first().map(|timer| timer.at)
     }
 
     /// A reading of its counters.
     pub fn statistics(&self) -> Statistics {
-        Statistics::default()
+        Statistics {
+            conferences: self.by_id.len() as u64,
+            endpoints: (self.slots.len() - self.free_slots.len()) as u64,
+            addresses: self.addresses.len() as u64,
+            foreign_addresses: self.foreign.len() as u64,
+            timers: self.timers.len() as u64,
+            channels: self.channels.len() as u64,
+            ..self.statistics
+        }
+    }
+
+    fn place(&self, slot: u32) -> Option<Place> {
+        *self.slots.get(slot as usize)?
+    }
+
+    fn mark(&mut self, conference: usize) {
+        if !self.dirty.contains(&conference) {
+            self.dirty.push(conference);
+        }
+    }
+
+    fn lend<'a>(
+        &'a mut self,
+        conference: usize,
+        now: Instant,
+        batch: &'a mut Batch,
+    ) -> (Option<&'a mut Conference>, Cx<'a>) {
+        let lent = self
+            .conferences
+            .get_mut(conference)
+            .and_then(Option::as_mut);
+        let cx = Cx {
+            now,
+            config: &self.config,
+            batch,
+            outputs: &mut self.outputs,
+            statistics: &mut self.statistics,
+        };
+        (lent, cx)
+    }
+
+    fn count_out(&mut self, out: &Batch, before: usize) {
+        let new = out.transmits.get(before..).unwrap_or_default();
+        self.statistics.packets_out += new.len() as u64;
+        self.statistics.bytes_out += new.iter().map(|t| t.contents.len() as u64).sum::<u64>();
+    }
+
+    /// After a conference was worked on: its timers, and what it has given up.
+    fn tidy(&mut self, index: usize) {
+        let Some(Some(conference)) = self.conferences.get_mut(index) else {
+            return;
+        };
+        let touched = conference.take_touched();
+        for seat_index in touched.iter().copied() {
+            let Some(seat) = conference.seat_mut(seat_index) else {
+                continue;
+            };
+            let wake = seat.endpoint.wake();
+            if seat.scheduled == wake {
+                continue;
+            }
+            let timer = |at| Timer {
+                at,
+                conference: index,
+                what: Due::Seat(seat_index),
+            };
+            if let Some(old) = std::mem::replace(&mut seat.scheduled, wake) {
+                self.timers.remove(&timer(old));
+            }
+            self.timers.extend(wake.map(timer));
+        }
+        conference.return_touched(touched);
+        self.release(index);
+        let is_over = self
+            .conferences
+            .get(index)
+            .is_some_and(|conference| conference.as_ref().is_some_and(Conference::is_empty));
+        if is_over {
+            self.remove_conference(index);
+        }
+    }
+
+    /// Forgets what a conference has given up.
+    fn release(&mut self, index: usize) {
+        let Some(Some(conference)) = self.conferences.get_mut(index) else {
+            return;
+        };
+        let freed = conference.take_freed();
+        for (address, slot) in freed.addresses {
+            if self.addresses.get(&address) == Some(&slot) {
+                self.addresses.remove(&address);
+            }
+        }
+        for slot in freed.slots {
+            if let Some(place) = self.slots.get_mut(slot as usize) {
+                *place = None;
+            }
+            self.free_slots.push_back(slot);
+        }
+        for channel in freed.channels {
+            self.channels.remove(&channel);
+        }
+        for (at, seat) in freed.timers {
+            self.timers.remove(&Timer {
+                at,
+                conference: index,
+                what: Due::Seat(seat),
+            });
+        }
+    }
+
+    fn remove_conference(&mut self, index: usize) {
+        if let Some(conference) = self.conferences.get_mut(index).and_then(Option::take) {
+            self.by_id.remove(&conference.id);
+            self.timers.remove(&Timer {
+                at: conference.tick_at(),
+                conference: index,
+                what: Due::Tick,
+            });
+        }
     }
 }
+
+fn carry_out(conference: &mut Conference, cx: &mut Cx<'_>, command: BridgeCommand) {
+    match command {
+        // Handled by the worker: it may make the conference.
+        BridgeCommand::Allocate { .. } => {}
+        BridgeCommand::Connect {
+            allocation,
+            transport,
+        } => conference.connect(cx, allocation, transport),
+        BridgeCommand::SetSources {
+            allocation,
+            sources,
+        } => conference.set_sources(cx, allocation, sources),
+        BridgeCommand::SetMayForward {
+            allocation,
+            audio,
+            video,
+        } => conference.set_may_forward(cx, allocation, audio, video),
+        BridgeCommand::SetPaused {
+            allocation,
+            is_paused,
+        } => {
+            let seat = conference.seat_allocated(allocation);
+            if let Some(seat) = seat.and_then(|seat| conference.seat_mut(seat)) {
+                seat.is_paused = is_paused;
+            }
+        }
+        BridgeCommand::Expire { allocation } => {
+            if let Some(seat) = conference.seat_allocated(allocation) {
+                conference.expire(cx, seat);
+            }
+        }
+        BridgeCommand::Close => conference.expire_all(cx),
+    }
+}
+
+/// Takes as long whatever differs, so that a password can't be guessed byte by byte.
+fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    let differences = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    a.len() == b.len() && differences == 0
+}
+
+/// 120 bits of `[a-z2-7]`; ICE wants at least 22 characters.
+const PASSWORD_LENGTH: usize = 24;
+/// Clients check their path every few seconds, so that a resting address is no longer theirs.
+const FOREIGN_IDLE: Duration = Duration::from_secs(30);
+const FOREIGN_SWEEP: Duration = Duration::from_secs(10);

@@ -1,0 +1,217 @@
+//! Bandwidth of receivers, and what is asked of senders.
+
+use tertulia_model::{MediaType, VideoType};
+use tracing::debug;
+
+use super::{Conference, Cx};
+use crate::allocate::{Allocation, Demand, allocate};
+use crate::channel::ServerMessage;
+use crate::constraints::{Offered, Wanted, larger, prioritise};
+use crate::rewrite::vp8::Target;
+
+impl Conference {
+    /// A new estimate; small changes wait for the next allocation.
+    pub(super) fn handle_estimate(&mut self, cx: &mut Cx<'_>, index: usize, bps: u64) {
+        if let Some(seat) = self.seat_mut(index) {
+            let bps = bps.max(cx.config.bandwidth.least_bps);
+            seat.estimate_bps = Some(bps);
+            let change = bps.abs_diff(seat.allocated_bps);
+            seat.needs_allocation |= change * 100 > seat.allocated_bps * CHANGE_PERCENT;
+        }
+    }
+
+    /// Everybody's share is to be looked at again.
+    pub(super) fn allocate_all(&mut self) {
+        for seat in self.seats.iter_mut().flatten() {
+            seat.needs_allocation = true;
+        }
+        self.has_new_demands = true;
+    }
+
+    pub(super) fn allocate_where_needed(&mut self, cx: &mut Cx<'_>) {
+        for index in self.indices() {
+            let needs = self.seat(index).is_some_and(|seat| seat.needs_allocation);
+            if needs {
+                self.allocate_for(cx, index);
+            }
+        }
+    }
+
+    /// Divides one receiver's bandwidth.
+    fn allocate_for(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let wanted = self.wanted_by(cx, index);
+        let demands = self.demands(cx, &wanted);
+        let Some(seat) = self.seat_mut(index) else {
+            return;
+        };
+        let available = match (cx.config.bandwidth.is_estimated, seat.estimate_bps) {
+            (true, estimate) => estimate.unwrap_or(cx.config.bandwidth.initial_bps),
+            (false, _) => u64::MAX / 4,
+        };
+        seat.needs_allocation = false;
+        seat.allocated_bps = available;
+        seat.allocated = cx.now;
+        let allocation = allocate(available, cx.config.bandwidth.oversend_bps, &demands);
+        let ideal = allocation.ideal_bps();
+        let least = allocation.next_bps().unwrap_or(0);
+        // With headroom: rates are measured over the last second and go up and down.
+        seat.endpoint
+            .set_bitrates(least, (ideal + ideal / 4).max(DESIRED_MIN));
+        self.grant(cx, index, &wanted, &allocation);
+        self.mark(index);
+    }
+
+    /// The video sources that a receiver could have, in its order.
+    fn wanted_by(&self, cx: &Cx<'_>, receiver: usize) -> Vec<Wanted> {
+        let Some(seat) = self.seat(receiver) else {
+            return Vec::new();
+        };
+        let mut rank = vec![usize::MAX; self.seats.len()];
+        for (place, speaker) in self.speakers.recent().enumerate() {
+            if let Some(rank) = rank.get_mut(speaker) {
+                *rank = place;
+            }
+        }
+        let mut offered: Vec<(usize, Offered<'_>)> = Vec::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            let Some(source) = source else { continue };
+            if source.media() == MediaType::Video && source.owner != receiver {
+                let rank = rank.get(source.owner).copied().unwrap_or(usize::MAX);
+                offered.push((
+                    rank,
+                    Offered {
+                        index,
+                        name: source.name(),
+                        is_enabled: source.is_enabled(),
+                    },
+                ));
+            }
+        }
+        offered.sort_by_key(|(rank, source)| (*rank, source.index));
+        let offered: Vec<Offered<'_>> = offered.into_iter().map(|(_, source)| source).collect();
+        prioritise(&seat.constraints, &offered, &cx.config.video)
+    }
+
+    fn demands(&mut self, cx: &Cx<'_>, wanted: &[Wanted]) -> Vec<Demand> {
+        let at_ms = self.at_ms(cx.now);
+        let mut demands = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            let Some(Some(source)) = self.sources.get_mut(wanted.index) else {
+                continue;
+            };
+            demands.push(Demand {
+                max_height: wanted.max_height,
+                is_on_stage: wanted.is_on_stage,
+                is_desktop: source.signalled.video_type == VideoType::Desktop,
+                layers: source.layers(at_ms),
+            });
+        }
+        demands
+    }
+
+    /// Applies an allocation: targets, key frames where they change, and the list of sources.
+    fn grant(&mut self, cx: &mut Cx<'_>, index: usize, wanted: &[Wanted], allocation: &Allocation) {
+        let mut forwarded = Vec::new();
+        let mut starting = Vec::new();
+        let mut has_new_demands = false;
+        for (wanted, grant) in wanted.iter().zip(&allocation.grants) {
+            let target = grant.target.map(|layer| Target {
+                encoding: layer.encoding,
+                // Of the encoding's own best, all that there is: more layers may appear.
+                temporal: match grant.next {
+                    Some(next) if next.encoding == layer.encoding => layer.temporal,
+                    _ => u8::MAX,
+                },
+            });
+            if target.is_some() {
+                forwarded.extend(
+                    self.source(wanted.index)
+                        .map(|source| source.name().clone()),
+                );
+            }
+            let Some(seat) = self.seat_mut(index) else {
+                return;
+            };
+            let Some(Some(leg)) = seat.legs.get_mut(wanted.index) else {
+                continue;
+            };
+            has_new_demands |= leg.asked_height != wanted.max_height;
+            leg.asked_height = wanted.max_height;
+            if leg.target != target {
+                debug!(source = wanted.index, ?target, "layer switched");
+                leg.target = target;
+            }
+            match target {
+                None => leg.pause(),
+                Some(target) if leg.current() != Some(target.encoding) => {
+                    starting.push(wanted.index);
+                }
+                Some(_) => {}
+            }
+        }
+        self.has_new_demands |= has_new_demands;
+        let is_reachable = self.seat(index).is_some_and(|seat| seat.is_reachable());
+        if is_reachable {
+            for source in starting {
+                self.want_keyframe(cx, source);
+            }
+        }
+        forwarded.sort();
+        if let Some(seat) = self.seat_mut(index) {
+            if seat.forwarded != forwarded {
+                seat.forwarded.clone_from(&forwarded);
+                self.send(cx, index, &ServerMessage::ForwardedSources(forwarded));
+            }
+        }
+    }
+
+    /// Tells senders how much of their sources anybody asks for. What was granted does not
+    /// matter: a sender that stops a layer takes it from an allocator that could return to it.
+    pub(super) fn tell_senders(&mut self, cx: &mut Cx<'_>) {
+        for index in 0..self.sources.len() {
+            let Some(source) = self.source(index) else {
+                continue;
+            };
+            if source.media() != MediaType::Video {
+                continue;
+            }
+            let (owner, told) = (source.owner, source.told_height);
+            let mut asked = None;
+            let mut is_somebody_undecided = false;
+            for (other, seat) in self.seats.iter().enumerate() {
+                let Some(seat) = seat.as_deref().filter(|_| other != owner) else {
+                    continue;
+                };
+                if seat.is_dead || seat.connected.is_none() {
+                    continue;
+                }
+                is_somebody_undecided |= !seat.constraints.has_decided();
+                if let Some(Some(leg)) = seat.legs.get(index) {
+                    let height = leg.asked_height;
+                    asked = Some(asked.map_or(height, |asked| larger(asked, height)));
+                }
+            }
+            let Some(mut asked) = asked else { continue };
+            if is_somebody_undecided {
+                // A new receiver speaks within milliseconds: don't stop an encoder until then.
+                asked = larger(asked, told.unwrap_or(-1));
+            }
+            if told == Some(asked) {
+                continue;
+            }
+            if let Some(Some(source)) = self.sources.get_mut(index) {
+                source.told_height = Some(asked);
+                let message = ServerMessage::SenderSourceConstraints {
+                    source: source.name().clone(),
+                    max_height: asked,
+                };
+                self.send(cx, owner, &message);
+            }
+        }
+    }
+}
+
+/// An estimate that changes by less waits for the next allocation.
+const CHANGE_PERCENT: u64 = 15;
+/// What is probed for while nothing is known: enough for one good picture.
+const DESIRED_MIN: u64 = 1_000_000;

@@ -1,0 +1,348 @@
+//! Endpoints and their sources come and go.
+
+use std::time::Instant;
+
+use tertulia_model::bridge::{DisconnectReason, EndpointOffer, RemoteTransport};
+use tertulia_model::{AllocationId, BridgeEvent, Encoding, EndpointId, Source, SourceName};
+use tracing::{debug, error};
+
+use super::{Conference, Cx};
+use crate::Output;
+use crate::endpoint::Endpoint;
+use crate::seat::{Seat, Stream};
+use crate::source::SourceState;
+
+/// An endpoint that was just given a transport.
+pub(crate) struct NewSeat {
+    pub(crate) endpoint_id: EndpointId,
+    pub(crate) allocation: AllocationId,
+    pub(crate) offer: EndpointOffer,
+    pub(crate) slot: u32,
+    pub(crate) tag: u32,
+    pub(crate) channel_password: String,
+    pub(crate) endpoint: Endpoint,
+}
+
+impl Conference {
+    /// The seat of an endpoint.
+    pub(crate) fn seat_named(&self, id: &str) -> Option<usize> {
+        self.indices()
+            .find(|index| self.seat(*index).is_some_and(|seat| seat.id.as_str() == id))
+    }
+
+    /// The seat of an allocation.
+    pub(crate) fn seat_allocated(&self, allocation: AllocationId) -> Option<usize> {
+        self.seat_of(allocation)
+    }
+
+    /// The place that the next endpoint will take.
+    pub(crate) fn free_seat(&self) -> usize {
+        let free = self.seats.iter().position(Option::is_none);
+        free.unwrap_or(self.seats.len())
+    }
+
+    /// Takes in an endpoint at [`Conference::free_seat`].
+    pub(crate) fn add_seat(&mut self, cx: &mut Cx<'_>, new: NewSeat) {
+        let mut seat = Seat::new(
+            new.endpoint_id,
+            new.allocation,
+            new.offer,
+            (new.slot, new.tag),
+            new.channel_password,
+            new.endpoint,
+            &cx.config.limits,
+            cx.now,
+        );
+        for (index, source) in self.sources.iter().enumerate() {
+            if let Some(source) = source {
+                seat.add_leg(index, source, cx.now);
+            }
+        }
+        let index = self.free_seat();
+        match self.seats.get_mut(index) {
+            Some(place) => *place = Some(Box::new(seat)),
+            None => self.seats.push(Some(Box::new(seat))),
+        }
+        self.mark(index);
+    }
+
+    /// The client's answer arrived.
+    pub(crate) fn connect(
+        &mut self,
+        cx: &mut Cx<'_>,
+        allocation: AllocationId,
+        remote: RemoteTransport,
+    ) {
+        let Some(index) = self.seat_of(allocation) else {
+            return;
+        };
+        if let Some(seat) = self.seat_mut(index) {
+            if seat.connect_by.is_some() || seat.connected.is_some() {
+                debug!("a second answer to one allocation is not used");
+                return;
+            }
+            if let Some(last_n) = remote.initial_last_n {
+                if !seat.constraints.is_known() {
+                    seat.constraints.set_last_n(last_n);
+                    seat.needs_allocation = true;
+                }
+            }
+            seat.connect_by = Some(cx.now + cx.config.timers.connect);
+            let has_data_channel = seat.offer.has_data_channel;
+            seat.endpoint.connect(remote, has_data_channel);
+        }
+        self.mark(index);
+    }
+
+    pub(super) fn handle_connected(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let Some(seat) = self.seat_mut(index) else {
+            return;
+        };
+        if seat.connected.is_some() {
+            return;
+        }
+        seat.connected = Some(cx.now);
+        seat.connect_by = None;
+        seat.needs_allocation = true;
+        let allocation = seat.allocation;
+        debug!(endpoint = %seat.id, "endpoint connected");
+        self.has_new_demands = true;
+        self.tell_focus(cx, BridgeEvent::Connected { allocation });
+    }
+
+    /// The client said goodbye to the transport; perhaps it is about to leave the room as well.
+    pub(super) fn handle_closed(&mut self, cx: &mut Cx<'_>, index: usize) {
+        if let Some(seat) = self.seat_mut(index) {
+            seat.closed.get_or_insert(cx.now);
+        }
+        self.set_active(cx, index, false);
+    }
+
+    /// A transport is gone for good.
+    pub(super) fn lose(&mut self, cx: &mut Cx<'_>, index: usize, reason: DisconnectReason) {
+        let Some(seat) = self.seat_mut(index) else {
+            return;
+        };
+        if seat.is_dead {
+            return;
+        }
+        seat.is_dead = true;
+        let (allocation, slot) = (seat.allocation, seat.slot);
+        if reason == DisconnectReason::Internal {
+            error!(endpoint = %seat.id, "endpoint lost by an error of ours");
+            cx.statistics.endpoint_failures += 1;
+        } else {
+            debug!(endpoint = %seat.id, ?reason, "endpoint lost");
+        }
+        let addresses = std::mem::take(&mut seat.addresses);
+        seat.endpoint.close(cx.batch);
+        let freed = addresses.into_iter().map(|(address, _)| (address, slot));
+        self.freed.addresses.extend(freed);
+        self.touched.push(index);
+        self.set_active(cx, index, false);
+        self.has_new_demands = true;
+        self.tell_focus(cx, BridgeEvent::Disconnected { allocation, reason });
+    }
+
+    /// Ends an endpoint with all that belongs to it.
+    pub(crate) fn expire(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let own = self.sources_of(index);
+        for source in own {
+            self.remove_source(source);
+        }
+        let Some(mut seat) = self.seats.get_mut(index).and_then(Option::take) else {
+            return;
+        };
+        debug!(endpoint = %seat.id, "endpoint expired");
+        seat.endpoint.close(cx.batch);
+        if let Some(channel) = seat.websocket {
+            cx.outputs.push_back(Output::ChannelClose {
+                channel,
+                code: 1001,
+                reason: "the endpoint is gone",
+            });
+            self.freed.channels.push(channel);
+        }
+        let addresses = seat
+            .addresses
+            .iter()
+            .map(|(address, _)| (*address, seat.slot));
+        self.freed.addresses.extend(addresses);
+        self.freed.slots.push(seat.slot);
+        self.freed
+            .timers
+            .extend(seat.scheduled.map(|at| (at, index)));
+        let was_dominant = self.speakers.dominant() == Some(index);
+        self.speakers.remove(index);
+        self.has_new_demands = true;
+        if was_dominant && !self.is_empty() {
+            self.tell_focus(cx, BridgeEvent::DominantSpeaker { endpoint: None });
+        }
+    }
+
+    /// Ends everything.
+    pub(crate) fn expire_all(&mut self, cx: &mut Cx<'_>) {
+        for index in self.indices() {
+            self.expire(cx, index);
+        }
+    }
+
+    /// Replaces the list of what an endpoint sends.
+    pub(crate) fn set_sources(
+        &mut self,
+        cx: &mut Cx<'_>,
+        allocation: AllocationId,
+        mut sources: Vec<Source>,
+    ) {
+        let Some(owner) = self.seat_of(allocation) else {
+            return;
+        };
+        sources.truncate(cx.config.limits.sources_per_endpoint);
+        for index in self.sources_of(owner) {
+            let is_kept = self
+                .source(index)
+                .is_some_and(|source| sources.iter().any(|new| is_same(&source.signalled, new)));
+            if !is_kept {
+                self.remove_source(index);
+            }
+        }
+        for source in sources {
+            match self.source_named(&source.name) {
+                Some(index) => self.update_source(owner, index, source),
+                None => self.add_source(cx.now, owner, source),
+            }
+        }
+        self.has_new_demands = true;
+        self.mark(owner);
+    }
+
+    fn update_source(&mut self, owner: usize, index: usize, signalled: Source) {
+        if let Some(Some(source)) = self.sources.get_mut(index) {
+            if source.owner == owner && source.signalled.video_type != signalled.video_type {
+                source.signalled.video_type = signalled.video_type;
+                self.allocate_all();
+            }
+        }
+    }
+
+    fn add_source(&mut self, now: Instant, owner: usize, mut signalled: Source) {
+        let is_taken = |encoding: &Encoding| {
+            self.seats.iter().flatten().any(|seat| {
+                [Some(encoding.primary), encoding.rtx]
+                    .into_iter()
+                    .flatten()
+                    .any(|ssrc| seat.stream(ssrc).is_some())
+            })
+        };
+        if signalled.encodings.is_empty() || signalled.encodings.iter().any(is_taken) {
+            debug!(source = %signalled.name, "a source without or with a taken SSRC is not used");
+            return;
+        }
+        let index = self.sources.iter().position(Option::is_none);
+        let index = index.unwrap_or(self.sources.len());
+        let Some(seat) = self.seat_mut(owner) else {
+            return;
+        };
+        if let Some(video_type) = seat.video_types.get(signalled.name.as_str()) {
+            signalled.video_type = *video_type;
+        }
+        let Some(mid) = seat
+            .endpoint
+            .add_source(signalled.media, &signalled.encodings)
+        else {
+            return;
+        };
+        for (encoding, signalled) in (0u8..).zip(&signalled.encodings) {
+            seat.streams.push(Stream {
+                ssrc: signalled.primary,
+                source: index,
+                encoding,
+            });
+        }
+        let source = SourceState::new(signalled, owner, mid);
+        for (other, seat) in self.seats.iter_mut().enumerate() {
+            if let Some(seat) = seat.as_deref_mut().filter(|_| other != owner) {
+                seat.add_leg(index, &source, now);
+            }
+        }
+        match self.sources.get_mut(index) {
+            Some(place) => *place = Some(source),
+            None => self.sources.push(Some(source)),
+        }
+    }
+
+    fn remove_source(&mut self, index: usize) {
+        let Some(source) = self.sources.get_mut(index).and_then(Option::take) else {
+            return;
+        };
+        if let Some(seat) = self.seat_mut(source.owner) {
+            seat.streams.retain(|stream| stream.source != index);
+            seat.endpoint.remove(source.mid);
+        }
+        for other in self.indices() {
+            if let Some(seat) = self.seat_mut(other) {
+                seat.remove_leg(index);
+            }
+        }
+    }
+
+    /// What of an endpoint's media may be forwarded from now on.
+    pub(crate) fn set_may_forward(
+        &mut self,
+        cx: &mut Cx<'_>,
+        allocation: AllocationId,
+        audio: bool,
+        video: bool,
+    ) {
+        let Some(index) = self.seat_of(allocation) else {
+            return;
+        };
+        let Some(seat) = self.seat_mut(index) else {
+            return;
+        };
+        let is_video_new = seat.may_video != video;
+        (seat.may_audio, seat.may_video) = (audio, video);
+        if !audio {
+            self.speakers.remove(index);
+        }
+        if is_video_new {
+            self.restart_video(cx, index);
+        }
+    }
+
+    /// Everybody needs a key frame before they see this endpoint's video again.
+    fn restart_video(&mut self, cx: &mut Cx<'_>, owner: usize) {
+        for source in self.sources_of(owner) {
+            for seat in self.seats.iter_mut().flatten() {
+                if let Some(Some(leg)) = seat.legs.get_mut(source) {
+                    if matches!(leg.rewrite, crate::seat::Rewrite::Vp8(_)) {
+                        leg.pause();
+                    }
+                }
+            }
+            self.want_keyframe(cx, source);
+        }
+    }
+
+    pub(super) fn source(&self, index: usize) -> Option<&SourceState> {
+        self.sources.get(index)?.as_ref()
+    }
+
+    pub(super) fn source_named(&self, name: &SourceName) -> Option<usize> {
+        self.sources
+            .iter()
+            .position(|source| source.as_ref().is_some_and(|source| source.name() == name))
+    }
+
+    pub(super) fn sources_of(&self, owner: usize) -> Vec<usize> {
+        let indices = self.sources.iter().enumerate();
+        indices
+            .filter(|(_, source)| source.as_ref().is_some_and(|source| source.owner == owner))
+            .map(|(index, _)| index)
+            .collect()
+    }
+}
+
+fn is_same(a: &Source, b: &Source) -> bool {
+    a.name == b.name && a.media == b.media && a.encodings == b.encodings
+}

@@ -1,0 +1,206 @@
+//! Packets from senders, and key frames for receivers.
+
+use str0m::media::Mid;
+use str0m::rtp::RtpPacket;
+use tertulia_model::{MediaType, Ssrc};
+use tracing::trace;
+
+use super::{Conference, Cx};
+use crate::forward::{Incoming, forward};
+use crate::rewrite::vp8::Vp8Header;
+use crate::seat::Stream;
+
+impl Conference {
+    /// One packet of an endpoint: checked, measured, forwarded.
+    pub(super) fn ingest(&mut self, cx: &mut Cx<'_>, sender: usize, packet: RtpPacket) {
+        let ssrc = Ssrc(*packet.header.ssrc);
+        let Some(seat) = self.seat(sender) else {
+            return;
+        };
+        let Some(stream) = seat.stream(ssrc) else {
+            cx.statistics.dropped.unused_rtp += 1;
+            return;
+        };
+        let may = (seat.may_audio, seat.may_video);
+        let media = self.source(stream.source).map(|source| source.media());
+        match media {
+            Some(MediaType::Audio) => self.ingest_audio(cx, sender, stream, may.0, &packet),
+            Some(MediaType::Video) => self.ingest_video(cx, sender, stream, may.1, &packet),
+            None => cx.statistics.dropped.unused_rtp += 1,
+        }
+    }
+
+    fn ingest_audio(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sender: usize,
+        stream: Stream,
+        may_forward: bool,
+        packet: &RtpPacket,
+    ) {
+        let decibels = packet.header.ext_vals.audio_level;
+        let level = decibels.map(|level| (127 + i16::from(level)).clamp(0, 127) as u8);
+        if let Some(level) = level.filter(|_| may_forward) {
+            self.speakers.level(sender, level, cx.now);
+        }
+        let Some(Some(source)) = self.sources.get_mut(stream.source) else {
+            return;
+        };
+        source.silent = if level == Some(0) {
+            source.silent.saturating_add(1)
+        } else {
+            0
+        };
+        let is_silence = source.silent > SILENT_PACKETS;
+        let Some(encoding) = source.encodings.get_mut(usize::from(stream.encoding)) else {
+            return;
+        };
+        let number = *packet.seq_no;
+        if !may_forward || is_silence {
+            encoding.closer.drop(number);
+            let dropped = &mut cx.statistics.dropped;
+            *(if may_forward {
+                &mut dropped.silence
+            } else {
+                &mut dropped.not_allowed
+            }) += 1;
+            return;
+        }
+        let Some(number) = encoding.closer.pass(number) else {
+            return;
+        };
+        let levels = decibels.map(|level| (level, packet.header.ext_vals.voice_activity));
+        self.fan_out(
+            cx,
+            &Incoming {
+                media: MediaType::Audio,
+                source: stream.source,
+                sender,
+                encoding: stream.encoding,
+                number,
+                timestamp: packet.header.timestamp,
+                is_marked: packet.header.marker,
+                arrived: packet.timestamp,
+                payload: &packet.payload,
+                levels,
+                header: None,
+            },
+        );
+    }
+
+    fn ingest_video(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sender: usize,
+        stream: Stream,
+        may_forward: bool,
+        packet: &RtpPacket,
+    ) {
+        let at_ms = self.at_ms(cx.now);
+        let Some(Some(source)) = self.sources.get_mut(stream.source) else {
+            return;
+        };
+        let Some(encoding) = source.encodings.get_mut(usize::from(stream.encoding)) else {
+            cx.statistics.dropped.unused_rtp += 1;
+            return;
+        };
+        let number = *packet.seq_no;
+        let header = Vp8Header::parse(&packet.payload);
+        let Some(header) = header.filter(|_| may_forward) else {
+            encoding.closer.drop(number);
+            let dropped = &mut cx.statistics.dropped;
+            *(match (may_forward, packet.payload.is_empty()) {
+                (false, _) => &mut dropped.not_allowed,
+                (true, true) => &mut dropped.padding,
+                (true, false) => &mut dropped.unused_rtp,
+            }) += 1;
+            return;
+        };
+        let number = encoding.closer.pass(number);
+        source.measure(
+            stream.encoding,
+            header.temporal(),
+            at_ms,
+            packet.payload.len(),
+        );
+        let mut is_layout_new = false;
+        if header.is_keyframe_start() {
+            source.requests.arrived();
+            if let Some(size) = header.size {
+                is_layout_new = source.learn_size(stream.encoding, size);
+            }
+        }
+        if is_layout_new {
+            self.allocate_all();
+        }
+        let Some(number) = number else {
+            return;
+        };
+        self.fan_out(
+            cx,
+            &Incoming {
+                media: MediaType::Video,
+                source: stream.source,
+                sender,
+                encoding: stream.encoding,
+                number,
+                timestamp: packet.header.timestamp,
+                is_marked: packet.header.marker,
+                arrived: packet.timestamp,
+                payload: &packet.payload,
+                levels: None,
+                header: Some(&header),
+            },
+        );
+    }
+
+    fn fan_out(&mut self, cx: &mut Cx<'_>, packet: &Incoming<'_>) {
+        let forwarded = forward(packet, cx.now, &mut self.seats, &mut self.dirty);
+        trace!(
+            source = packet.source,
+            receivers = forwarded.receivers,
+            "packet"
+        );
+        cx.statistics.forwarded += forwarded.receivers;
+        if forwarded.wants_keyframe {
+            self.want_keyframe(cx, packet.source);
+        }
+    }
+
+    /// A receiver's decoder asks for a key frame.
+    pub(super) fn handle_keyframe_wanted(&mut self, cx: &mut Cx<'_>, receiver: usize, mid: Mid) {
+        let Some(seat) = self.seat_mut(receiver) else {
+            return;
+        };
+        let Some(source) = seat.source_of(mid) else {
+            return;
+        };
+        let leg = seat.legs.get_mut(source).and_then(Option::as_mut);
+        if leg.is_some_and(|leg| leg.requests.admit(cx.now)) {
+            self.want_keyframe(cx, source);
+        }
+    }
+
+    /// Asks the sender of a source for a key frame, unless that was just done. The request names
+    /// the primary SSRC: browsers answer it with key frames of all encodings.
+    pub(super) fn want_keyframe(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let Some(Some(source)) = self.sources.get_mut(index) else {
+            return;
+        };
+        let Some((ssrc, _)) = source.primary() else {
+            return;
+        };
+        if source.media() != MediaType::Video || !source.requests.want(cx.now) {
+            return;
+        }
+        let owner = source.owner;
+        cx.statistics.keyframe_requests += 1;
+        if let Some(seat) = self.seat_mut(owner) {
+            seat.endpoint.request_keyframe(ssrc);
+        }
+        self.mark(owner);
+    }
+}
+
+/// So many packets of silence are forwarded, the rest is not.
+const SILENT_PACKETS: u32 = 3;
