@@ -1,6 +1,4 @@
-import type { Language, Messages } from "./messages";
-
-export const LANGUAGES: readonly Language[] = ["de", "en"];
+import { type Language, LANGUAGES, type Messages } from "./messages";
 
 const known = (tag: string | null | undefined): Language | undefined => {
   const primary = tag?.toLowerCase().split("-")[0];

@@ -210,7 +210,12 @@ export const messages: Messages = {
     text: (p) => [
       "Sie haben ",
       strong(p.room),
-      plural(p.minutes, { one: " verlassen. Sie waren # Minute dabei.", other: " verlassen. Sie waren # Minuten dabei." }),
+      p.minutes === null
+        ? " verlassen."
+        : plural(p.minutes, {
+            one: " verlassen. Sie waren # Minute dabei.",
+            other: " verlassen. Sie waren # Minuten dabei.",
+          }),
     ],
     removedTitle: "Sie sind nicht mehr im Raum",
     removedText: (p) =>
@@ -220,7 +225,12 @@ export const messages: Messages = {
     endedTitle: "Das Treffen ist zu Ende",
     endedText: (p) => [
       strong(p.room),
-      plural(p.minutes, { one: " ist beendet. Sie waren # Minute dabei.", other: " ist beendet. Sie waren # Minuten dabei." }),
+      p.minutes === null
+        ? " ist beendet."
+        : plural(p.minutes, {
+            one: " ist beendet. Sie waren # Minute dabei.",
+            other: " ist beendet. Sie waren # Minuten dabei.",
+          }),
     ],
     reason: (reason) => ["Grund: ", strong(reason)],
   },

@@ -204,7 +204,7 @@ export const messages: Messages = {
     text: (p) => [
       "You left ",
       strong(p.room),
-      plural(p.minutes, { one: " after # minute.", other: " after # minutes." }),
+      p.minutes === null ? "." : plural(p.minutes, { one: " after # minute.", other: " after # minutes." }),
     ],
     removedTitle: "You are no longer in the room",
     removedText: (p) =>
@@ -214,7 +214,12 @@ export const messages: Messages = {
     endedTitle: "The meeting has ended",
     endedText: (p) => [
       strong(p.room),
-      plural(p.minutes, { one: " is over. You were in it for # minute.", other: " is over. You were in it for # minutes." }),
+      p.minutes === null
+        ? " is over."
+        : plural(p.minutes, {
+            one: " is over. You were in it for # minute.",
+            other: " is over. You were in it for # minutes.",
+          }),
     ],
     reason: (reason) => ["Reason: ", strong(reason)],
   },

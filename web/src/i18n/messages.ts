@@ -23,7 +23,8 @@ export function pluralOf(language: string): (n: number, forms: { one: string; ot
   return (n, forms) => (rules.select(n) === "one" ? forms.one : forms.other).replace("#", digits.format(n));
 }
 
-export type Language = "de" | "en";
+export const LANGUAGES = ["de", "en"] as const;
+export type Language = (typeof LANGUAGES)[number];
 
 /** Whose settings the user must change: each browser has its own place for them. */
 export type BrowserKind = "chrome" | "firefox" | "safari" | "other";
@@ -189,11 +190,12 @@ export interface Messages {
 
   readonly left: {
     readonly title: string;
-    readonly text: (p: { room: string; minutes: number }) => Text;
+    /** `minutes` is null for who left before being inside. */
+    readonly text: (p: { room: string; minutes: number | null }) => Text;
     readonly removedTitle: string;
     readonly removedText: (p: { room: string; by: string | null }) => Text;
     readonly endedTitle: string;
-    readonly endedText: (p: { room: string; minutes: number }) => Text;
+    readonly endedText: (p: { room: string; minutes: number | null }) => Text;
     readonly reason: (reason: string) => Text;
   };
 

@@ -21,6 +21,7 @@
 
 import { type Accessor, createEffect, createMemo, createSignal, type JSX, Match, on, onCleanup, onMount, Show, Switch } from "solid-js";
 import type { Meeting } from "../meeting/meeting";
+import type { Problem } from "../meeting/state";
 import { Failed, Joining, Left } from "./EndPages";
 import { MeetingPage } from "./MeetingPage";
 import { memory } from "./memory";
@@ -34,7 +35,8 @@ export interface RoomAddress {
   readonly tenant: string | null;
 }
 
-export type OpenMeeting = (room: RoomAddress) => Meeting;
+/** Null when the server has not said where it is, so that there is nothing to join. */
+export type OpenMeeting = (room: RoomAddress) => Meeting | null;
 
 type RoomRoute = Extract<Route, { kind: "room" }>;
 
@@ -71,9 +73,25 @@ export function App(props: { open: OpenMeeting }): JSX.Element {
   );
 }
 
+const NO_CONFIGURATION: Problem = { actor: "administrator", code: "configuration-missing", detail: "/config.js" };
+
 function Room(props: { address: RoomRoute; open: OpenMeeting; onHome: () => void }): JSX.Element {
-  const address = props.address;
-  const meeting = props.open({ name: address.name, tenant: address.tenant });
+  const meeting = props.open({ name: props.address.name, tenant: props.address.tenant });
+  return meeting === null ? (
+    <Failed
+      roomName={props.address.name}
+      problem={NO_CONFIGURATION}
+      at={Date.now()}
+      onHome={props.onHome}
+      onRetry={() => location.reload()}
+    />
+  ) : (
+    <OpenRoom address={props.address} meeting={meeting} onHome={props.onHome} />
+  );
+}
+
+function OpenRoom(props: { address: RoomRoute; meeting: Meeting; onHome: () => void }): JSX.Element {
+  const { address, meeting } = props;
   onCleanup(() => meeting.close());
   const state = observe(meeting);
   const stage = createMemo(() => state().stage);
@@ -101,7 +119,8 @@ function Room(props: { address: RoomRoute; open: OpenMeeting; onHome: () => void
     const now = stage();
     return now.kind === "left" || now.kind === "failed" ? { stage: now, at: Date.now() } : null;
   });
-  const minutes = (at: number): number => Math.max(1, Math.round((at - since()) / 60_000));
+  const minutes = (at: number): number | null =>
+    since() === 0 ? null : Math.max(1, Math.round((at - since()) / 60_000));
 
   const isAsking: Accessor<boolean> = () => asks() && (stage().kind === "outside" || stage().kind === "joining");
 
@@ -136,9 +155,7 @@ function Room(props: { address: RoomRoute; open: OpenMeeting; onHome: () => void
                   problem={failed().problem}
                   at={end().at}
                   onHome={props.onHome}
-                  onRetry={() => {
-                    enter();
-                  }}
+                  onRetry={enter}
                 />
               )}
             </Match>

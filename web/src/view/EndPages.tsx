@@ -24,11 +24,11 @@ export function Joining(props: { roomName: string; onHome: () => void; onCancel:
 export function Left(props: {
   roomName: string;
   reason: LeaveReason;
-  minutes: number;
+  minutes: number | null;
   onHome: () => void;
   onRejoin: () => void;
 }): JSX.Element {
-  const room = (): { room: string; minutes: number } => ({ room: props.roomName, minutes: props.minutes });
+  const room = (): { room: string; minutes: number | null } => ({ room: props.roomName, minutes: props.minutes });
   const icon = (): IconName => ({ self: "coffee", removed: "door-open", ended: "check" } as const)[props.reason.kind];
   const title = (): string =>
     ({ self: t().left.title, removed: t().left.removedTitle, ended: t().left.endedTitle })[props.reason.kind];

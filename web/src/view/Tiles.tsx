@@ -7,7 +7,7 @@ import { type Accessor, createEffect, createMemo, createSignal, For, type JSX, o
 import type { Meeting, VisibleTile } from "../meeting/meeting";
 import type { MeetingState, Participant, Source } from "../meeting/state";
 import { t } from "./language";
-import { type Arrangement, arrange, neighbour, SELF, screenOf, type TileKey, wantedHeight } from "./layout";
+import { type Arrangement, arrange, neighbour, SELF, screenOf, type TileKey } from "./layout";
 import { createSpeakers } from "./levels";
 import { byKey } from "./observe";
 import { Icon, Words } from "./parts";
@@ -18,9 +18,6 @@ interface SharedScreen {
   readonly owner: Participant;
   readonly source: Source;
 }
-
-/** Text on a shared screen is worth its full height. */
-const SCREEN_HEIGHT_MIN = 1080;
 
 export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }): JSX.Element {
   let layer!: HTMLDivElement;
@@ -93,12 +90,9 @@ export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }
     for (const participant of props.state().participants)
       for (const source of participant.sources) {
         if (source.isMuted || source.kind === "microphone") continue;
-        const isScreen = source.kind === "screen";
-        const spot = places.get(isScreen ? screenOf(participant.id) : participant.id);
+        const spot = places.get(source.kind === "screen" ? screenOf(participant.id) : participant.id);
         if (spot === undefined) continue;
-        const pixels = Math.round(spot.h * ratio);
-        const height = isScreen ? Math.max(pixels, SCREEN_HEIGHT_MIN) : wantedHeight(pixels);
-        visible.push({ participant: participant.id, source: source.name, height });
+        visible.push({ participant: participant.id, source: source.name, height: Math.round(spot.h * ratio) });
       }
     props.meeting.setVisibleTiles(visible);
   });

@@ -1,8 +1,8 @@
 /** The language of the page: one signal, read by everything that shows words. */
 
 import { createSignal } from "solid-js";
-import { chooseLanguage, LANGUAGES, loadMessages } from "../i18n/choose";
-import type { Language, Messages } from "../i18n/messages";
+import { chooseLanguage, loadMessages } from "../i18n/choose";
+import { type Language, LANGUAGES, type Messages } from "../i18n/messages";
 import { memory } from "./memory";
 
 const [messages, setMessages] = createSignal<Messages>();

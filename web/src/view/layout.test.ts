@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { arrange, layoutTiles, neighbour, pageSize, SELF, screenOf, wantedHeight } from "./layout";
+import { arrange, layoutTiles, neighbour, pageSize, SELF, screenOf } from "./layout";
 
 /** "columns×rows · width×height", as the design's table writes it. */
 const shape = (n: number, W: number, H: number, gap: number): string => {
@@ -92,10 +92,6 @@ describe("views", () => {
     expect(places.size - 1 + left).toBe(13);
     expect(places.has(SELF)).toBe(true);
   });
-});
-
-test("heights to ask for", () => {
-  expect([117, 200, 201, 420, 421, 1200].map(wantedHeight)).toEqual([180, 180, 360, 360, 720, 720]);
 });
 
 test("arrow keys go to the nearest tile in their direction", () => {

@@ -164,11 +164,6 @@ export function arrange(input: ArrangeInput): Arrangement {
   return { view: "tiles", places, pages, page, left: 0, strip: 0 };
 }
 
-/** Picture height worth asking for, for a tile of so many device pixels (design, 3.4). */
-export function wantedHeight(devicePixels: number): 180 | 360 | 720 {
-  return devicePixels <= 200 ? 180 : devicePixels <= 420 ? 360 : 720;
-}
-
 /** The tile that lies in a direction from another, for the arrow keys. */
 export function neighbour(
   places: ReadonlyMap<TileKey, Box>,

@@ -5,7 +5,12 @@ import { App, type OpenMeeting } from "./App";
 import { startLanguage } from "./language";
 import { startTheme } from "./theme";
 
+/** The oldest browsers that the page is built for; the same question as in style/base.css. */
+const isNewEnough = (): boolean => CSS.supports("color", "color-mix(in srgb, red, red)");
+
 export async function startPage(open: OpenMeeting): Promise<void> {
+  // What index.html says about old browsers stays.
+  if (!isNewEnough()) return;
   startTheme();
   await startLanguage();
   const root = document.getElementById("app");

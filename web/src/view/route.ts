@@ -14,16 +14,27 @@ export type Route =
 /** Not allowed in a room's name, since they mean something in an address or in XMPP. */
 const FORBIDDEN = /[/?#%&:"'<>\\@]/g;
 
-/** First parts of paths that the server keeps for itself. The server has the last word. */
+/** Names of files and services, as in the server's list (`http/reserved.rs`), which has the last word. */
 const RESERVED = new Set([
+  "about",
+  "admin",
   "api",
   "assets",
+  "colibri",
   "colibri-ws",
   "conference-request",
   "config.js",
   "favicon.ico",
+  "favicon.svg",
+  "health",
   "http-bind",
+  "index.html",
+  "interface_config.js",
+  "libs",
+  "manifest.json",
+  "metrics",
   "robots.txt",
+  "static",
   "xmpp-websocket",
 ]);
 

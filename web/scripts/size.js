@@ -1,0 +1,55 @@
+/**
+ * What a guest downloads before and during a meeting: page, scripts, styles, icons and one language, compressed as the
+ * server sends it. Fails above the budget of the design (section 10).
+ */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { gzipSync } from "node:zlib";
+
+const dist = new URL("../dist", import.meta.url).pathname;
+
+const BUDGET = 150_000;
+/** Parts of it: what their names match, and their own limit. */
+const PARTS = [
+  { name: "styles", matches: /\.css$/, limit: 15_000 },
+  { name: "one language", matches: /assets\/(de|en)-[^/]*\.js$/, limit: 10_000, largestOnly: true },
+  { name: "page and icons", matches: /\.(html|svg)$/, limit: 8_000 },
+  { name: "scripts", matches: /\.js$/, limit: 112_000 },
+];
+
+/** @param {string} folder @returns {string[]} */
+function files(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? files(path) : [path];
+  });
+}
+
+let rest = files(dist).map((path) => ({
+  name: relative(dist, path),
+  size: gzipSync(readFileSync(path), { level: 9 }).length,
+}));
+let total = 0;
+let isTooMuch = false;
+const line = (name, size, limit) => {
+  const over = size > limit;
+  isTooMuch ||= over;
+  console.log(`${name.padEnd(16)} ${(size / 1000).toFixed(1).padStart(7)} kB of ${(limit / 1000).toFixed(0).padStart(4)}${over ? "  TOO MUCH" : ""}`);
+};
+
+for (const part of PARTS) {
+  const own = rest.filter((file) => part.matches.test(file.name));
+  rest = rest.filter((file) => !own.includes(file));
+  if (own.length === 0) {
+    console.error(`size: no file for "${part.name}" in web/dist; run npm run build`);
+    process.exit(1);
+  }
+  const sizes = own.map((file) => file.size);
+  const size = part.largestOnly ? Math.max(...sizes) : sizes.reduce((a, b) => a + b, 0);
+  total += size;
+  line(part.name, size, part.limit);
+}
+for (const file of rest) console.log(`  not counted: ${file.name}`);
+line("first load", total, BUDGET);
+if (isTooMuch) process.exit(1);
