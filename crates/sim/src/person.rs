@@ -1,0 +1,154 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use tertulia_client::{ChannelKind, Client, ClientConfig, Notice, Redial, VideoConfig};
+use tertulia_model::{ChannelId, Hosts, Now, RoomJid};
+
+use crate::network::{Link, Quality};
+use crate::node::ConnectionId;
+
+/// Somebody who took part, still does, or will never again.
+pub struct Person {
+    pub index: usize,
+    /// What others see; must never be in a log.
+    pub name: String,
+    pub address: SocketAddr,
+    pub has_camera: bool,
+    /// None once the browser is gone.
+    pub client: Option<Client>,
+    /// The signalling socket that the browser uses now.
+    pub wire: Option<ConnectionId>,
+    /// The bridge-channel socket that the browser uses now.
+    pub channel: Option<ChannelId>,
+    pub up: Link,
+    pub down: Link,
+    /// One way, for reliable connections.
+    pub latency: u64,
+    pub wake: Option<Instant>,
+    /// Everything that a checker needs to know of the past.
+    pub past: Past,
+}
+
+/// When things happened to a person.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Joined, online and undisturbed since then.
+    pub present_since: Option<Instant>,
+    /// The same for media.
+    pub media_since: Option<Instant>,
+    /// Names under which the person was in the room, each with the moment after which nobody may
+    /// see it any more.
+    pub nicks: Vec<(String, Option<Instant>)>,
+    pub constraints_since: Option<Instant>,
+    /// A moderator's mute of audio or video, in force since then.
+    pub muted_audio: Option<Instant>,
+    pub muted_video: Option<Instant>,
+    /// When the microphone or the camera was switched last.
+    pub audio_since: Option<Instant>,
+    pub video_since: Option<Instant>,
+    /// When the person was last not (fully) in the room, and last without a path for media.
+    pub last_disturbed: Option<Instant>,
+    pub last_dark: Option<Instant>,
+    /// The browser died without a word.
+    pub is_crashed: bool,
+    /// Alone in the room since then.
+    pub alone_since: Option<Instant>,
+}
+
+impl Person {
+    /// Somebody with a browser that connects at once.
+    pub fn new(index: usize, plan: &Plan, hosts: &Hosts, room: &RoomJid, now: Now) -> Person {
+        let name = format!("Rosalind the {index}th of Arden");
+        let octet = u8::try_from(10 + index % 200).expect("at most 209");
+        let address = SocketAddr::new(
+            IpAddr::V4(Ipv4Addr::new(198, 51, 100, octet)),
+            u16::try_from(40_000 + index % 20_000).expect("at most 59,999"),
+        );
+        let config = ClientConfig {
+            domain: hosts.main().to_owned(),
+            room: room.clone(),
+            focus: jid::BareJid::from_parts(None, &hosts.name(tertulia_model::Host::Focus)).into(),
+            display_name: name.clone(),
+            machine_uid: format!("machine-of-person-{index}"),
+            address,
+            channel: plan.channel,
+            audio_interval: Duration::from_millis(20),
+            video: plan.has_camera.then(|| VideoConfig {
+                camera: plan.camera,
+                ..VideoConfig::modest()
+            }),
+            redial: Redial {
+                min: Duration::from_millis(500),
+                max: Duration::from_secs(4),
+            },
+        };
+        Person {
+            index,
+            name,
+            address,
+            has_camera: plan.has_camera,
+            client: Some(Client::new(config, plan.seed, now)),
+            wire: None,
+            channel: None,
+            up: Link::new(plan.quality, plan.link_seeds[0]),
+            down: Link::new(plan.quality, plan.link_seeds[1]),
+            latency: plan.quality.latency.as_millis() as u64,
+            wake: Some(now.mono),
+            past: Past::default(),
+        }
+    }
+
+    /// Whether the browser runs and its user has not left.
+    pub fn is_taking_part(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| !client.is_over())
+    }
+
+    /// The nick under which the person is in the room now.
+    pub fn nick(&self) -> Option<&str> {
+        self.client.as_ref()?.nick()
+    }
+
+    /// Nobody may see this person under its present nick after `deadline`.
+    pub fn expires(&mut self, deadline: Instant) {
+        if let Some((_, until)) = self.past.nicks.last_mut() {
+            *until = Some(until.map_or(deadline, |until| until.min(deadline)));
+        }
+        self.disturbed();
+    }
+
+    /// Something happened after which things need a moment to be right again.
+    pub fn disturbed(&mut self) {
+        self.past.present_since = None;
+        self.past.media_since = None;
+    }
+}
+
+/// How a person will take part.
+pub struct Plan {
+    pub channel: ChannelKind,
+    pub has_camera: bool,
+    pub camera: CameraMaker,
+    pub quality: Quality,
+    pub seed: [u8; 32],
+    pub link_seeds: [u64; 2],
+}
+
+/// As [`VideoConfig::camera`].
+pub type CameraMaker = fn(
+    tertulia_model::Ssrc,
+    &[tertulia_client::media::Layer],
+    Duration,
+) -> Box<dyn tertulia_client::media::Camera>;
+
+/// One line for the journal; facts only, no names, no keys, no times.
+pub fn describe(notice: &Notice) -> String {
+    match notice {
+        Notice::Message { .. } => "Message".to_owned(),
+        Notice::Flaw(_, flaw) => {
+            let text = format!("{flaw:?}");
+            let kind = text.split([' ', '{']).next().unwrap_or_default();
+            format!("Flaw {kind}")
+        }
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,904 @@
+//! One server, the people and the network between them, on virtual time.
+//!
+//! Does not know: what should happen (see `checker`), what will happen (see `scenario`).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tertulia_client::{Notice, Output as ClientOutput, Trouble};
+use tertulia_model::{ChannelId, Hosts, MediaType, Now, Random, RoomJid};
+
+use crate::clock::Clock;
+use crate::coverage::{Coverage, Mark};
+use crate::journal::Journal;
+use crate::network::{Datagram, Lane};
+use crate::node::{ConnectionId, Node, NodeConfig, NodeOutput};
+use crate::person::{Person, Plan, describe};
+use crate::sabotage::Sabotage;
+use crate::witness::Witness;
+
+/// Everything there is.
+pub struct World {
+    pub clock: Clock,
+    pub hosts: Hosts,
+    pub room: RoomJid,
+    pub people: Vec<Person>,
+    pub coverage: Coverage,
+    pub journal: Journal,
+    pub witness: Witness,
+    pub sabotage: Option<Sabotage>,
+    pub config: Arc<NodeConfig>,
+    /// What people noticed since the checkers looked last.
+    pub notices: Vec<(usize, Instant, Notice)>,
+    /// When the server was started, stopped or killed last.
+    pub server_changed: Instant,
+    pub(crate) random: Random,
+    node: Option<Node>,
+    node_wake: Option<Instant>,
+    /// The machine under the server is off: nothing answers, nothing is refused.
+    is_dark: bool,
+    incarnation: u32,
+    wires: BTreeMap<ConnectionId, Wire>,
+    channels: BTreeMap<ChannelId, Wire>,
+    by_address: BTreeMap<SocketAddr, usize>,
+    posts: BinaryHeap<Reverse<(u64, u64, Post)>>,
+    next_post: u64,
+    next_id: u64,
+}
+
+/// A reliable connection between a person and the server.
+struct Wire {
+    person: usize,
+    up: Lane,
+    down: Lane,
+    /// Which life of the server accepted it; None before it was accepted.
+    incarnation: Option<u32>,
+    /// Nothing passes any more, and nobody was told.
+    is_severed: bool,
+    /// The server, or the browser, knows that it is closed.
+    is_closed_up: bool,
+    is_closed_down: bool,
+}
+
+/// Something on its way over a reliable connection.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Post {
+    Dial {
+        wire: ConnectionId,
+        previd: Option<String>,
+    },
+    Opened(ConnectionId),
+    FrameUp(ConnectionId, String),
+    FrameDown(ConnectionId, String),
+    ClosedUp(ConnectionId, Option<u16>),
+    ClosedDown(ConnectionId),
+    ChannelDial {
+        channel: ChannelId,
+        url: String,
+    },
+    ChannelOpened(ChannelId),
+    ChannelUp(ChannelId, String),
+    ChannelDown(ChannelId, String),
+    ChannelClosedUp(ChannelId),
+    ChannelClosedDown(ChannelId),
+}
+
+/// How a browser, or its socket, comes to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nobody is told; both sides wait.
+    Silent,
+    /// The server sees the socket close; the browser, if it lives, too.
+    Seen,
+    /// Only the browser notices.
+    SeenByBrowser,
+}
+
+impl World {
+    /// A running server and nobody there.
+    pub fn new(
+        seed: u64,
+        origin: Instant,
+        config: NodeConfig,
+        witness: Witness,
+        sabotage: Option<Sabotage>,
+    ) -> World {
+        let clock = Clock::new(origin);
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_be_bytes());
+        let hosts = config.conference.hosts.clone();
+        let room = RoomJid::new(
+            "tea@conference.localhost"
+                .parse()
+                .expect("a literal address"),
+        )
+        .expect("it has a local part");
+        let mut world = World {
+            clock,
+            hosts,
+            room,
+            people: Vec::new(),
+            coverage: Coverage::default(),
+            journal: Journal::default(),
+            witness,
+            sabotage,
+            config: Arc::new(config),
+            notices: Vec::new(),
+            server_changed: clock.now().mono,
+            random: Random::from_seed(bytes),
+            node: None,
+            node_wake: None,
+            is_dark: false,
+            incarnation: 0,
+            wires: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            posts: BinaryHeap::new(),
+            next_post: 0,
+            next_id: 0,
+        };
+        world.witness.keep_private("198.51.100.");
+        world.start_server();
+        world
+    }
+
+    /// The present.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// The server, if it runs.
+    pub fn node(&self) -> Option<&Node> {
+        self.node.as_ref()
+    }
+
+    // What people and administrators do.
+
+    /// Somebody opens the meeting's page.
+    pub fn join(&mut self, plan: &Plan) -> usize {
+        let index = self.people.len();
+        let person = Person::new(index, plan, &self.hosts, &self.room, self.now());
+        self.witness.keep_private(&person.name);
+        self.by_address.insert(person.address, index);
+        self.people.push(person);
+        self.journal.note(format_args!("p{index} joins"));
+        self.coverage.count(Mark::Join);
+        self.drain_person(index);
+        index
+    }
+
+    /// A person presses the button.
+    pub fn leave(&mut self, index: usize) {
+        let now = self.now();
+        self.journal.note(format_args!("p{index} leaves"));
+        self.coverage.count(Mark::Leave);
+        // Without a socket the goodbye is never heard.
+        let deadline = self.deadline_of_goodbye(index);
+        let person = &mut self.people[index];
+        person.expires(deadline);
+        if let Some(client) = &mut person.client {
+            client.leave(now);
+        }
+        self.drain_person(index);
+    }
+
+    /// A person closes the page; browsers close the sockets with code 1001.
+    pub fn close_tab(&mut self, index: usize) {
+        self.journal.note(format_args!("p{index} closes the tab"));
+        self.coverage.count(Mark::TabClose);
+        let deadline = self.deadline_of_goodbye(index);
+        self.people[index].expires(deadline);
+        self.drop_browser(index, Some(Some(1001)));
+    }
+
+    /// A browser dies.
+    pub fn crash(&mut self, index: usize, loss: Loss) {
+        self.journal.note(format_args!("p{index} crashes {loss:?}"));
+        self.coverage.count(Mark::Crash);
+        let deadline = self.now().mono + self.linger(loss);
+        self.people[index].expires(deadline);
+        self.people[index].past.is_crashed = true;
+        self.drop_browser(index, (loss != Loss::Silent).then_some(None));
+    }
+
+    /// A signalling socket breaks under a living browser.
+    pub fn lose_socket(&mut self, index: usize, loss: Loss) {
+        let Some(wire) = self.people[index].wire else {
+            return;
+        };
+        self.journal
+            .note(format_args!("p{index} loses its socket {loss:?}"));
+        self.coverage.count(Mark::SocketLoss);
+        self.people[index].disturbed();
+        self.sever(wire);
+        if loss == Loss::Seen {
+            self.post_up(wire, Post::ClosedUp(wire, None));
+        }
+        if loss != Loss::Silent {
+            self.post_down(wire, Post::ClosedDown(wire));
+        }
+    }
+
+    /// Nothing passes between a person and the media port, or again.
+    pub fn set_blackout(&mut self, index: usize, is_dark: bool) {
+        self.journal
+            .note(format_args!("p{index} media dark {is_dark}"));
+        let person = &mut self.people[index];
+        person.up.is_dark = is_dark;
+        person.down.is_dark = is_dark;
+        person.past.media_since = None;
+        if is_dark {
+            self.coverage.count(Mark::Blackout);
+        }
+    }
+
+    /// The server process dies: without a trace, or with all its sockets closing.
+    pub fn kill_server(&mut self, loss: Loss) {
+        self.journal.note(format_args!("server killed {loss:?}"));
+        self.coverage.count(Mark::ServerKill);
+        self.is_dark = loss == Loss::Silent;
+        self.lose_node();
+    }
+
+    /// The server stops as on SIGTERM.
+    pub fn stop_server(&mut self) {
+        self.journal.note(format_args!("server stops"));
+        self.coverage.count(Mark::ServerRestart);
+        let now = self.now();
+        if let Some(node) = &mut self.node {
+            node.stop(now);
+        }
+        self.drain_node();
+        self.lose_node();
+    }
+
+    /// The server starts, with the same keys and nothing else.
+    pub fn start_server(&mut self) {
+        self.incarnation += 1;
+        self.is_dark = false;
+        let now = self.now();
+        self.server_changed = now.mono;
+        self.journal.note(format_args!("server starts"));
+        let seed = self.random.seed();
+        self.node = Some(Node::new(self.config.clone(), seed, now));
+        self.node_wake = Some(now.mono);
+    }
+
+    /// Whether the server runs.
+    pub fn is_server_up(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// Whether the signalling socket of a person carries anything, as far as the network goes.
+    pub fn is_wired(&self, index: usize) -> bool {
+        let wire = self.people[index]
+            .wire
+            .and_then(|wire| self.wires.get(&wire));
+        wire.is_some_and(|wire| !wire.is_severed && wire.incarnation == Some(self.incarnation))
+    }
+
+    /// A person switches its own microphone or camera off or on, also after a moderator's mute.
+    pub fn switch(&mut self, index: usize, media: MediaType) {
+        let now = self.now().mono;
+        let person = &mut self.people[index];
+        let Some(client) = &person.client else { return };
+        let is_muted = !client.is_muted(media);
+        let (muted, since) = match media {
+            MediaType::Audio => (&mut person.past.muted_audio, &mut person.past.audio_since),
+            MediaType::Video => (&mut person.past.muted_video, &mut person.past.video_since),
+        };
+        *since = Some(now);
+        let was_muted_by_moderator = muted.take().is_some();
+        self.coverage.count(Mark::SelfMute);
+        self.journal
+            .note(format_args!("p{index} switches {media:?} off {is_muted}"));
+        self.with_client(index, |client, now| {
+            if was_muted_by_moderator {
+                client.unmute_after_moderator(now, media);
+            } else {
+                client.mute(now, media, is_muted);
+            }
+        });
+    }
+
+    /// A person changes what it wants to see.
+    pub fn set_constraints(&mut self, index: usize, constraints: tertulia_client::Constraints) {
+        self.people[index].past.constraints_since = Some(self.now().mono);
+        self.with_client(index, |client, now| {
+            client.set_constraints(now, constraints)
+        });
+    }
+
+    /// Lets a person do something with its client.
+    pub fn with_client(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut tertulia_client::Client, Now),
+    ) {
+        let now = self.now();
+        if let Some(client) = &mut self.people[index].client {
+            act(client, now);
+        }
+        self.drain_person(index);
+    }
+
+    // Time.
+
+    /// Lets time pass up to this millisecond.
+    pub fn run_until(&mut self, end: u64) {
+        let mut steps = 0;
+        while let Some(tick) = self.next_tick().filter(|tick| *tick <= end) {
+            steps = if tick > self.clock.millis() {
+                0
+            } else {
+                steps + 1
+            };
+            assert!(
+                steps < STEPS_MAX,
+                "time stands still: {}",
+                self.who_is_due()
+            );
+            self.clock.advance_to(tick);
+            self.step();
+        }
+        self.clock.advance_to(end);
+    }
+
+    fn next_tick(&self) -> Option<u64> {
+        let post = self.posts.peek().map(|Reverse((tick, ..))| *tick);
+        let people = self.people.iter().flat_map(|person| {
+            [
+                person.wake,
+                person.up.next_timeout(),
+                person.down.next_timeout(),
+            ]
+        });
+        let wakes = people
+            .flatten()
+            .chain(self.node_wake)
+            .map(|at| self.clock.tick_of(at));
+        wakes.chain(post).min()
+    }
+
+    fn who_is_due(&self) -> String {
+        let now = self.now().mono;
+        let people = self
+            .people
+            .iter()
+            .filter(|p| p.wake.is_some_and(|wake| wake <= now));
+        let people: Vec<usize> = people.map(|person| person.index).collect();
+        let is_node_due = self.node_wake.is_some_and(|wake| wake <= now);
+        format!("people {people:?}, server {is_node_due}")
+    }
+
+    /// Everything that is due now.
+    fn step(&mut self) {
+        let now = self.now();
+        while let Some(Reverse((tick, ..))) = self.posts.peek()
+            && *tick <= self.clock.millis()
+        {
+            if let Some(Reverse((_, _, post))) = self.posts.pop() {
+                self.deliver(post);
+            }
+        }
+        for index in 0..self.people.len() {
+            while let Some(datagram) = self.people[index].up.receive(now.mono) {
+                if let Some(node) = &mut self.node {
+                    node.datagram(now, datagram.from, datagram.to, &datagram.contents);
+                    self.drain_node();
+                }
+            }
+            while let Some(datagram) = self.people[index].down.receive(now.mono) {
+                if let Some(client) = &mut self.people[index].client {
+                    client.handle_datagram(now, datagram.from, &datagram.contents);
+                    self.drain_person(index);
+                }
+            }
+        }
+        if self.node_wake.is_some_and(|wake| wake <= now.mono) {
+            if let Some(node) = &mut self.node {
+                node.timeout(now);
+            }
+            self.drain_node();
+        }
+        for index in 0..self.people.len() {
+            if self.people[index].wake.is_some_and(|wake| wake <= now.mono) {
+                if let Some(client) = &mut self.people[index].client {
+                    client.handle_timeout(now);
+                }
+                self.drain_person(index);
+            }
+        }
+    }
+
+    fn deliver(&mut self, post: Post) {
+        match post {
+            Post::Dial { wire, previd } => self.deliver_dial(wire, previd.as_deref()),
+            Post::Opened(wire) => {
+                self.to_browser(wire, |client, now| client.handle_socket_opened(now));
+            }
+            Post::FrameUp(wire, text) => self.deliver_up(wire, &text),
+            Post::FrameDown(wire, text) => {
+                self.to_browser(wire, |client, now| client.handle_frame(now, &text));
+            }
+            Post::ClosedUp(wire, code) => self.deliver_closed_up(wire, code),
+            Post::ClosedDown(wire) => self.deliver_closed_down(wire),
+            Post::ChannelDial { channel, url } => self.deliver_channel_dial(channel, &url),
+            Post::ChannelOpened(channel) => {
+                self.to_channel(channel, |client, now| client.handle_channel_opened(now));
+            }
+            Post::ChannelUp(channel, text) => {
+                let now = self.now();
+                let is_current = self.is_current(channel);
+                if let (Some(node), true) = (&mut self.node, is_current) {
+                    node.channel_text(now, channel, &text);
+                    self.drain_node();
+                }
+            }
+            Post::ChannelDown(channel, text) => {
+                self.to_channel(channel, |client, now| {
+                    client.handle_channel_text(now, &text)
+                });
+            }
+            Post::ChannelClosedUp(channel) => {
+                let now = self.now();
+                let is_current = self.is_current(channel);
+                if let (Some(node), true) = (&mut self.node, is_current) {
+                    node.channel_closed(now, channel);
+                    self.drain_node();
+                }
+            }
+            Post::ChannelClosedDown(channel) => {
+                self.to_channel(channel, |client, now| client.handle_channel_closed(now));
+            }
+        }
+    }
+
+    fn deliver_dial(&mut self, id: ConnectionId, previd: Option<&str>) {
+        let (now, incarnation) = (self.now(), self.incarnation);
+        let Some(wire) = self.wires.get_mut(&id).filter(|wire| !wire.is_severed) else {
+            return;
+        };
+        let address = self.people[wire.person].address;
+        match &mut self.node {
+            Some(node) => {
+                wire.incarnation = Some(incarnation);
+                node.connect(now, id, address, previd);
+                self.post_down(id, Post::Opened(id));
+                self.drain_node();
+            }
+            None if self.is_dark => {}
+            None => self.post_down(id, Post::ClosedDown(id)),
+        }
+    }
+
+    fn deliver_up(&mut self, id: ConnectionId, text: &str) {
+        let now = self.now();
+        let Some(wire) = self.wires.get(&id).filter(|wire| !wire.is_severed) else {
+            return;
+        };
+        if wire.incarnation != Some(self.incarnation) || self.node.is_none() {
+            // The new process knows nothing of this connection; its kernel says so.
+            if !self.is_dark {
+                self.post_down(id, Post::ClosedDown(id));
+            }
+            return;
+        }
+        if self
+            .sabotage
+            .is_some_and(|sabotage| sabotage.swallows_up(text))
+        {
+            return;
+        }
+        if let Some(node) = &mut self.node {
+            node.frame(now, id, text);
+        }
+        self.drain_node();
+    }
+
+    fn deliver_closed_up(&mut self, id: ConnectionId, code: Option<u16>) {
+        if self.sabotage.is_some_and(Sabotage::swallows_close) {
+            return;
+        }
+        let (now, incarnation) = (self.now(), self.incarnation);
+        let Some(wire) = self.wires.get_mut(&id) else {
+            return;
+        };
+        let was_closed = std::mem::replace(&mut wire.is_closed_up, true);
+        if let (Some(node), false) = (&mut self.node, was_closed)
+            && wire.incarnation == Some(incarnation)
+        {
+            node.closed(now, id, code);
+            self.drain_node();
+        }
+    }
+
+    fn deliver_closed_down(&mut self, id: ConnectionId) {
+        let Some(wire) = self.wires.get_mut(&id) else {
+            return;
+        };
+        let index = wire.person;
+        if std::mem::replace(&mut wire.is_closed_down, true) {
+            return;
+        }
+        let person = &mut self.people[index];
+        if person.wire == Some(id) {
+            person.wire = None;
+            person.past.present_since = None;
+            self.with_client(index, |client, now| client.handle_socket_closed(now));
+        }
+    }
+
+    fn deliver_channel_dial(&mut self, id: ChannelId, url: &str) {
+        let (now, incarnation) = (self.now(), self.incarnation);
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        if self.is_dark {
+            return;
+        }
+        let is_open = match &mut self.node {
+            Some(node) => {
+                channel.incarnation = Some(incarnation);
+                node.channel_open(now, id, url)
+            }
+            None => false,
+        };
+        let post = if is_open {
+            Post::ChannelOpened(id)
+        } else {
+            Post::ChannelClosedDown(id)
+        };
+        self.post_channel_down(id, post);
+        self.drain_node();
+    }
+
+    /// Hands something over to the browser that still uses this socket.
+    fn to_browser(
+        &mut self,
+        id: ConnectionId,
+        act: impl FnOnce(&mut tertulia_client::Client, Now),
+    ) {
+        let Some(wire) = self.wires.get(&id).filter(|wire| !wire.is_severed) else {
+            return;
+        };
+        let index = wire.person;
+        if self.people[index].wire == Some(id) {
+            self.with_client(index, act);
+        }
+    }
+
+    fn to_channel(&mut self, id: ChannelId, act: impl FnOnce(&mut tertulia_client::Client, Now)) {
+        let Some(index) = self.channels.get(&id).map(|channel| channel.person) else {
+            return;
+        };
+        if self.people[index].channel == Some(id) {
+            self.with_client(index, act);
+        }
+    }
+
+    fn is_current(&self, channel: ChannelId) -> bool {
+        let channel = self.channels.get(&channel);
+        channel.is_some_and(|channel| channel.incarnation == Some(self.incarnation))
+    }
+
+    // Outputs.
+
+    fn drain_node(&mut self) {
+        let now = self.now();
+        let Some(node) = &mut self.node else { return };
+        let mut outputs = Vec::new();
+        while let Some(output) = node.poll_output() {
+            outputs.push(output);
+        }
+        self.node_wake = node.next_timeout();
+        for output in outputs {
+            match output {
+                NodeOutput::Frame { connection, text } => self.frame_down(connection, text),
+                NodeOutput::CloseSocket { connection, .. } => {
+                    if self
+                        .wires
+                        .get(&connection)
+                        .is_some_and(|wire| !wire.is_severed)
+                    {
+                        self.post_down(connection, Post::ClosedDown(connection));
+                    }
+                }
+                NodeOutput::Transmit(transmit) => {
+                    let Some(index) = self.by_address.get(&transmit.destination) else {
+                        continue;
+                    };
+                    let datagram = Datagram {
+                        from: transmit.source,
+                        to: transmit.destination,
+                        contents: transmit.contents,
+                    };
+                    let is_swallowed = self
+                        .sabotage
+                        .is_some_and(|s| s.swallows_datagram(&datagram.contents));
+                    if !is_swallowed {
+                        self.people[*index].down.send(now.mono, datagram);
+                    }
+                }
+                NodeOutput::ChannelText { channel, text } => {
+                    self.post_channel_down(channel, Post::ChannelDown(channel, text));
+                }
+                NodeOutput::ChannelClose { channel, .. } => {
+                    self.post_channel_down(channel, Post::ChannelClosedDown(channel));
+                }
+                NodeOutput::HttpReply { .. } => {}
+            }
+        }
+    }
+
+    fn frame_down(&mut self, id: ConnectionId, text: String) {
+        let Some(wire) = self.wires.get(&id) else {
+            return;
+        };
+        let is_swallowed = self
+            .sabotage
+            .is_some_and(|s| s.swallows_down(wire.person, &text));
+        if !is_swallowed {
+            self.post_down(id, Post::FrameDown(id, text));
+        }
+    }
+
+    fn drain_person(&mut self, index: usize) {
+        let now = self.now();
+        let Some(client) = &mut self.people[index].client else {
+            return;
+        };
+        let mut outputs = Vec::new();
+        while let Some(output) = client.poll_output() {
+            outputs.push(output);
+        }
+        self.people[index].wake = client.next_timeout();
+        for output in outputs {
+            match output {
+                ClientOutput::Dial { previd } => self.dial(index, previd),
+                ClientOutput::Frame(text) => {
+                    if let Some(wire) = self.people[index].wire {
+                        self.post_up(wire, Post::FrameUp(wire, text));
+                    }
+                }
+                ClientOutput::CloseSocket { code } => {
+                    if let Some(wire) = self.people[index].wire.take() {
+                        self.post_up(wire, Post::ClosedUp(wire, Some(code)));
+                    }
+                }
+                ClientOutput::Transmit(transmit) => {
+                    let datagram = Datagram {
+                        from: transmit.source,
+                        to: transmit.destination,
+                        contents: transmit.contents,
+                    };
+                    self.people[index].up.send(now.mono, datagram);
+                }
+                ClientOutput::ChannelDial { url } => self.dial_channel(index, url),
+                ClientOutput::ChannelText(text) => {
+                    let is_swallowed = self.sabotage.is_some_and(|s| s.swallows_channel(&text));
+                    if let (Some(channel), false) = (self.people[index].channel, is_swallowed) {
+                        self.post_channel_up(channel, Post::ChannelUp(channel, text));
+                    }
+                }
+                ClientOutput::ChannelClose => self.close_channel(index),
+                ClientOutput::Notice(notice) => self.noticed(index, notice),
+            }
+        }
+    }
+
+    fn noticed(&mut self, index: usize, notice: Notice) {
+        let now = self.now().mono;
+        match &notice {
+            Notice::Message { .. } => self.coverage.count(Mark::Message),
+            _ => self
+                .journal
+                .note(format_args!("p{index} {}", describe(&notice))),
+        }
+        match &notice {
+            Notice::Joined => self.person_joined(index, now),
+            Notice::Resumed => self.coverage.count(Mark::Resume),
+            Notice::Flaw(_, tertulia_client::media::Flaw::Gap { missing, .. }) => {
+                self.coverage.add(Mark::StreamGap, *missing);
+            }
+            Notice::MediaEnded => {
+                self.coverage.count(Mark::SessionEnded);
+                self.people[index].past.media_since = None;
+            }
+            Notice::Invited => self.people[index].past.media_since = None,
+            Notice::MutedByModerator(media) => {
+                self.coverage.count(Mark::ModeratorMute);
+                let past = &mut self.people[index].past;
+                match media {
+                    MediaType::Audio => past.muted_audio = Some(now),
+                    MediaType::Video => past.muted_video = Some(now),
+                }
+                past.video_since = Some(now);
+            }
+            Notice::Trouble(Trouble::PathLost) => self.coverage.count(Mark::PathLost),
+            _ => {}
+        }
+        self.notices.push((index, now, notice));
+    }
+
+    fn person_joined(&mut self, index: usize, now: Instant) {
+        let person = &mut self.people[index];
+        let Some(client) = &person.client else { return };
+        let nick = client.nick().unwrap_or_default().to_owned();
+        if let Some(jid) = client.jid() {
+            let node = jid.node().map(|node| node.as_str().to_owned());
+            self.witness.keep_private(&node.unwrap_or_default());
+        }
+        if !person.past.nicks.is_empty() {
+            self.coverage.count(Mark::Rejoin);
+        }
+        for (_, until) in person.past.nicks.iter_mut().filter(|(old, _)| *old != nick) {
+            let end = now + Duration::from_secs(2);
+            *until = Some(until.map_or(end, |until| until.min(end)));
+        }
+        person.past.nicks.retain(|(old, _)| *old != nick);
+        person.past.nicks.push((nick, None));
+        person.past.constraints_since = Some(now);
+        person.past.muted_audio = None;
+        person.past.muted_video = None;
+    }
+
+    // Sockets.
+
+    fn dial(&mut self, index: usize, previd: Option<String>) {
+        if let Some(old) = self.people[index].wire.take() {
+            self.post_up(old, Post::ClosedUp(old, None));
+        }
+        self.next_id += 1;
+        let id = ConnectionId(self.next_id);
+        self.wires.insert(id, self.new_wire(index));
+        self.people[index].wire = Some(id);
+        self.post_up(id, Post::Dial { wire: id, previd });
+    }
+
+    fn dial_channel(&mut self, index: usize, url: String) {
+        self.close_channel(index);
+        self.next_id += 1;
+        let id = ChannelId(self.next_id);
+        self.channels.insert(id, self.new_wire(index));
+        self.people[index].channel = Some(id);
+        self.post_channel_up(id, Post::ChannelDial { channel: id, url });
+    }
+
+    fn close_channel(&mut self, index: usize) {
+        if let Some(channel) = self.people[index].channel.take() {
+            self.post_channel_up(channel, Post::ChannelClosedUp(channel));
+        }
+    }
+
+    fn new_wire(&self, person: usize) -> Wire {
+        let lane = Lane::new(self.people[person].latency);
+        Wire {
+            person,
+            up: lane,
+            down: lane,
+            incarnation: None,
+            is_severed: false,
+            is_closed_up: false,
+            is_closed_down: false,
+        }
+    }
+
+    fn sever(&mut self, id: ConnectionId) {
+        if let Some(wire) = self.wires.get_mut(&id) {
+            wire.is_severed = true;
+        }
+    }
+
+    fn drop_browser(&mut self, index: usize, close: Option<Option<u16>>) {
+        let person = &mut self.people[index];
+        person.client = None;
+        person.wake = None;
+        let (wire, channel) = (person.wire.take(), person.channel.take());
+        match (close, wire) {
+            (Some(code), Some(wire)) => self.post_up(wire, Post::ClosedUp(wire, code)),
+            (None, Some(wire)) => self.sever(wire),
+            (_, None) => {}
+        }
+        if let (Some(_), Some(channel)) = (close, channel) {
+            self.post_channel_up(channel, Post::ChannelClosedUp(channel));
+        }
+    }
+
+    fn lose_node(&mut self) {
+        self.node = None;
+        self.node_wake = None;
+        self.server_changed = self.now().mono;
+        for person in &mut self.people {
+            person.disturbed();
+        }
+        if self.is_dark {
+            return;
+        }
+        let is_whole = |(_, wire): &(&ConnectionId, &Wire)| !wire.is_severed;
+        let wires: Vec<ConnectionId> = self
+            .wires
+            .iter()
+            .filter(is_whole)
+            .map(|(id, _)| *id)
+            .collect();
+        for wire in wires {
+            self.post_down(wire, Post::ClosedDown(wire));
+        }
+        let channels: Vec<ChannelId> = self.channels.keys().copied().collect();
+        for channel in channels {
+            self.post_channel_down(channel, Post::ChannelClosedDown(channel));
+        }
+    }
+
+    fn post_up(&mut self, id: ConnectionId, post: Post) {
+        let tick = self.clock.millis();
+        if let Some(wire) = self.wires.get_mut(&id) {
+            let at = wire.up.arrival(tick);
+            self.post(at, post);
+        }
+    }
+
+    fn post_down(&mut self, id: ConnectionId, post: Post) {
+        let tick = self.clock.millis();
+        if let Some(wire) = self.wires.get_mut(&id) {
+            let at = wire.down.arrival(tick);
+            self.post(at, post);
+        }
+    }
+
+    fn post_channel_up(&mut self, id: ChannelId, post: Post) {
+        let tick = self.clock.millis();
+        if let Some(channel) = self.channels.get_mut(&id) {
+            let at = channel.up.arrival(tick);
+            self.post(at, post);
+        }
+    }
+
+    fn post_channel_down(&mut self, id: ChannelId, post: Post) {
+        let tick = self.clock.millis();
+        if let Some(channel) = self.channels.get_mut(&id) {
+            let at = channel.down.arrival(tick);
+            self.post(at, post);
+        }
+    }
+
+    fn post(&mut self, at: u64, post: Post) {
+        self.next_post += 1;
+        self.posts.push(Reverse((at, self.next_post, post)));
+    }
+
+    /// How long the room may show somebody whose browser died in this way.
+    pub fn linger(&self, loss: Loss) -> Duration {
+        let stream = &self.config.stream;
+        let notice = match loss {
+            Loss::Silent => stream.liveness_ping_after + stream.liveness_timeout,
+            Loss::Seen | Loss::SeenByBrowser => Duration::ZERO,
+        };
+        notice + stream.lease + LINGER_SLACK
+    }
+
+    /// When a goodbye has reached everybody, or the lease ended because it was never heard.
+    fn deadline_of_goodbye(&self, index: usize) -> Instant {
+        let person = &self.people[index];
+        let is_online = person
+            .client
+            .as_ref()
+            .is_some_and(tertulia_client::Client::is_online);
+        let is_heard = is_online && self.is_wired(index);
+        let linger = if is_heard {
+            LINGER_SLACK
+        } else {
+            self.linger(Loss::Silent)
+        };
+        self.now().mono + linger
+    }
+}
+
+/// More rounds within one millisecond than any machine has reason for.
+const STEPS_MAX: u32 = 1_000;
+/// Time for news to reach everybody.
+const LINGER_SLACK: Duration = Duration::from_secs(2);
