@@ -23,10 +23,10 @@ impl Room {
             .and_then(Jid::resource)
             .map(|nick| nick.as_str());
         let result = match (nick, stanza.type_.as_deref()) {
-            (None, Some("groupchat")) => self.to_all(now, id, stanza),
+            (None, Some("groupchat")) => self.send_to_all(now, id, stanza),
             (None, _) => Err(Condition::ServiceUnavailable),
             (Some(_), Some("groupchat")) => Err(Condition::BadRequest),
-            (Some(nick), _) => self.to_one(id, nick, stanza),
+            (Some(nick), _) => self.send_to_one(id, nick, stanza),
         };
         if let Err(condition) = result {
             self.refuse_stanza(from.id, stanza, condition);
@@ -43,7 +43,7 @@ impl Room {
         self.broadcast(&Arc::new(message), None);
     }
 
-    fn to_all(&mut self, now: Now, id: OccupantId, stanza: &Stanza) -> Result<(), Condition> {
+    fn send_to_all(&mut self, now: Now, id: OccupantId, stanza: &Stanza) -> Result<(), Condition> {
         let has_body = stanza.child("body", ns::CLIENT).is_some();
         let is_subject = !has_body && stanza.child("subject", ns::CLIENT).is_some();
         let act = if is_subject {
@@ -61,7 +61,12 @@ impl Room {
         Ok(())
     }
 
-    fn to_one(&mut self, id: OccupantId, nick: &str, stanza: &Stanza) -> Result<(), Condition> {
+    fn send_to_one(
+        &mut self,
+        id: OccupantId,
+        nick: &str,
+        stanza: &Stanza,
+    ) -> Result<(), Condition> {
         if nick == FOCUS_NICK {
             return Err(Condition::ServiceUnavailable);
         }

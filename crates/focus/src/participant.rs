@@ -1,0 +1,96 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tertulia_model::{AllocationId, EndpointId, SessionProfile};
+
+use crate::features::Features;
+use crate::restart::RestartLimit;
+use crate::sources::Announced;
+
+/// An occupant as the focus sees it.
+pub(crate) struct Participant {
+    pub(crate) profile: Arc<SessionProfile>,
+    pub(crate) features: FeaturesKnown,
+    pub(crate) session: Option<JingleSession>,
+    pub(crate) is_paused: bool,
+    pub(crate) may_send_audio: bool,
+    pub(crate) may_send_video: bool,
+    /// It ended its session itself and is not invited again while the meeting goes on.
+    pub(crate) has_declined: bool,
+    pub(crate) restarts: RestartLimit,
+    /// Invitations in a row that were not answered by a session-accept.
+    pub(crate) unanswered: u32,
+    /// Transports in a row that never came up.
+    pub(crate) failures: u32,
+}
+
+/// What is known of a client's abilities.
+pub(crate) enum FeaturesKnown {
+    /// Asked, by the iq of that id; no answer yet.
+    Asked(String),
+    /// Silent for too long. The answer to that iq is still welcome.
+    Assumed(String),
+    Told(Features),
+}
+
+/// One negotiation between focus and participant.
+pub(crate) struct JingleSession {
+    pub(crate) sid: String,
+    /// By which the client names the transport when it asks for a new one.
+    pub(crate) bridge_session: String,
+    pub(crate) allocation: AllocationId,
+    pub(crate) state: SessionState,
+    /// What of the others' sources the client has been told and not been untold.
+    pub(crate) signalled: BTreeMap<EndpointId, Arc<[Announced]>>,
+    /// Media and consent arrive at the bridge.
+    pub(crate) is_active: bool,
+}
+
+/// How far a Jingle session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SessionState {
+    /// The bridge has been asked for a transport.
+    Allocating,
+    /// session-initiate is out, as the iq of that id.
+    Invited(String),
+    /// session-accept is in.
+    Accepted,
+}
+
+impl Participant {
+    pub(crate) fn new(profile: Arc<SessionProfile>, query: String) -> Participant {
+        Participant {
+            profile,
+            features: FeaturesKnown::Asked(query),
+            session: None,
+            is_paused: false,
+            may_send_audio: true,
+            may_send_video: true,
+            has_declined: false,
+            restarts: RestartLimit::default(),
+            unanswered: 0,
+            failures: 0,
+        }
+    }
+
+    /// What it can do, as soon as that can be said.
+    pub(crate) fn features(&self) -> Option<Features> {
+        match self.features {
+            FeaturesKnown::Asked(_) => None,
+            FeaturesKnown::Assumed(_) => Some(Features::LEAST),
+            FeaturesKnown::Told(features) => Some(features),
+        }
+    }
+
+    /// Whether it takes part in the meeting's media, as far as is known.
+    pub(crate) fn has_media(&self) -> bool {
+        self.features().is_none_or(Features::has_media)
+    }
+
+    /// The session, if session-initiate is out and it has that id.
+    pub(crate) fn session_by_sid(&mut self, sid: &str) -> Option<&mut JingleSession> {
+        self.session
+            .as_mut()
+            .filter(|session| session.sid == sid && session.state != SessionState::Allocating)
+    }
+}
