@@ -13,7 +13,7 @@ const problems = [];
 const BELOW = {
   link: [],
   meeting: ["link"],
-  i18n: [],
+  i18n: ["meeting"],
   view: ["meeting", "i18n"],
 };
 

@@ -203,6 +203,17 @@ export const messages: Messages = {
     title: (room) => `${room} wird betreten`,
     text: "Einen Augenblick.",
     cancel: "Abbrechen",
+    noAnswer: (seconds) =>
+      seconds === 0
+        ? [strong("Der Server antwortet nicht."), " Wir versuchen es gerade wieder."]
+        : [
+            strong("Der Server antwortet nicht."),
+            plural(seconds, {
+              one: " Wir versuchen es in # Sekunde wieder.",
+              other: " Wir versuchen es in # Sekunden wieder.",
+            }),
+          ],
+    offline: [strong("Ihr Gerät hat kein Netz."), " Sobald es wieder da ist, betreten Sie den Raum."],
   },
 
   left: {

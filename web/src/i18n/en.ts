@@ -197,6 +197,14 @@ export const messages: Messages = {
     title: (room) => `Entering ${room}`,
     text: "One moment.",
     cancel: "Cancel",
+    noAnswer: (seconds) =>
+      seconds === 0
+        ? [strong("The server does not answer."), " We are trying again."]
+        : [
+            strong("The server does not answer."),
+            plural(seconds, { one: " We try again in # second.", other: " We try again in # seconds." }),
+          ],
+    offline: [strong("Your device is offline."), " As soon as it has a network again, you join."],
   },
 
   left: {

@@ -186,6 +186,9 @@ export interface Messages {
     readonly title: (room: string) => string;
     readonly text: string;
     readonly cancel: string;
+    /** The server does not answer; `seconds` until the next attempt, 0 while one is under way. */
+    readonly noAnswer: (seconds: number) => Text;
+    readonly offline: Text;
   };
 
   readonly left: {

@@ -126,7 +126,14 @@ function OpenRoom(props: { address: RoomRoute; meeting: Meeting; onHome: () => v
 
   return (
     <Switch
-      fallback={<Joining roomName={address.name} onHome={props.onHome} onCancel={() => meeting.leave()} />}
+      fallback={
+        <Joining
+          roomName={address.name}
+          connection={state().connection}
+          onHome={props.onHome}
+          onCancel={() => meeting.leave()}
+        />
+      }
     >
       <Match when={stage().kind === "inside"}>
         <MeetingPage meeting={meeting} state={state} roomName={address.name} />

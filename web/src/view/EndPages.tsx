@@ -1,17 +1,27 @@
 /** Cards before and after the meeting: entering, left, removed, ended, and what went wrong. */
 
 import { type JSX, Match, Show, Switch } from "solid-js";
-import type { LeaveReason, Problem } from "../meeting/state";
+import type { Connection, LeaveReason, Problem } from "../meeting/state";
+import { brokenLine } from "./countdown";
 import { fullTime } from "./format";
 import type { IconName } from "./icons";
 import { language, t } from "./language";
 import { CopyButton } from "./MeetingPage";
-import { CardPage, Icon, Words } from "./parts";
+import { CardPage, Icon, NoAnswer, Words } from "./parts";
 
-export function Joining(props: { roomName: string; onHome: () => void; onCancel: () => void }): JSX.Element {
+export function Joining(props: {
+  roomName: string;
+  connection: Connection;
+  onHome: () => void;
+  onCancel: () => void;
+}): JSX.Element {
   return (
     <CardPage screen="joining" onHome={props.onHome} icon="spinner" title={t().joining.title(props.roomName)}>
-      <p role="status">{t().joining.text}</p>
+      <p>
+        <Show when={brokenLine(props.connection)} fallback={t().joining.text}>
+          {(line) => <NoAnswer line={line} />}
+        </Show>
+      </p>
       <div class="row">
         <button type="button" class="btn secondary" data-action="cancel" onClick={() => props.onCancel()}>
           {t().joining.cancel}

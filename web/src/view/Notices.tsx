@@ -8,10 +8,10 @@ import type { Text } from "../i18n/messages";
 import type { Meeting } from "../meeting/meeting";
 import type { Capture, MeetingState, NoticeBody } from "../meeting/state";
 import { announce } from "./announce";
+import { type BrokenLine, brokenLine, countdown } from "./countdown";
 import { deviceProblem, explain } from "./device_problem";
 import type { IconName } from "./icons";
 import { t } from "./language";
-import { clock } from "./observe";
 import { Icon, plain, Words } from "./parts";
 import { playBlockedSound } from "./Sound";
 
@@ -174,14 +174,11 @@ export function Notices(props: {
     ),
   );
 
-  const line = createMemo(() => {
-    const connection = props.state().connection;
-    return connection.kind === "reconnecting" ? connection : null;
-  });
+  const line = createMemo(() => brokenLine(props.state().connection));
 
   return (
     <div class="notices">
-      <Show when={line()}>{(broken) => <Reconnecting nextAttemptAt={broken().nextAttemptAt} isOffline={broken().isOffline} />}</Show>
+      <Show when={line()}>{(broken) => <Reconnecting line={broken} />}</Show>
       <Show when={props.soundBlocked}>
         <div class="notice" role="status" data-notice="sound">
           <Icon name="volume-2" />
@@ -210,13 +207,10 @@ export function Notices(props: {
 }
 
 /** Counts down to the next attempt; said at once, and only once, to ears. */
-function Reconnecting(props: { nextAttemptAt: number | null; isOffline: boolean }): JSX.Element {
-  const now = clock(250);
-  const seconds = createMemo(() =>
-    props.nextAttemptAt === null ? 0 : Math.max(0, Math.ceil((props.nextAttemptAt - now()) / 1000)),
-  );
+function Reconnecting(props: { line: Accessor<BrokenLine> }): JSX.Element {
+  const seconds = countdown(() => props.line());
   const words = (): Text =>
-    props.isOffline
+    props.line().isOffline
       ? t().notices.offline
       : seconds() > 0
         ? t().notices.reconnecting(seconds())
@@ -228,7 +222,7 @@ function Reconnecting(props: { nextAttemptAt: number | null; isOffline: boolean 
         <Words text={words()} />
       </span>
       <span class="vh" role="alert">
-        {plain(props.isOffline ? t().notices.offline : t().notices.reconnectingNow)}
+        {plain(props.line().isOffline ? t().notices.offline : t().notices.reconnectingNow)}
       </span>
     </div>
   );

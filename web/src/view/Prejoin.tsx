@@ -3,6 +3,7 @@
 import { type Accessor, createMemo, createSignal, createUniqueId, For, type JSX, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 import type { Meeting } from "../meeting/meeting";
 import type { Capture, MeetingState } from "../meeting/state";
+import { brokenLine } from "./countdown";
 import { DeviceLists } from "./DeviceMenu";
 import { type DeviceProblem, deviceProblem, explain, stepsFor } from "./device_problem";
 import type { IconName } from "./icons";
@@ -10,7 +11,7 @@ import { t } from "./language";
 import { litBars } from "./levels";
 import { memory } from "./memory";
 import { lasting } from "./observe";
-import { Avatar, focusAtOnce, Icon, Page, Words } from "./parts";
+import { Avatar, focusAtOnce, Icon, NoAnswer, Page, Words } from "./parts";
 import { Picture } from "./Picture";
 
 const METER_BARS = 8;
@@ -143,7 +144,11 @@ export function Prejoin(props: {
               <Icon name="mic-off" />
               {t().prejoin.withoutMicrophone}
             </button>
-            <p class="fine">{t().prejoin.nameKept}</p>
+            <p class="fine">
+              <Show when={isJoining() && brokenLine(props.state().connection)} fallback={t().prejoin.nameKept}>
+                {(line) => <NoAnswer line={line} />}
+              </Show>
+            </p>
           </form>
         </div>
       </main>

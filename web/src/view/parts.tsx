@@ -1,7 +1,8 @@
 /** Small pieces that every page uses. */
 
-import { For, type JSX, Show } from "solid-js";
+import { type Accessor, For, type JSX, Show } from "solid-js";
 import type { Part, Text } from "../i18n/messages";
+import { type BrokenLine, countdown } from "./countdown";
 import type { IconName } from "./icons";
 import { switchLanguage, t } from "./language";
 import { hueOf, initialsOf } from "./person";
@@ -46,6 +47,16 @@ export function Avatar(props: { name: string; large?: boolean }): JSX.Element {
   return (
     <span class={`avatar av-${hueOf(props.name)}`} classList={{ xl: props.large === true }} aria-hidden="true">
       {initialsOf(props.name)}
+    </span>
+  );
+}
+
+/** Why entering takes so long. */
+export function NoAnswer(props: { line: Accessor<BrokenLine> }): JSX.Element {
+  const seconds = countdown(() => props.line());
+  return (
+    <span data-notice="no-answer">
+      <Words text={props.line().isOffline ? t().joining.offline : t().joining.noAnswer(seconds())} />
     </span>
   );
 }
