@@ -68,8 +68,7 @@ export class Person {
     person.page.on("pageerror", (error) => person.complaints.push(String(error)));
     await person.page.goto(`${origin}/${room}?lang=en`);
     await person.page.waitForSelector('[data-action="join"]', { timeout: 15_000 });
-    const field = await person.page.$('[data-field="name"]');
-    await field.click();
+    await (await person.page.waitForSelector("input[name=name]")).click();
     await person.page.keyboard.type(name);
     return person;
   }
@@ -87,14 +86,14 @@ export class Person {
 
   /** What the page's debug object says of media, see web/src/meeting/debug.ts. */
   media() {
-    return this.page.evaluate(async () => JSON.parse(JSON.stringify(await window.__meeting.stats())));
+    return this.page.evaluate(async () => ({ path: window.__meeting.state.path, participants: await window.__meeting.stats() }));
   }
 
   /** The participants whose tiles are on the grid, without oneself. */
   others() {
     return this.page.evaluate(() =>
-      [...document.querySelectorAll("[data-participant]")]
-        .filter((tile) => !tile.hasAttribute("data-self"))
+      [...document.querySelectorAll("[data-participant]:not([hidden])")]
+        .filter((tile) => tile.getAttribute("data-self") !== "true")
         .map((tile) => tile.getAttribute("data-participant")),
     );
   }

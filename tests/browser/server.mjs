@@ -47,7 +47,7 @@ export class Server {
   /** Starts the process; resolves when it answers. */
   async run() {
     const args = ["serve", "--data", join(this.folder, "data")];
-    args.push("--http-port", this.http, "--https-port", this.https, "--media-port", this.media);
+    args.push("--listen-plain", `127.0.0.1:${this.http}`, "--listen", `[::]:${this.https}`, "--media-port", this.media);
     this.process = spawn(BINARY, args.map(String), { stdio: ["ignore", "pipe", "pipe"] });
     this.output = "";
     for (const stream of [this.process.stdout, this.process.stderr]) {
