@@ -2,7 +2,7 @@ import solid from "vite-plugin-solid";
 import { defineConfig } from "vitest/config";
 
 import { icons } from "./scripts/icons.js";
-import { ICONS } from "./src/view/icons";
+import { ICONS } from "./src/view/icons.ts";
 
 export default defineConfig({
   // A page lies at /ROOM or at /TENANT/ROOM: everything is asked for from the root.
