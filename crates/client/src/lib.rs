@@ -16,6 +16,9 @@ mod occupants;
 
 pub mod media;
 
+#[cfg(test)]
+mod tests;
+
 pub use channel::Constraints;
 pub use client::{Client, Notice, Output, RemoteSource, Trouble};
 pub use config::{ChannelKind, ClientConfig, Redial, VideoConfig};
