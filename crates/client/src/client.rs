@@ -19,7 +19,7 @@ use crate::channel::{self, ChannelMessage, Constraints};
 use crate::line::{Line, LineOutput, Question};
 use crate::media::{Flaw, Live, MediaEvent, ReceptionFacts, Transmit};
 use crate::occupants::{Occupant, Occupants, RoomChange};
-use crate::{ChannelKind, ClientConfig};
+use crate::{ChannelKind, ClientConfig, RequestKind};
 
 /// A headless participant: does what a browser with Jitsi's library does, without a browser.
 ///
@@ -67,6 +67,10 @@ pub enum Output {
     },
     ChannelText(String),
     ChannelClose,
+    /// Post this JSON to `/conference-request/v1?room=NAME`; an earlier request is void.
+    HttpRequest {
+        body: String,
+    },
     Notice(Notice),
 }
 
@@ -124,7 +128,8 @@ enum Stage {
     Offline,
     /// To ask for the conference at the given moment.
     ToRequest(Instant),
-    Requesting,
+    /// Waiting for the answer; when it goes by HTTP, until the given moment.
+    Requesting(Option<Instant>),
     Joining,
     Joined,
     /// Waiting for the room's echo until the given moment.
@@ -235,6 +240,21 @@ impl Client {
         self.settle(now);
     }
 
+    /// The answer to our HTTP request, if there was one: status and body.
+    pub fn handle_http_reply(&mut self, now: Now, reply: Option<(u16, &str)>) {
+        if matches!(self.stage, Stage::Requesting(Some(_))) {
+            match reply {
+                Some((200, body)) => {
+                    let reply = ConferenceReply::parse_json(body).ok();
+                    self.handle_conference_reply(now, reply, None);
+                }
+                Some(_) => self.trouble(Trouble::RequestRefused(None)),
+                None => self.request_later(now, Duration::from_secs(1)),
+            }
+        }
+        self.settle(now);
+    }
+
     /// A datagram came to our address.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, data: &[u8]) {
         if let Some(call) = &mut self.call {
@@ -250,6 +270,9 @@ impl Client {
         }
         match self.stage {
             Stage::ToRequest(due) if due <= now.mono => self.request_conference(now),
+            Stage::Requesting(Some(due)) if due <= now.mono => {
+                self.request_later(now, Duration::from_secs(1));
+            }
             Stage::Leaving(due) if due <= now.mono => self.finish(now),
             _ => {}
         }
@@ -279,6 +302,7 @@ impl Client {
     pub fn next_timeout(&self) -> Option<Instant> {
         let stage = match self.stage {
             Stage::ToRequest(due) | Stage::Leaving(due) => Some(due),
+            Stage::Requesting(due) => due,
             Stage::Over => return None,
             _ => None,
         };
@@ -564,16 +588,22 @@ impl Client {
     }
 
     fn request_conference(&mut self, now: Now) {
-        let focus = self.config.focus.clone();
-        self.stage = Stage::Requesting;
         let request = ConferenceRequest {
             room: self.config.room.to_string(),
             machine_uid: Some(self.config.machine_uid.clone()),
             ..ConferenceRequest::default()
         };
+        if self.config.request == RequestKind::Http {
+            self.stage = Stage::Requesting(Some(now.mono + ANSWER_TIMEOUT));
+            self.outputs.push_back(Output::HttpRequest {
+                body: request.to_json(),
+            });
+            return;
+        }
+        self.stage = Stage::Requesting(None);
         let iq = Stanza::new(Kind::Iq)
             .with_type("set")
-            .with_to(focus)
+            .with_to(self.config.focus.clone())
             .with_child(request.to_element());
         self.line.ask(now, iq, Question::Conference, None);
     }
@@ -582,7 +612,11 @@ impl Client {
         let condition = answer.as_ref().and_then(Stanza::error_condition);
         let result = answer.filter(|answer| answer.is_type("result"));
         match question {
-            Question::Conference => self.handle_conference_reply(now, result, condition),
+            Question::Conference if self.stage == Stage::Requesting(None) => {
+                let reply = result.as_ref().map(Stanza::children);
+                let reply = reply.and_then(|r| r.iter().find_map(ConferenceReply::parse));
+                self.handle_conference_reply(now, reply, condition);
+            }
             Question::Accept(sid) => match self.current_call(&sid) {
                 Some(call) if result.is_some() => call.is_accepted = true,
                 Some(_) => self.trouble(Trouble::AcceptRefused(condition)),
@@ -597,20 +631,16 @@ impl Client {
                     self.trouble(Trouble::RestartRefused(condition));
                 }
             }
-            Question::Mute => {}
+            Question::Mute | Question::Conference => {}
         }
     }
 
     fn handle_conference_reply(
         &mut self,
         now: Now,
-        result: Option<Stanza>,
+        reply: Option<ConferenceReply>,
         condition: Option<Condition>,
     ) {
-        if self.stage != Stage::Requesting {
-            return;
-        }
-        let reply = result.and_then(|r| r.children().iter().find_map(ConferenceReply::parse));
         match reply {
             Some(reply) if reply.is_ready => self.join(now, &reply.focus_jid),
             Some(_) => self.request_later(now, Duration::from_secs(1 << self.attempts.min(7))),

@@ -20,6 +20,7 @@ pub struct ClientConfig {
     /// Our UDP address, as the network sees it.
     pub address: SocketAddr,
     pub channel: ChannelKind,
+    pub request: RequestKind,
     pub audio_interval: Duration,
     /// None for a client without a camera.
     pub video: Option<VideoConfig>,
@@ -33,6 +34,15 @@ pub enum ChannelKind {
     Data,
     /// The WebSocket that the offer names.
     WebSocket,
+}
+
+/// By which way the conference is requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// An iq to the focus' address.
+    Iq,
+    /// `POST /conference-request/v1`.
+    Http,
 }
 
 /// A camera and its simulcast encodings.

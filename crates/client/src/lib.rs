@@ -21,5 +21,5 @@ mod tests;
 
 pub use channel::Constraints;
 pub use client::{Client, Notice, Output, RemoteSource, Trouble};
-pub use config::{ChannelKind, ClientConfig, Redial, VideoConfig};
+pub use config::{ChannelKind, ClientConfig, Redial, RequestKind, VideoConfig};
 pub use occupants::Occupant;

@@ -11,7 +11,7 @@ use tertulia_stanza::jingle::{
 use tertulia_stanza::sources::{EndpointSources, Semantics, SourceDescription, SsrcGroup};
 use tertulia_stanza::{Element, Kind, Stanza, ns};
 
-use crate::{ChannelKind, Client, ClientConfig, Notice, Output, Redial, VideoConfig};
+use crate::{ChannelKind, Client, ClientConfig, Notice, Output, Redial, RequestKind, VideoConfig};
 
 const ME: &str = "1a2b3c4d-0000-4000-8000-000000000000@localhost/x";
 
@@ -39,6 +39,7 @@ impl Visit {
             machine_uid: "m".to_owned(),
             address: "198.51.100.1:4000".parse().unwrap(),
             channel: ChannelKind::WebSocket,
+            request: RequestKind::Iq,
             audio_interval: Duration::from_millis(20),
             video: Some(VideoConfig::modest()),
             redial: Redial {
@@ -258,13 +259,7 @@ fn joins_and_answers_the_focus() {
         .iter()
         .find(|f| f.contains("session-accept"))
         .expect("an answer");
-    for part in [
-        "1a2b3c4d-a0",
-        "1a2b3c4d-v0",
-        "SIM",
-        "FID",
-        "setup='active'",
-    ] {
+    for part in ["1a2b3c4d-a0", "1a2b3c4d-v0", "SIM", "FID", "setup='active'"] {
         assert!(accept.contains(part), "{part} in {accept}");
     }
     assert_eq!(accept.matches("<ssrc-group ").count(), 4);

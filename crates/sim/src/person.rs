@@ -1,7 +1,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use tertulia_client::{ChannelKind, Client, ClientConfig, Notice, Redial, VideoConfig};
+use tertulia_client::{
+    ChannelKind, Client, ClientConfig, Notice, Redial, RequestKind, VideoConfig,
+};
 use tertulia_model::{ChannelId, Hosts, Now, RoomJid};
 
 use crate::network::{Link, Quality};
@@ -72,6 +74,7 @@ impl Person {
             machine_uid: format!("machine-of-person-{index}"),
             address,
             channel: plan.channel,
+            request: plan.request,
             audio_interval: Duration::from_millis(20),
             video: plan.has_camera.then(|| VideoConfig {
                 camera: plan.camera,
@@ -126,6 +129,7 @@ impl Person {
 /// How a person will take part.
 pub struct Plan {
     pub channel: ChannelKind,
+    pub request: RequestKind,
     pub has_camera: bool,
     pub camera: CameraMaker,
     pub quality: Quality,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tertulia_client::{ChannelKind, Constraints, VideoConfig};
+use tertulia_client::{ChannelKind, Constraints, RequestKind, VideoConfig};
 use tertulia_model::MediaType;
 
 use crate::checker::{Checkers, unhealed};
@@ -261,6 +261,11 @@ impl Sim {
                 ChannelKind::WebSocket
             } else {
                 ChannelKind::Data
+            },
+            request: if self.rng.bool() {
+                RequestKind::Iq
+            } else {
+                RequestKind::Http
             },
             has_camera: self.rng.u32(0..6) > 0,
             camera: camera.unwrap_or(VideoConfig::modest().camera),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tertulia_client::{Notice, Output as ClientOutput, Trouble};
-use tertulia_model::{ChannelId, Hosts, MediaType, Now, Random, RoomJid};
+use tertulia_model::{ChannelId, Hosts, MediaType, Now, Random, RequestId, RoomJid};
 
 use crate::clock::Clock;
 use crate::coverage::{Coverage, Mark};
@@ -43,6 +43,8 @@ pub struct World {
     incarnation: u32,
     wires: BTreeMap<ConnectionId, Wire>,
     channels: BTreeMap<ChannelId, Wire>,
+    /// Who made an HTTP request.
+    requests: BTreeMap<RequestId, usize>,
     by_address: BTreeMap<SocketAddr, usize>,
     posts: BinaryHeap<Reverse<(u64, u64, Post)>>,
     next_post: u64,
@@ -84,6 +86,8 @@ enum Post {
     ChannelDown(ChannelId, String),
     ChannelClosedUp(ChannelId),
     ChannelClosedDown(ChannelId),
+    HttpUp(RequestId, String),
+    HttpDown(RequestId, Option<(u16, String)>),
 }
 
 /// How a browser, or its socket, comes to an end.
@@ -135,6 +139,7 @@ impl World {
             incarnation: 0,
             wires: BTreeMap::new(),
             channels: BTreeMap::new(),
+            requests: BTreeMap::new(),
             by_address: BTreeMap::new(),
             posts: BinaryHeap::new(),
             next_post: 0,
@@ -454,6 +459,8 @@ impl World {
             Post::ChannelClosedDown(channel) => {
                 self.to_channel(channel, |client, now| client.handle_channel_closed(now));
             }
+            Post::HttpUp(request, body) => self.deliver_request(request, &body),
+            Post::HttpDown(request, reply) => self.deliver_answer(request, reply),
         }
     }
 
@@ -629,7 +636,13 @@ impl World {
                 NodeOutput::ChannelClose { channel, .. } => {
                     self.post_channel_down(channel, Post::ChannelClosedDown(channel));
                 }
-                NodeOutput::HttpReply { .. } => {}
+                NodeOutput::HttpReply {
+                    request,
+                    status,
+                    body,
+                } => {
+                    self.answer(request, Some((status, body)));
+                }
             }
         }
     }
@@ -685,6 +698,7 @@ impl World {
                     }
                 }
                 ClientOutput::ChannelClose => self.close_channel(index),
+                ClientOutput::HttpRequest { body } => self.request(index, body),
                 ClientOutput::Notice(notice) => self.noticed(index, notice),
             }
         }
@@ -771,6 +785,54 @@ impl World {
     fn close_channel(&mut self, index: usize) {
         if let Some(channel) = self.people[index].channel.take() {
             self.post_channel_up(channel, Post::ChannelClosedUp(channel));
+        }
+    }
+
+    fn request(&mut self, index: usize, body: String) {
+        self.next_id += 1;
+        let id = RequestId(self.next_id);
+        self.requests.insert(id, index);
+        self.post(
+            self.clock.millis() + self.people[index].latency,
+            Post::HttpUp(id, body),
+        );
+    }
+
+    fn answer(&mut self, id: RequestId, reply: Option<(u16, String)>) {
+        if let Some(index) = self.requests.get(&id) {
+            let at = self.clock.millis() + self.people[*index].latency;
+            self.post(at, Post::HttpDown(id, reply));
+        }
+    }
+
+    fn deliver_request(&mut self, id: RequestId, body: &str) {
+        let now = self.now();
+        match &mut self.node {
+            Some(node) => {
+                node.http_conference_request(now, id, body);
+                self.drain_node();
+            }
+            None if self.is_dark => {}
+            None => self.answer(id, None),
+        }
+    }
+
+    fn deliver_answer(&mut self, id: RequestId, reply: Option<(u16, String)>) {
+        // Only the newest request of a browser counts.
+        let Some(index) = self.requests.remove(&id) else {
+            return;
+        };
+        if self
+            .requests
+            .iter()
+            .all(|(other, owner)| *owner != index || *other < id)
+        {
+            self.with_client(index, |client, now| {
+                let reply = reply
+                    .as_ref()
+                    .map(|(status, body)| (*status, body.as_str()));
+                client.handle_http_reply(now, reply);
+            });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tertulia_client::{ChannelKind, VideoConfig};
+use tertulia_client::{ChannelKind, RequestKind, VideoConfig};
 use tertulia_model::MediaType;
 use tertulia_sim::checker::{Checkers, unhealed};
 use tertulia_sim::network::Quality;
@@ -15,6 +15,7 @@ fn plan(index: u8, channel: ChannelKind) -> Plan {
     let latency = Duration::from_millis(20);
     Plan {
         channel,
+        request: RequestKind::Iq,
         has_camera: true,
         camera: VideoConfig::modest().camera,
         quality: Quality {
