@@ -266,13 +266,11 @@ impl Worker {
 
     /// An address belongs to another endpoint now.
     fn disown(&mut self, slot: u32, address: SocketAddr) {
-        if let Some(place) = self.place(slot) {
-            if let Some(Some(conference)) = self.conferences.get_mut(place.conference) {
-                if let Some(seat) = conference.seat_mut(place.seat) {
+        if let Some(place) = self.place(slot)
+            && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
+                && let Some(seat) = conference.seat_mut(place.seat) {
                     seat.addresses.retain(|(own, _)| *own != address);
                 }
-            }
-        }
     }
 
     /// To be called after each batch of datagrams: sends what they gave rise to.
@@ -530,11 +528,10 @@ impl Worker {
     /// A bridge-channel WebSocket is gone.
     pub fn handle_channel_closed(&mut self, now: Now, channel: ChannelId) {
         let _ = now;
-        if let Some(place) = self.channels.remove(&channel) {
-            if let Some(Some(conference)) = self.conferences.get_mut(place.conference) {
+        if let Some(place) = self.channels.remove(&channel)
+            && let Some(Some(conference)) = self.conferences.get_mut(place.conference) {
                 conference.close_channel(place.seat, channel);
             }
-        }
     }
 
     /// Does what is due.

@@ -157,12 +157,11 @@ impl Conference {
             }
         }
         forwarded.sort();
-        if let Some(seat) = self.seat_mut(index) {
-            if seat.forwarded != forwarded {
+        if let Some(seat) = self.seat_mut(index)
+            && seat.forwarded != forwarded {
                 seat.forwarded.clone_from(&forwarded);
                 self.send(cx, index, &ServerMessage::ForwardedSources(forwarded));
             }
-        }
     }
 
     /// Tells senders how much of their sources anybody asks for. What was granted does not

@@ -81,12 +81,11 @@ impl Conference {
                 debug!("a second answer to one allocation is not used");
                 return;
             }
-            if let Some(last_n) = remote.initial_last_n {
-                if !seat.constraints.is_known() {
+            if let Some(last_n) = remote.initial_last_n
+                && !seat.constraints.is_known() {
                     seat.constraints.set_last_n(last_n);
                     seat.needs_allocation = true;
                 }
-            }
             seat.connect_by = Some(cx.now + cx.config.timers.connect);
             let has_data_channel = seat.offer.has_data_channel;
             seat.endpoint.connect(remote, has_data_channel);
@@ -217,12 +216,11 @@ impl Conference {
     }
 
     fn update_source(&mut self, owner: usize, index: usize, signalled: Source) {
-        if let Some(Some(source)) = self.sources.get_mut(index) {
-            if source.owner == owner && source.signalled.video_type != signalled.video_type {
+        if let Some(Some(source)) = self.sources.get_mut(index)
+            && source.owner == owner && source.signalled.video_type != signalled.video_type {
                 source.signalled.video_type = signalled.video_type;
                 self.allocate_all();
             }
-        }
     }
 
     fn add_source(&mut self, now: Instant, owner: usize, mut signalled: Source) {
@@ -314,11 +312,10 @@ impl Conference {
     fn restart_video(&mut self, cx: &mut Cx<'_>, owner: usize) {
         for source in self.sources_of(owner) {
             for seat in self.seats.iter_mut().flatten() {
-                if let Some(Some(leg)) = seat.legs.get_mut(source) {
-                    if matches!(leg.rewrite, crate::seat::Rewrite::Vp8(_)) {
+                if let Some(Some(leg)) = seat.legs.get_mut(source)
+                    && matches!(leg.rewrite, crate::seat::Rewrite::Vp8(_)) {
                         leg.pause();
                     }
-                }
             }
             self.want_keyframe(cx, source);
         }

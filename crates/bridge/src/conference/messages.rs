@@ -39,11 +39,10 @@ impl Conference {
     }
 
     pub(crate) fn close_channel(&mut self, index: usize, channel: ChannelId) {
-        if let Some(seat) = self.seat_mut(index) {
-            if seat.websocket == Some(channel) {
+        if let Some(seat) = self.seat_mut(index)
+            && seat.websocket == Some(channel) {
                 seat.websocket = None;
             }
-        }
     }
 
     /// A message by WebSocket.
@@ -232,12 +231,11 @@ impl Conference {
         if is_own && (is_known || seat.video_types.len() < cx.config.limits.sources_per_endpoint) {
             seat.video_types.insert(name, video_type);
         }
-        if let Some(Some(source)) = own.and_then(|own| self.sources.get_mut(own)) {
-            if source.signalled.video_type != video_type {
+        if let Some(Some(source)) = own.and_then(|own| self.sources.get_mut(own))
+            && source.signalled.video_type != video_type {
                 source.signalled.video_type = video_type;
                 self.allocate_all();
             }
-        }
     }
 
     fn relay(

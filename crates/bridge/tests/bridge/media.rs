@@ -1,0 +1,421 @@
+//! Packets: who gets them, under which numbers, in which quality.
+
+use std::time::Duration;
+
+use tertulia_model::bridge::EndpointOffer;
+use tertulia_model::{BridgeCommand, BridgeEvent, VideoType};
+
+use crate::room::{OFFER, Received, Room};
+use crate::testing::config;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Claims of every received stream: numbers are unique and below 65 536 at first, gaps only as
+/// many as allowed, time never goes back, the first packet and every switch is a key frame.
+fn check_video(packets: &[Received], gaps_max: u64) {
+    let first = packets.first().expect("something arrived");
+    assert!(first.number < 65_536);
+    assert!(first.is_keyframe_start(), "starts with a key frame");
+    let mut gaps = 0;
+    for pair in packets.windows(2) {
+        let [a, b] = pair else { unreachable!() };
+        assert!(b.number > a.number, "numbers are unique");
+        gaps += b.number - a.number - 1;
+        let ahead = b.timestamp.wrapping_sub(a.timestamp);
+        assert!(ahead < 1 << 31, "time goes back");
+        let ((encoding_a, frame_a, part_a, _), (encoding_b, frame_b, part_b, _)) =
+            (a.stamp(), b.stamp());
+        if encoding_a != encoding_b {
+            assert!(b.is_keyframe_start(), "a switch without a key frame");
+        } else if frame_a == frame_b {
+            assert_eq!(ahead, 0);
+            assert!(part_b > part_a);
+        }
+        if frame_a != frame_b || encoding_a != encoding_b {
+            assert!(ahead > 0, "a new frame has a new time");
+        }
+    }
+    assert!(gaps <= gaps_max, "{gaps} gaps");
+}
+
+fn encodings(packets: &[Received]) -> Vec<u8> {
+    let mut encodings: Vec<u8> = packets.iter().map(|packet| packet.stamp().0).collect();
+    encodings.dedup();
+    encodings
+}
+
+#[test]
+fn audio_reaches_everybody_else_with_its_numbers_and_levels() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b", "c"]);
+    room.clients[0].speak(90);
+    room.clients[1].speak(60);
+    room.run(2 * SECOND);
+    let ssrc = room.clients[0].audio_ssrc();
+    for receiver in [1, 2] {
+        let packets = room.clients[receiver].stream(ssrc);
+        assert!(packets.len() >= 98, "{}", packets.len());
+        for pair in packets.windows(2) {
+            assert_eq!(pair[1].number, pair[0].number + 1);
+            assert_eq!(pair[1].timestamp - pair[0].timestamp, 960);
+        }
+        assert!(packets.iter().all(|packet| packet.level == Some(90 - 127)));
+    }
+    assert!(room.clients[0].stream(ssrc).is_empty(), "nobody hears itself");
+}
+
+#[test]
+fn silence_is_not_forwarded_and_not_missed() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].speak(90);
+    room.run(SECOND);
+    room.clients[0].speak(0);
+    room.run(2 * SECOND);
+    room.clients[0].speak(90);
+    room.run(SECOND);
+    let packets = room.clients[1].stream(room.clients[0].audio_ssrc());
+    assert!((95..=106).contains(&packets.len()), "{}", packets.len());
+    assert!(packets.windows(2).all(|pair| pair[1].number == pair[0].number + 1));
+    let silent = packets.iter().filter(|packet| packet.level == Some(-127)).count();
+    assert_eq!(silent, 3);
+    assert!(room.statistics().dropped.silence > 90);
+}
+
+#[test]
+fn video_goes_out_on_the_primary_ssrc_and_starts_with_a_key_frame() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b", "c"]);
+    room.clients[0].film();
+    room.run(SECOND);
+    let ssrc = room.clients[0].video_ssrc();
+    assert!(room.clients[1].stream(ssrc).is_empty(), "nothing before it is asked for");
+    room.all_ask(180);
+    room.run(3 * SECOND);
+    for receiver in [1, 2] {
+        let packets = room.clients[receiver].stream(ssrc);
+        assert!(packets.len() > 80, "{}", packets.len());
+        check_video(&packets, 0);
+        assert_eq!(encodings(&packets), [0]);
+        for other in [1, 2] {
+            assert!(room.clients[receiver].stream(ssrc + other).is_empty());
+        }
+    }
+}
+
+#[test]
+fn constraints_switch_layers_up_and_down() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.ask(1, 180);
+    room.run(3 * SECOND);
+    let at_first = room.clients[0].keyframe_requests;
+    room.ask(1, 720);
+    let start = room.now.mono;
+    room.run(5 * SECOND);
+    room.ask(1, 360);
+    room.run(3 * SECOND);
+    room.ask(1, 0);
+    room.run(2 * SECOND);
+    let before = room.clients[1].received.len();
+    room.run(SECOND);
+    assert_eq!(room.clients[1].received.len(), before, "nothing more comes");
+    room.ask(1, 720);
+    room.run(3 * SECOND);
+    let packets = room.clients[1].stream(room.clients[0].video_ssrc());
+    check_video(&packets, 0);
+    let seen = encodings(&packets);
+    assert!(seen.starts_with(&[0, 1]) || seen.starts_with(&[0, 2]), "{seen:?}");
+    assert!(seen.contains(&2) && seen.ends_with(&[2]), "{seen:?}");
+    let switch = packets.iter().find(|packet| packet.stamp().0 == 2).unwrap().at;
+    assert!(switch - start < Duration::from_millis(300), "{:?}", switch - start);
+    let asked = room.clients[0].keyframe_requests - at_first;
+    assert!((3..12).contains(&asked), "{asked} key frames asked");
+    let told = room.clients[0].last("SenderSourceConstraints");
+    assert!(told.is_none(), "the sender has no channel yet");
+}
+
+#[test]
+fn senders_are_told_what_receivers_ask_for() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b", "c"]);
+    room.clients[0].film();
+    room.open_websocket(0);
+    let told = |room: &Room| {
+        let message = room.clients[0].last("SenderSourceConstraints").cloned();
+        message.map(|message| message["maxHeight"].as_i64().unwrap())
+    };
+    room.run(SECOND);
+    assert!(matches!(told(&room), None | Some(-1)), "nobody has spoken yet");
+    room.ask(1, 180);
+    room.ask(2, 360);
+    room.run(SECOND);
+    assert_eq!(told(&room), Some(360));
+    room.ask(1, 720);
+    room.run(SECOND);
+    assert_eq!(told(&room), Some(720));
+    room.ask(1, 0);
+    room.ask(2, 0);
+    room.run(SECOND);
+    assert_eq!(told(&room), Some(0));
+    room.clients[0].texts.clear();
+    room.open_websocket(0);
+    assert_eq!(told(&room), Some(0), "said again on a new channel");
+}
+
+#[test]
+fn lost_packets_are_sent_again_on_both_ways() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.ask(1, 360);
+    room.run(2 * SECOND);
+    room.clients[0].loss_up = 5;
+    room.clients[1].loss_down = 5;
+    room.run(10 * SECOND);
+    room.clients[0].loss_up = 0;
+    room.clients[1].loss_down = 0;
+    room.run(2 * SECOND);
+    let packets = room.clients[1].stream(room.clients[0].video_ssrc());
+    assert!(packets.len() > 500, "{}", packets.len());
+    // About 10 % were lost at least once; nearly all must be there in the end.
+    check_video(&packets, 12);
+}
+
+#[test]
+fn a_decoder_in_need_gets_a_key_frame() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b", "c"]);
+    room.clients[0].film();
+    room.all_ask(180);
+    room.run(2 * SECOND);
+    let before = room.clients[0].keyframe_requests;
+    let ssrc = room.clients[0].video_ssrc();
+    room.clients[1].request_keyframe(ssrc);
+    room.clients[2].request_keyframe(ssrc);
+    let start = room.now.mono;
+    room.run(SECOND);
+    assert_eq!(room.clients[0].keyframe_requests - before, 1, "two requests become one");
+    let packets = room.clients[1].stream(ssrc);
+    let key = packets.iter().find(|packet| packet.at > start && packet.is_keyframe_start());
+    assert!(key.is_some_and(|key| key.at - start < Duration::from_millis(150)));
+    check_video(&packets, 0);
+}
+
+#[test]
+fn padding_leaves_no_gap() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.clients[0].video.as_mut().unwrap().padding_every = Some(3);
+    room.ask(1, 180);
+    room.run(3 * SECOND);
+    check_video(&room.clients[1].stream(room.clients[0].video_ssrc()), 0);
+    assert!(room.statistics().dropped.padding > 10);
+}
+
+#[test]
+fn what_may_not_be_forwarded_is_not() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.clients[0].speak(90);
+    room.ask(1, 180);
+    room.run(2 * SECOND);
+    let allocation = room.clients[0].allocation;
+    room.command(BridgeCommand::SetMayForward { allocation, audio: false, video: false });
+    room.run(Duration::from_millis(200));
+    let before = room.clients[1].received.len();
+    room.run(2 * SECOND);
+    assert_eq!(room.clients[1].received.len(), before);
+    room.command(BridgeCommand::SetMayForward { allocation, audio: true, video: true });
+    room.run(2 * SECOND);
+    assert!(room.clients[1].received.len() > before + 100);
+    check_video(&room.clients[1].stream(room.clients[0].video_ssrc()), 0);
+    let audio = room.clients[1].stream(room.clients[0].audio_ssrc());
+    assert!(audio.windows(2).all(|pair| pair[1].number == pair[0].number + 1));
+}
+
+#[test]
+fn last_n_follows_the_speaker() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b", "c", "d"]);
+    for index in 0..3 {
+        room.clients[index].film();
+        room.clients[index].speak(2);
+    }
+    room.say(
+        3,
+        r#"{"colibriClass":"ReceiverVideoConstraints","lastN":1,"defaultConstraints":{"maxHeight":180}}"#,
+    );
+    room.clients[0].speak(110);
+    room.run(4 * SECOND);
+    let forwarded = |room: &Room| {
+        let message = room.clients[3].last("ForwardedSources").unwrap();
+        message["forwardedSources"].to_string()
+    };
+    assert_eq!(forwarded(&room), r#"["a-v0"]"#);
+    room.clients[0].speak(2);
+    room.clients[2].speak(110);
+    room.run(4 * SECOND);
+    assert_eq!(forwarded(&room), r#"["c-v0"]"#);
+    let speaker = room.clients[3].last("DominantSpeakerEndpointChangeEvent").unwrap();
+    assert_eq!(speaker["dominantSpeakerEndpoint"], "c");
+    assert_eq!(speaker["previousSpeakers"][0], "a");
+    let told: Vec<_> = room
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            BridgeEvent::DominantSpeaker { endpoint } => {
+                Some(endpoint.as_ref().map(|endpoint| endpoint.as_str().to_owned()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [Some("a".to_owned()), Some("c".to_owned())]);
+    for index in 0..3 {
+        room.clients[index].speak(0);
+    }
+    room.run(4 * SECOND);
+    assert!(matches!(
+        room.events.last(),
+        Some((_, BridgeEvent::DominantSpeaker { endpoint: None }))
+    ));
+}
+
+#[test]
+fn a_narrow_link_gets_less_and_recovers() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.clients[1].rate_down = Some(400_000);
+    room.ask(1, 720);
+    room.run(20 * SECOND);
+    let ssrc = room.clients[0].video_ssrc();
+    room.clients[1].received.clear();
+    room.run(5 * SECOND);
+    let narrow: usize = room.clients[1].stream(ssrc).iter().map(|p| p.payload.len() * 8).sum();
+    assert!(narrow / 5 < 450_000, "{} bit/s over a narrow link", narrow / 5);
+    assert!(narrow / 5 > 60_000, "{} bit/s: the picture stays", narrow / 5);
+    room.clients[1].rate_down = None;
+    room.run(25 * SECOND);
+    room.clients[1].received.clear();
+    room.run(3 * SECOND);
+    let packets = room.clients[1].stream(ssrc);
+    assert!(encodings(&packets).contains(&2), "{:?}", encodings(&packets));
+}
+
+#[test]
+fn a_client_without_channel_is_sent_something_after_a_while() {
+    let mut room = Room::new(config());
+    let offer = EndpointOffer { has_data_channel: false, ..OFFER };
+    for name in ["a", "b"] {
+        let index = room.join_with(name, offer, |_| {});
+        room.publish(index);
+    }
+    room.run(SECOND);
+    room.clients[0].film();
+    let ssrc = room.clients[0].video_ssrc();
+    room.run(Duration::from_millis(1_500));
+    assert!(room.clients[1].stream(ssrc).is_empty());
+    room.run(3 * SECOND);
+    let packets = room.clients[1].stream(ssrc);
+    assert!(packets.len() > 50);
+    assert_eq!(encodings(&packets), [0]);
+}
+
+#[test]
+fn a_client_without_retransmission_gets_its_stream_without() {
+    let mut room = Room::new(config());
+    let bare = EndpointOffer { has_rtx: false, has_transport_cc: false, ..OFFER };
+    for (name, offer) in [("a", OFFER), ("b", bare)] {
+        let index = room.join_with(name, offer, |_| {});
+        room.publish(index);
+    }
+    room.run(SECOND);
+    room.clients[0].film();
+    room.ask(1, 180);
+    room.run(3 * SECOND);
+    check_video(&room.clients[1].stream(room.clients[0].video_ssrc()), 0);
+}
+
+#[test]
+fn a_late_joiner_decodes_long_running_streams() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.clients[0].speak(80);
+    room.ask(1, 720);
+    room.run(20 * SECOND); // The highest encoding passes number 65 535 in this time.
+    let late = room.join("c");
+    room.publish(late);
+    room.run(SECOND);
+    room.ask(late, 720);
+    room.run(3 * SECOND);
+    let ssrc = room.clients[0].video_ssrc();
+    let packets = room.clients[late].stream(ssrc);
+    assert!(packets.len() > 100);
+    check_video(&packets, 0);
+    assert!(room.clients[late].stream(room.clients[0].audio_ssrc()).len() > 150);
+}
+
+#[test]
+fn a_source_that_is_removed_and_comes_back_goes_on() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.ask(1, 180);
+    room.run(2 * SECOND);
+    let allocation = room.clients[0].allocation;
+    let sources = room.clients[0].sources();
+    let audio_only = sources[..1].to_vec();
+    room.command(BridgeCommand::SetSources { allocation, sources: audio_only });
+    room.run(Duration::from_millis(100));
+    let before = room.clients[1].received.len();
+    room.run(SECOND);
+    assert_eq!(room.clients[1].received.len(), before);
+    room.command(BridgeCommand::SetSources { allocation, sources });
+    room.run(2 * SECOND);
+    assert!(room.clients[1].received.len() > before + 30);
+    check_video(&room.clients[1].stream(room.clients[0].video_ssrc()), 0);
+}
+
+#[test]
+fn a_source_that_shows_nothing_takes_no_bandwidth() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.all_ask(180);
+    room.run(2 * SECOND);
+    room.say(
+        0,
+        r#"{"colibriClass":"SourceVideoTypeMessage","sourceName":"a-v0","videoType":"none"}"#,
+    );
+    room.run(SECOND);
+    let forwarded = room.clients[1].last("ForwardedSources").unwrap();
+    assert_eq!(forwarded["forwardedSources"].as_array().unwrap().len(), 0);
+    let mut sources = room.clients[0].sources();
+    sources[1].video_type = VideoType::Desktop;
+    let allocation = room.clients[0].allocation;
+    room.command(BridgeCommand::SetSources { allocation, sources });
+    room.run(SECOND);
+    let forwarded = room.clients[1].last("ForwardedSources").unwrap();
+    assert_eq!(forwarded["forwardedSources"][0], "a-v0");
+}
+
+#[test]
+fn an_encoding_that_the_sender_stops_is_replaced() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.ask(1, 720);
+    room.run(8 * SECOND);
+    let ssrc = room.clients[0].video_ssrc();
+    assert_eq!(encodings(&room.clients[1].stream(ssrc)).last(), Some(&2));
+    room.clients[0].video.as_mut().unwrap().is_sent = [true, true, false];
+    room.run(3 * SECOND);
+    let packets = room.clients[1].stream(ssrc);
+    assert_eq!(encodings(&packets).last(), Some(&1));
+    check_video(&packets, 0);
+}
