@@ -1,0 +1,13 @@
+//! The built binary from outside: its start and end, its web side, and XMPP spoken by hand.
+//!
+//! `cargo build -p tertulia` comes first (`make test` does it). Each test has a server of its own
+//! on free ports with a data folder of its own; everything it waits for has a deadline.
+
+mod client;
+mod server;
+
+mod bridge_channel;
+mod http;
+mod start;
+mod stop;
+mod xmpp;

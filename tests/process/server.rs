@@ -1,0 +1,201 @@
+//! A server to test against, and what its command says when it does not start.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// How long anything may take that should be at once.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// A folder that goes when the test does.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tertulia-process-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The command, without this machine's settings.
+pub fn tertulia() -> Command {
+    // target/<profile>/deps/process-… → target/<profile>/tertulia
+    let own = std::env::current_exe().unwrap();
+    let binary = own
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("tertulia");
+    assert!(
+        binary.exists(),
+        "{} is missing: cargo build -p tertulia",
+        binary.display()
+    );
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars() {
+        if name.starts_with("TERTULIA_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs the command to its end.
+pub async fn run(arguments: &[&str]) -> Output {
+    let child = tertulia().args(arguments).spawn().unwrap();
+    timeout(SOON, child.wait_with_output())
+        .await
+        .expect("it ends")
+        .unwrap()
+}
+
+/// A TCP port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A running server.
+pub struct Server {
+    pub child: Child,
+    /// All that it said when it was ready.
+    pub greeting: String,
+    pub plain: SocketAddr,
+    pub media: SocketAddr,
+}
+
+impl Server {
+    /// On free ports, with two media workers.
+    pub async fn start(data: &Folder) -> Server {
+        Server::start_with(data, &["--listen", "127.0.0.1:0"]).await
+    }
+
+    pub async fn start_with(data: &Folder, arguments: &[&str]) -> Server {
+        let mut command = tertulia();
+        command
+            .arg("serve")
+            .args(["--listen-plain", "127.0.0.1:0", "--media-port", "0"])
+            .arg("--data")
+            .arg(&data.0)
+            .args(arguments)
+            .env("TERTULIA_BRIDGE__WORKERS", "2")
+            .env("TERTULIA_LOG__FILTER", "debug")
+            .stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
+        while let Some(line) = timeout(SOON, lines.next_line())
+            .await
+            .expect("ready")
+            .unwrap()
+        {
+            greeting.push_str(&line);
+            greeting.push('\n');
+            if line.starts_with("Ctrl-C") {
+                break;
+            }
+        }
+        let port = |marker: &str| -> u16 {
+            let rest = greeting
+                .split_once(marker)
+                .map(|(_, rest)| rest)
+                .unwrap_or_default();
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits
+                .parse()
+                .unwrap_or_else(|_| panic!("no {marker} in: {greeting}"))
+        };
+        Server {
+            plain: SocketAddr::from((Ipv4Addr::LOCALHOST, port("http://localhost:"))),
+            media: SocketAddr::from((Ipv4Addr::LOCALHOST, port("UDP "))),
+            child,
+            greeting,
+        }
+    }
+
+    /// `Host` by which browsers on this machine come.
+    pub fn authority(&self) -> String {
+        format!("localhost:{}", self.plain.port())
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let status = std::process::Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until it is gone.
+    pub async fn ended(&mut self) -> ExitStatus {
+        timeout(SOON, self.child.wait())
+            .await
+            .expect("the server ends")
+            .unwrap()
+    }
+
+    /// One request; the status, and head and body as text.
+    pub async fn get(&self, path: &str) -> (u16, String) {
+        self.http("GET", path, &[], "").await
+    }
+
+    pub async fn http(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            request.push_str(&format!("Host: {}\r\n", self.authority()));
+        }
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        let answer = timeout(SOON, async {
+            let mut stream = TcpStream::connect(self.plain).await.unwrap();
+            // The server may answer, and close, before it has read everything.
+            let _ = stream.write_all(request.as_bytes()).await;
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer).await;
+            answer
+        });
+        let answer = String::from_utf8(answer.await.expect("an answer")).unwrap();
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        (
+            status.unwrap_or_else(|| panic!("no HTTP: {answer}")),
+            answer,
+        )
+    }
+}

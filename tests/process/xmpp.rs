@@ -1,0 +1,220 @@
+//! XMPP over WebSocket, spoken by hand.
+
+use futures_util::SinkExt;
+use tokio::io::AsyncWriteExt;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::client::{Client, XMPP, attribute, dial, has};
+use crate::server::{Folder, Server};
+
+#[tokio::test]
+async fn two_meet_and_talk() {
+    let data = Folder::new();
+    let server = Server::start(&data).await;
+    let (mut romeo, mut juliet) = (Client::login(&server).await, Client::login(&server).await);
+    assert_ne!(romeo.nick(), juliet.nick());
+    romeo.join("tea").await;
+    juliet.join("tea").await;
+    let joined = format!("tea@conference.localhost/{}", juliet.nick());
+    romeo.gets_all(&["<presence", &joined]).await;
+    romeo
+        .send(
+            "<message xmlns='jabber:client' to='tea@conference.localhost' type='groupchat'>\
+             <body>a &amp; b</body></message>",
+        )
+        .await;
+    let from = format!("tea@conference.localhost/{}", romeo.nick());
+    juliet.gets_all(&["<body>a &amp; b</body>", &from]).await;
+    romeo.gets_all(&["<body>a &amp; b</body>", &from]).await;
+    let mut gone = juliet;
+    gone.send("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>")
+        .await;
+    let left = romeo
+        .gets_all(&["<presence", gone.nick(), "unavailable"])
+        .await;
+    assert!(has(&left, "type", "unavailable"), "{left}");
+}
+
+#[tokio::test]
+async fn upgrades_that_are_refused() {
+    let data = Folder::new();
+    let server = Server::start(&data).await;
+    let path = "/xmpp-websocket?room=tea";
+    assert_eq!(
+        dial(&server, path, &[]).await.err(),
+        Some(400),
+        "no sub-protocol"
+    );
+    let refused = [
+        (("Origin", "https://attacker.example"), 403),
+        (("Origin", "null"), 403),
+        (("Host", "attacker.example"), 421),
+    ];
+    for (header, status) in refused {
+        assert_eq!(
+            dial(&server, path, &[XMPP, header]).await.err(),
+            Some(status),
+            "{header:?}"
+        );
+    }
+    let own = format!("http://{}", server.authority());
+    assert!(dial(&server, path, &[XMPP, ("Origin", &own)]).await.is_ok());
+}
+
+#[tokio::test]
+async fn frames_that_are_refused() {
+    let data = Folder::new();
+    let server = Server::start(&data).await;
+
+    let mut client = Client::connect(&server, "").await;
+    client
+        .socket
+        .send(Message::binary(vec![1, 2, 3]))
+        .await
+        .unwrap();
+    assert_eq!(client.end().await.0, Some(1003), "binary");
+
+    let mut client = Client::connect(&server, "").await;
+    // The head of a frame of 10 MiB: refused by its length, before its content.
+    let head = [0x81, 0xff, 0, 0, 0, 0, 0, 0xa0, 0, 0, 1, 2, 3, 4];
+    client.socket.get_mut().write_all(&head).await.unwrap();
+    assert_eq!(client.end().await.0, Some(1009), "the length of a frame");
+
+    let mut client = Client::connect(&server, "").await;
+    let long = format!("<open a='{}'/>", "a".repeat(100_000));
+    let _ = client.socket.send(Message::text(long)).await;
+    assert_eq!(
+        client.end().await.0,
+        Some(1009),
+        "over the limit of strangers"
+    );
+
+    let mut client = Client::login(&server).await;
+    let text = "a".repeat(100_000);
+    client
+        .send(&format!(
+            "<message xmlns='jabber:client' to='localhost' id='m'><body>{text}</body></message>"
+        ))
+        .await;
+    client.gets_all(&["error", "id=\"m\""]).await;
+    let long = format!("<message xmlns='jabber:client'><body>{text}{text}{text}</body></message>");
+    let _ = client.socket.send(Message::text(long)).await;
+    assert_eq!(
+        client.end().await.0,
+        Some(1009),
+        "over the limit of sessions"
+    );
+}
+
+#[tokio::test]
+async fn bad_input_gets_its_answer() {
+    let data = Folder::new();
+    let server = Server::start(&data).await;
+    for (bad, condition) in [
+        ("<open", "not-well-formed"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "restricted-xml"),
+        ("<message xmlns='jabber:client'/>", "not-authorized"),
+    ] {
+        let mut client = Client::connect(&server, "").await;
+        client.send(bad).await;
+        let (code, texts) = client.end().await;
+        assert!(code.is_some());
+        assert!(
+            texts.iter().any(|text| text.contains(condition)),
+            "{bad}: {texts:?}"
+        );
+    }
+    let mut client = Client::login(&server).await;
+    for (to, condition) in [
+        ("someone@elsewhere.example", "remote-server-not-found"),
+        ("nobody@localhost/x", "service-unavailable"),
+        ("tea@conference.localhost", "item-not-found"),
+        ("conference.localhost", "service-unavailable"),
+    ] {
+        client
+            .send(&format!(
+                "<iq xmlns='jabber:client' type='get' id='i' to='{to}'><q xmlns='a:b'/></iq>"
+            ))
+            .await;
+        let answer = client.gets("<iq").await;
+        assert!(answer.contains(condition), "{to}: {answer}");
+    }
+    client.send("<iq xmlns='jabber:client' type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    let pong = client.gets("<iq").await;
+    assert!(
+        has(&pong, "type", "result") && has(&pong, "id", "p"),
+        "{pong}"
+    );
+}
+
+#[tokio::test]
+async fn a_join_without_a_request_is_sent_to_ask_first() {
+    let data = Folder::new();
+    let server = Server::start(&data).await;
+    let mut client = Client::login(&server).await;
+    let nick = client.nick().to_owned();
+    client
+        .send(&format!(
+            "<presence xmlns='jabber:client' to='cold@conference.localhost/{nick}'>\
+             <x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        ))
+        .await;
+    let refused = client.gets("<presence").await;
+    assert!(refused.contains("not-allowed") && refused.contains("Room creation is restricted"));
+    client.join("cold").await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_resumed() {
+    let data = Folder::new();
+    let server = Server::start(&data).await;
+    let (mut romeo, mut juliet) = (Client::login(&server).await, Client::login(&server).await);
+    let token = enable(&mut romeo).await;
+    romeo.join("tea").await;
+    juliet.join("tea").await;
+    romeo.gets_all(&["<presence", juliet.nick()]).await;
+    // A loss without a word.
+    let (jid, nick) = (romeo.jid.clone(), romeo.nick().to_owned());
+    drop(romeo);
+    juliet
+        .send(
+            "<message xmlns='jabber:client' to='tea@conference.localhost' type='groupchat'>\
+             <body>meanwhile</body></message>",
+        )
+        .await;
+    juliet.gets("meanwhile").await;
+    let mut romeo = Client::authenticated(&server, &format!("?room=tea&previd={token}")).await;
+    romeo
+        .send(&format!(
+            "<resume xmlns='urn:xmpp:sm:3' h='0' previd='{token}'/>"
+        ))
+        .await;
+    romeo.gets("<resumed").await;
+    romeo.gets("meanwhile").await;
+    romeo.jid = jid;
+    romeo
+        .send(
+            "<message xmlns='jabber:client' to='tea@conference.localhost' type='groupchat'>\
+             <body>back</body></message>",
+        )
+        .await;
+    juliet.gets_all(&["back", &nick]).await;
+    // Somebody else's token is none.
+    let mut other = Client::authenticated(&server, "").await;
+    other
+        .send(&format!(
+            "<resume xmlns='urn:xmpp:sm:3' h='0' previd='{token}x'/>"
+        ))
+        .await;
+    other.gets_all(&["<failed", "item-not-found"]).await;
+    other.bind().await;
+    assert_ne!(other.nick(), nick);
+}
+
+/// Turns stream management on; the token.
+pub async fn enable(client: &mut Client) -> String {
+    client
+        .send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        .await;
+    attribute(&client.gets("<enabled").await, "id")
+}
