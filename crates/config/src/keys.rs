@@ -201,12 +201,17 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "room.retry_interval",
+        r#""1 s""#,
+        "Pause before a failed bridge is tried again; each further one is twice as long.",
+    ),
+    key(
+        "room.retry_interval_max",
         r#""30 s""#,
-        "Longest pause before a failed bridge is tried again.",
+        "The longest of these pauses.",
     ),
     key(
         "room.ssrcs_per_participant",
-        "50",
+        "20",
         "Media streams that one participant may announce.",
     ),
     key(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use crate::keys::{KEYS, Key};
+use crate::keys::{KEYS, Key, SECTIONS};
 use crate::mistake::{Mistake, Mistakes};
 use crate::{Override, OverrideValue};
 
@@ -48,7 +48,9 @@ impl Reader {
                     self.add_table(&format!("{path}."), inner);
                 }
                 (None, _) => {
-                    let nearest = nearest(&path, KEYS.iter().map(|key| key.path.to_owned()));
+                    let keys = KEYS.iter().map(|key| key.path.to_owned());
+                    let sections = SECTIONS.iter().map(|(section, _)| (*section).to_owned());
+                    let nearest = nearest(&path, keys.chain(sections));
                     self.mistakes.push(Mistake::Unknown { key: path, nearest });
                 }
             }
@@ -118,11 +120,6 @@ impl Reader {
             });
         }
         parse(&key.value()).expect("defaults are of their own kind")
-    }
-
-    /// Whether something else than the default is set.
-    pub(crate) fn is_set(&self, path: &str) -> bool {
-        self.set.contains_key(path)
     }
 
     pub(crate) fn finish<T>(self, value: T) -> Result<T, Mistakes> {

@@ -48,7 +48,7 @@ fn all_mistakes_are_reported_together() {
         mistakes,
         [
             "domian: no such key; did you mean domain?",
-            "limts: no such key; did you mean data?",
+            "limts: no such key; did you mean limits?",
             "TERTULIA_BRIDGE__WROKERS: no such key; did you mean TERTULIA_BRIDGE__WORKERS?",
             "web.certificate (--cert) and web.key (--key) belong together; one is missing",
             "web.listen: expected a list of addresses with port, such as \"[::]:8443\" or \
