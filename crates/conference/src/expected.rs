@@ -1,0 +1,156 @@
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use tertulia_model::{DeviceId, Random, SessionId};
+
+/// Those who asked for the conference and have not come in yet. For them an empty conference
+/// stays, and by them the room knows from which device somebody comes.
+pub(crate) struct Expected {
+    /// In the order of their end.
+    asked: VecDeque<Asked>,
+    count_max: usize,
+    patience: Duration,
+    /// Makes device ids of this conference worthless elsewhere.
+    key: [u64; 2],
+}
+
+struct Asked {
+    session: Option<SessionId>,
+    device: Option<DeviceId>,
+    until: Instant,
+}
+
+impl Expected {
+    pub(crate) fn new(count_max: usize, patience: Duration, random: &mut Random) -> Expected {
+        let key = [random.u64(), random.u64()];
+        Expected {
+            asked: VecDeque::new(),
+            count_max,
+            patience,
+            key,
+        }
+    }
+
+    /// Somebody asks (again).
+    pub(crate) fn add(
+        &mut self,
+        now: Instant,
+        session: Option<SessionId>,
+        machine_uid: Option<&str>,
+    ) {
+        let device = machine_uid.map(|uid| self.hashed(uid));
+        self.arrived_or_renewed(session, device);
+        if self.asked.len() >= self.count_max {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(Asked {
+            session,
+            device,
+            until: now + self.patience,
+        });
+    }
+
+    /// From which device a newcomer comes.
+    pub(crate) fn device(&self, session: SessionId, machine_uid: Option<&str>) -> Option<DeviceId> {
+        let told = machine_uid.map(|uid| self.hashed(uid));
+        let asked = self
+            .asked
+            .iter()
+            .find(|asked| asked.session == Some(session));
+        told.or(asked.and_then(|asked| asked.device))
+    }
+
+    /// Somebody is inside.
+    pub(crate) fn arrived(&mut self, session: SessionId, device: Option<DeviceId>) {
+        self.arrived_or_renewed(Some(session), device);
+    }
+
+    /// The session is over.
+    pub(crate) fn forget(&mut self, session: SessionId) {
+        self.asked.retain(|asked| asked.session != Some(session));
+    }
+
+    pub(crate) fn is_anybody(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.asked.front().map(|asked| asked.until)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while self.asked.front().is_some_and(|asked| asked.until <= now) {
+            self.asked.pop_front();
+        }
+    }
+
+    /// By session where it is known, else by device: two tabs of one browser ask for themselves.
+    fn arrived_or_renewed(&mut self, session: Option<SessionId>, device: Option<DeviceId>) {
+        self.asked.retain(|asked| match asked.session {
+            Some(_) => asked.session != session,
+            None => device.is_none() || asked.device != device,
+        });
+    }
+
+    fn hashed(&self, machine_uid: &str) -> DeviceId {
+        let mut hasher = DefaultHasher::new();
+        (self.key, machine_uid).hash(&mut hasher);
+        DeviceId(hasher.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expected() -> Expected {
+        Expected::new(3, Duration::from_secs(15), &mut Random::from_seed([1; 32]))
+    }
+
+    #[test]
+    fn until_they_come_or_their_time_is_over() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut expected = expected();
+        expected.add(at(0), Some(SessionId(1)), Some("a"));
+        expected.add(at(1), Some(SessionId(2)), Some("a"));
+        expected.add(at(2), None, Some("b"));
+        expected.arrived(SessionId(1), expected.device(SessionId(1), None));
+        assert_eq!(
+            expected.next_timeout(),
+            Some(at(16)),
+            "the other tab is still expected"
+        );
+        let device = expected.device(SessionId(9), Some("b"));
+        expected.arrived(SessionId(9), device);
+        expected.handle_timeout(at(15));
+        assert!(expected.is_anybody());
+        expected.forget(SessionId(2));
+        assert!(!expected.is_anybody());
+    }
+
+    #[test]
+    fn asking_again_renews_and_the_number_is_bounded() {
+        let now = Instant::now();
+        let mut expected = expected();
+        for _ in 0..5 {
+            expected.add(now, Some(SessionId(1)), Some("a"));
+        }
+        assert_eq!(expected.asked.len(), 1);
+        for session in 2..9 {
+            expected.add(now, Some(SessionId(session)), None);
+        }
+        assert_eq!(expected.asked.len(), 3);
+    }
+
+    #[test]
+    fn devices_are_known_by_the_request_or_by_the_join() {
+        let mut expected = expected();
+        expected.add(Instant::now(), Some(SessionId(1)), Some("uid"));
+        let device = expected.device(SessionId(1), None);
+        assert!(device.is_some());
+        assert_eq!(expected.device(SessionId(2), Some("uid")), device);
+        assert_eq!(expected.device(SessionId(2), None), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! What our host names answer by themselves: pings, discovery, and refusals for everything else.
+
+use tertulia_model::{Host, Hosts, jid::Jid};
+use tertulia_stanza::disco::{self, DiscoInfo};
+use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns};
+
+use crate::Config;
+use crate::feature::services;
+
+/// Answers a stanza to one of our host names, or without `to`; None where nothing is to be said.
+pub fn answer(config: &Config, stanza: &Stanza) -> Option<Stanza> {
+    match stanza.kind {
+        Kind::Presence => None,
+        Kind::Message => stanza
+            .may_be_refused()
+            .then(|| stanza.error(Condition::ServiceUnavailable)),
+        Kind::Iq if !stanza.is_request() => None,
+        Kind::Iq => Some(answer_request(config, stanza)),
+    }
+}
+
+/// The refusal of a stanza to a room that does not live; None where nothing is to be said.
+///
+/// To those who want to join it has the form on which Jitsi's client requests the conference
+/// (again) and tries once more.
+pub fn refuse_missing(stanza: &Stanza) -> Option<Stanza> {
+    if !stanza.may_be_refused() {
+        return None;
+    }
+    match stanza.kind {
+        Kind::Presence if stanza.type_.is_none() => Some(
+            stanza.error(
+                StanzaError::new(Condition::NotAllowed)
+                    .with_text("Room creation is restricted")
+                    .with_extra(Element::bare("room-does-not-exist", ns::JITSI_MEET)),
+            ),
+        ),
+        Kind::Presence => None,
+        Kind::Message | Kind::Iq => Some(stanza.error(Condition::ItemNotFound)),
+    }
+}
+
+fn answer_request(config: &Config, iq: &Stanza) -> Stanza {
+    let hosts = &config.hosts;
+    let host = iq
+        .to
+        .as_ref()
+        .map_or(Some(Host::Main), |to| hosts.classify(to.domain()));
+    let Some(payload) = iq.children().first().filter(|_| iq.is_type("get")) else {
+        return iq.error(Condition::ServiceUnavailable);
+    };
+    if payload.is("ping", ns::PING) {
+        return iq.result();
+    }
+    if payload.is("query", ns::DISCO_INFO) {
+        // Nodes are how Jitsi's client asks for details of a component.
+        let info = host.map(describe).unwrap_or_default();
+        let node = payload.attr("node").map(str::to_owned);
+        return iq
+            .result()
+            .with_child(DiscoInfo { node, ..info }.to_element());
+    }
+    if payload.is("query", ns::DISCO_ITEMS) {
+        return iq.result().with_child(items(hosts, host));
+    }
+    if let Some(list) = services::answer(payload).filter(|_| host == Some(Host::Main)) {
+        return iq.result().with_child(list);
+    }
+    iq.error(Condition::ServiceUnavailable)
+}
+
+fn describe(host: Host) -> DiscoInfo {
+    let info = match host {
+        Host::Main => DiscoInfo::default()
+            .with_identity("server", "im", Some("Tertulia"))
+            .with_features([ns::EXT_DISCO, ns::EXT_DISCO_1]),
+        Host::Conference => DiscoInfo::default()
+            .with_identity("conference", "text", Some("Rooms"))
+            .with_features([ns::MUC]),
+        Host::Focus | Host::Auth => {
+            DiscoInfo::default().with_identity("component", "generic", Some("Focus"))
+        }
+    };
+    info.with_features([ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING])
+}
+
+/// The parts of the main host. Who is in which room is nobody else's business.
+fn items(hosts: &Hosts, host: Option<Host>) -> Element {
+    let parts = [Host::Conference, Host::Focus].map(|part| Jid::from(hosts.name(part)));
+    let is_main = host == Some(Host::Main);
+    disco::items(parts.iter().filter(|_| is_main).map(|jid| (jid, None)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tertulia_model::jid::Jid;
+    use tertulia_stanza::disco::DataForm;
+    use tertulia_stanza::text_element;
+
+    use super::*;
+    use crate::tests::config;
+
+    fn check(stanza: Stanza, expected: Option<&str>) {
+        let from: Jid = "u@localhost/r".parse().unwrap();
+        let answer = answer(&config(), &stanza.clone().with_from(from.clone()));
+        let got = answer.as_ref().map(|answer| {
+            assert_eq!((&answer.to, &answer.id), (&Some(from), &stanza.id));
+            match answer.error_condition() {
+                Some(condition) => condition.to_string(),
+                None => answer
+                    .children()
+                    .first()
+                    .map_or("empty", Element::name)
+                    .to_owned(),
+            }
+        });
+        assert_eq!(got.as_deref(), expected, "{stanza}");
+    }
+
+    fn get(to: &str, payload: Element) -> Stanza {
+        Stanza::iq("get", "1")
+            .with_to(to.parse::<Jid>().unwrap())
+            .with_child(payload)
+    }
+
+    #[test]
+    fn every_request_to_a_host_has_its_answer() {
+        let bare = Element::bare;
+        for host in ["localhost", "conference.localhost", "focus.localhost"] {
+            check(get(host, bare("ping", ns::PING)), Some("empty"));
+            check(get(host, bare("query", ns::DISCO_INFO)), Some("query"));
+            check(get(host, bare("query", ns::DISCO_ITEMS)), Some("query"));
+            check(
+                get(host, bare("query", "unknown")),
+                Some("service-unavailable"),
+            );
+        }
+        check(
+            get("localhost", bare("services", ns::EXT_DISCO)),
+            Some("services"),
+        );
+        check(
+            get("localhost", bare("services", ns::EXT_DISCO_1)),
+            Some("services"),
+        );
+        let elsewhere = get("focus.localhost", bare("services", ns::EXT_DISCO));
+        check(elsewhere, Some("service-unavailable"));
+        let credentials = get("localhost", bare("credentials", ns::EXT_DISCO));
+        check(credentials, Some("service-unavailable"));
+        check(
+            Stanza::iq("get", "1").with_child(bare("ping", ns::PING)),
+            Some("empty"),
+        );
+        check(Stanza::iq("get", "1"), Some("service-unavailable"));
+        let set = get("localhost", bare("ping", ns::PING)).with_type("set");
+        check(set, Some("service-unavailable"));
+        for silent in ["result", "error"] {
+            check(
+                get("localhost", bare("ping", ns::PING)).with_type(silent),
+                None,
+            );
+        }
+        check(Stanza::new(Kind::Presence), None);
+        check(
+            Stanza::new(Kind::Message).with_id("m"),
+            Some("service-unavailable"),
+        );
+        check(Stanza::new(Kind::Message).with_type("error"), None);
+    }
+
+    #[test]
+    fn the_domain_says_that_it_can_be_pinged_and_names_no_components() {
+        let answer = answer(&config(), &get("localhost", DiscoInfo::query(None))).unwrap();
+        let info = DiscoInfo::parse(answer.child("query", ns::DISCO_INFO).unwrap()).unwrap();
+        assert!(info.has_feature(ns::PING));
+        assert!(
+            info.identities
+                .iter()
+                .all(|identity| identity.category != "component")
+        );
+        assert_eq!(info.forms, Vec::<DataForm>::new());
+    }
+
+    /// COMPAT(lib-jitsi-meet): requests the conference again on exactly this text or element.
+    #[test]
+    fn a_join_to_a_room_that_does_not_live() {
+        let to: Jid = "tea@conference.localhost/ann".parse().unwrap();
+        let join = Stanza::new(Kind::Presence).with_to(to);
+        let error = refuse_missing(&join).unwrap();
+        assert_eq!(error.error_condition(), Some(Condition::NotAllowed));
+        let child = error.child("error", ns::CLIENT).unwrap();
+        assert_eq!(child.attr("type"), Some("cancel"));
+        let text = child.get_child("text", ns::STANZA_ERRORS).unwrap().text();
+        assert_eq!(text, "Room creation is restricted");
+        assert!(child.has_child("room-does-not-exist", ns::JITSI_MEET));
+        for silent in ["unavailable", "error", "probe"] {
+            assert!(
+                refuse_missing(&join.clone().with_type(silent)).is_none(),
+                "{silent}"
+            );
+        }
+        let message =
+            Stanza::new(Kind::Message).with_child(text_element("body", ns::CLIENT, "anybody?"));
+        let refusal = refuse_missing(&message).unwrap();
+        assert_eq!(refusal.error_condition(), Some(Condition::ItemNotFound));
+    }
+}

@@ -1,0 +1,461 @@
+use tertulia_model::bridge::{FeedbackSources, IceCredentials, LocalTransport};
+use tertulia_model::jid::{DomainPart, Jid};
+use tertulia_model::{EndReason, Fingerprint, Ssrc};
+use tertulia_stanza::disco::{DataForm, DiscoInfo, FormType};
+use tertulia_stanza::jingle::{Action, Jingle};
+use tertulia_stanza::{Element, ns, text_element};
+
+use super::*;
+
+/// A conference, its time, and what came out of it.
+struct World {
+    conference: Conference,
+    now: Now,
+    got: std::collections::BTreeMap<u64, Vec<Arc<Stanza>>>,
+    commands: Vec<BridgeCommand>,
+    replies: Vec<ConferenceReply>,
+    is_closed: bool,
+}
+
+pub(crate) fn config() -> Config {
+    Config {
+        hosts: Hosts::new(DomainPart::new("localhost").unwrap().into_owned()),
+        room: tertulia_room::Config {
+            occupants_max: 500,
+            affiliations_max: 100,
+            history_messages_max: 20,
+            history_bytes_max: 65_536,
+            name_chars_max: 256,
+        },
+        focus: tertulia_focus::Config {
+            server_id: "node".to_owned(),
+            features_timeout: Duration::from_secs(2),
+            accept_timeout: Duration::from_secs(60),
+            invitations_max: 3,
+            single_participant_timeout: Duration::from_secs(20),
+            restart_interval_min: Duration::from_secs(5),
+            restarts_per_minute_max: 5,
+            retry_interval: Duration::from_secs(5),
+            retry_interval_max: Duration::from_secs(60),
+            ssrcs_per_participant_max: 20,
+        },
+        initial_timeout: Duration::from_secs(15),
+        expected_max: 100,
+    }
+}
+
+impl World {
+    fn new() -> World {
+        World::of(7)
+    }
+
+    fn of(seed: u8) -> World {
+        let now = Now {
+            mono: Instant::now(),
+            wall: Default::default(),
+        };
+        let room = RoomJid::new("tea@conference.localhost".parse().unwrap()).unwrap();
+        World {
+            conference: Conference::new(Arc::new(config()), room, [seed; 32], now),
+            now,
+            got: Default::default(),
+            commands: Vec::new(),
+            replies: Vec::new(),
+            is_closed: false,
+        }
+    }
+
+    fn send(&mut self, session: u64, stanza: Stanza) {
+        let profile = profile(session);
+        let stanza = stanza.with_from(profile.jid.clone());
+        self.conference.handle_stanza(self.now, &profile, stanza);
+        self.drain();
+    }
+
+    fn session(&mut self, session: u64, change: SessionChange) {
+        self.conference
+            .handle_session(self.now, SessionId(session), change);
+        self.drain();
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        let end = self.now.mono + Duration::from_secs(seconds);
+        while let Some(next) = self.conference.next_timeout().filter(|next| *next <= end) {
+            self.now = self.now.later(next - self.now.mono);
+            self.conference.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = self.now.later(end - self.now.mono);
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.conference.poll_output() {
+            assert!(!self.is_closed, "nothing follows: {output:?}");
+            match output {
+                Output::Deliver { to, stanza } => self.got.entry(to.0).or_default().push(stanza),
+                Output::Bridge(command) => self.commands.push(command),
+                Output::Reply { reply, .. } => self.replies.push(reply),
+                Output::Closed => self.is_closed = true,
+            }
+        }
+    }
+
+    fn request(&mut self, session: u64, machine_uid: &str) {
+        let request = ConferenceRequest {
+            room: "tea@conference.localhost".to_owned(),
+            machine_uid: Some(machine_uid.to_owned()),
+            ..ConferenceRequest::default()
+        };
+        let iq = Stanza::iq("set", "c")
+            .with_to("focus.localhost".parse::<Jid>().unwrap())
+            .with_child(request.to_element());
+        self.send(session, iq);
+    }
+
+    fn join(&mut self, session: u64, nick: &str) {
+        self.join_with(session, nick, Element::bare("x", ns::MUC));
+    }
+
+    fn join_with(&mut self, session: u64, nick: &str, x: Element) {
+        self.send(
+            session,
+            Stanza::new(Kind::Presence).with_to(to(nick)).with_child(x),
+        );
+    }
+
+    /// Answers the focus' question what a client can do.
+    fn tell_features(&mut self, session: u64) {
+        let features = [ns::JINGLE_RTP_AUDIO, ns::JINGLE_RTP_VIDEO, ns::JSON_SOURCES];
+        let query = self.got[&session]
+            .iter()
+            .find(|s| s.child("query", ns::DISCO_INFO).is_some());
+        let info = DiscoInfo::default().with_features(features).to_element();
+        let reply = Stanza::iq("result", query.unwrap().id.as_deref().unwrap())
+            .with_to(to("focus"))
+            .with_child(info);
+        self.send(session, reply);
+    }
+
+    fn last(&mut self, session: u64) -> Arc<Stanza> {
+        self.got
+            .get_mut(&session)
+            .and_then(Vec::pop)
+            .expect("something came")
+    }
+}
+
+fn profile(session: u64) -> Arc<SessionProfile> {
+    Arc::new(SessionProfile {
+        id: SessionId(session),
+        jid: format!("u{session}@localhost/r").parse().unwrap(),
+        websocket_base: "wss://192.0.2.1:8443".to_owned(),
+        is_loopback: false,
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+    })
+}
+
+fn to(nick: &str) -> Jid {
+    let room = "tea@conference.localhost";
+    if nick.is_empty() {
+        room.parse().unwrap()
+    } else {
+        format!("{room}/{nick}").parse().unwrap()
+    }
+}
+
+fn transport() -> LocalTransport {
+    LocalTransport {
+        ice: IceCredentials {
+            ufrag: "u".to_owned(),
+            pwd: "p".to_owned(),
+        },
+        fingerprint: Fingerprint {
+            hash: "sha-256".to_owned(),
+            bytes: vec![1; 32],
+        },
+        candidates: vec![],
+        channel_password: "secret".to_owned(),
+        feedback: FeedbackSources {
+            audio: Ssrc(1),
+            video: Ssrc(2),
+        },
+    }
+}
+
+fn leave() -> Stanza {
+    Stanza::new(Kind::Presence)
+        .with_to(to("ann"))
+        .with_type("unavailable")
+}
+
+#[test]
+fn asked_for_joined_and_over() {
+    let mut w = World::new();
+    w.request(1, "m");
+    let reply = w.last(1);
+    let reply = ConferenceReply::parse(reply.child("conference", ns::FOCUS).unwrap()).unwrap();
+    assert!(reply.is_ready);
+    assert_eq!(reply.focus_jid, "focus@auth.localhost");
+    w.join(1, "ann");
+    assert_eq!(
+        w.got[&1][0].from,
+        Some(to("focus")),
+        "the focus comes first"
+    );
+    assert_eq!(w.conference.census().occupants.len(), 1);
+    w.send(1, leave());
+    assert!(w.is_closed);
+    assert_eq!(w.conference.next_timeout(), None);
+    assert_eq!(w.conference.census(), Census::default());
+    assert!(w.commands.is_empty(), "the bridge never heard of it");
+    w.join(2, "bob");
+    w.session(1, SessionChange::Ended(EndReason::Closed));
+}
+
+#[test]
+fn nobody_comes() {
+    let mut w = World::new();
+    w.request(1, "m");
+    w.wait(14);
+    w.request(1, "m");
+    w.wait(14);
+    assert!(!w.is_closed, "asking again renews");
+    w.wait(1);
+    assert!(w.is_closed);
+
+    let mut w = World::new();
+    w.request(1, "m");
+    w.wait(1);
+    w.session(1, SessionChange::Ended(EndReason::Closed));
+    assert!(!w.is_closed);
+    w.wait(14);
+    assert!(
+        w.is_closed,
+        "whoever asked is gone: only the first wait counts"
+    );
+}
+
+#[test]
+fn an_empty_room_waits_for_whoever_asked() {
+    let mut w = World::new();
+    w.request(1, "m");
+    w.join(1, "ann");
+    w.request(2, "n");
+    w.send(1, leave());
+    assert!(!w.is_closed);
+    w.join(2, "bob");
+    w.session(2, SessionChange::Ended(EndReason::Closed));
+    assert!(w.is_closed);
+}
+
+#[test]
+fn by_http_and_with_the_device_in_the_join() {
+    let mut w = World::new();
+    let asked = ConferenceRequest {
+        machine_uid: Some("m".to_owned()),
+        ..Default::default()
+    };
+    w.conference
+        .handle_request(w.now, RequestId(1), asked.clone());
+    w.drain();
+    assert!(w.replies[0].is_ready);
+    let x = || {
+        let billing = text_element("billingid", ns::MUC, "m");
+        Element::builder("x", ns::MUC).append(billing).build()
+    };
+    w.join_with(1, "ann", x());
+    w.join(9, "bob");
+    w.session(1, SessionChange::Paused);
+    w.conference.handle_request(w.now, RequestId(2), asked);
+    w.drain();
+    w.join_with(2, "new", x());
+    let census = w.conference.census();
+    let nicks: Vec<&str> = census.occupants.keys().map(|nick| nick.as_str()).collect();
+    assert_eq!(
+        nicks,
+        ["bob", "new"],
+        "the same device takes the place of its lost occupant"
+    );
+    let all: String = w.got[&9].iter().map(|stanza| stanza.to_string()).collect();
+    assert!(
+        !all.contains("billingid"),
+        "device ids never reach another client"
+    );
+}
+
+#[test]
+fn two_get_offers_and_the_last_one_loses_it() {
+    let mut w = World::new();
+    for (session, nick) in [(1, "ann"), (2, "bob")] {
+        w.request(session, nick);
+        w.join(session, nick);
+        w.tell_features(session);
+    }
+    let allocations: Vec<_> = w
+        .commands
+        .iter()
+        .filter_map(|command| match command {
+            BridgeCommand::Allocate { allocation, .. } => Some(*allocation),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(allocations.len(), 2);
+    for allocation in allocations {
+        let event = BridgeEvent::Allocated {
+            allocation,
+            transport: transport(),
+        };
+        w.conference.handle_bridge(w.now, event);
+    }
+    w.drain();
+    for session in [1, 2] {
+        let offer = w.last(session);
+        assert_eq!(offer.from, Some(to("focus")));
+        assert_eq!(offer.to, None, "the session fills in its address");
+        let jingle = Jingle::parse(offer.child("jingle", ns::JINGLE).unwrap()).unwrap();
+        assert_eq!(jingle.action, Action::SessionInitiate);
+        assert_eq!(
+            jingle.initiator.as_deref(),
+            Some("focus@auth.localhost/focus")
+        );
+    }
+    w.session(2, SessionChange::Ended(EndReason::LeaseExpired));
+    w.wait(21);
+    let end = w.last(1);
+    let jingle = Jingle::parse(end.child("jingle", ns::JINGLE).unwrap()).unwrap();
+    assert_eq!(jingle.reason.unwrap().condition, "expired");
+    assert!(matches!(w.commands.last(), Some(BridgeCommand::Close)));
+    w.session(1, SessionChange::Ended(EndReason::Closed));
+    assert!(w.is_closed);
+}
+
+#[test]
+fn the_room_says_what_the_features_know() {
+    let mut w = World::new();
+    w.request(1, "m");
+    w.join(1, "ann");
+    let iq = Stanza::iq("get", "d")
+        .with_to(to(""))
+        .with_child(DiscoInfo::query(None));
+    w.send(1, iq);
+    let answer = w.last(1);
+    assert_eq!(answer.id.as_deref(), Some("d"));
+    let info = DiscoInfo::parse(answer.child("query", ns::DISCO_INFO).unwrap()).unwrap();
+    let form = &info.forms[0];
+    assert_eq!(form.type_, FormType::Result);
+    assert_eq!(
+        form.value("muc#roominfo_meetingId"),
+        Some(w.conference.id().as_str())
+    );
+    assert_eq!(form.value("muc#roominfo_created_timestamp"), Some("0"));
+    let other = World::of(8).conference.id().clone();
+    assert_ne!(w.conference.id(), &other, "each instance has its own");
+}
+
+#[test]
+fn a_locked_room_asks_for_its_password() {
+    let mut w = World::new();
+    w.request(1, "m");
+    w.join(1, "ann");
+    let form = DataForm::new(FormType::Submit, ns::MUC_ROOM_CONFIG)
+        .with("muc#roomconfig_roomsecret", "rose");
+    let query = Element::builder("query", ns::MUC_OWNER)
+        .append(form.to_element())
+        .build();
+    w.send(1, Stanza::iq("set", "1").with_to(to("")).with_child(query));
+    w.join(2, "bob");
+    assert_eq!(w.last(2).error_condition(), Some(Condition::NotAuthorized));
+    let x = |password| {
+        let password = text_element("password", ns::MUC, password);
+        Element::builder("x", ns::MUC).append(password).build()
+    };
+    w.join_with(2, "bob", x("thorn"));
+    assert_eq!(w.last(2).error_condition(), Some(Condition::NotAuthorized));
+    w.join_with(2, "bob", x("rose"));
+    assert_eq!(w.conference.census().occupants.len(), 2);
+}
+
+#[test]
+fn requests_to_the_focus_service_are_answered() {
+    let mut w = World::new();
+    let focus: Jid = "focus.localhost".parse().unwrap();
+    w.send(1, Stanza::iq("set", "1").with_to(focus.clone()));
+    assert_eq!(
+        w.last(1).error_condition(),
+        Some(Condition::ServiceUnavailable)
+    );
+    w.send(1, Stanza::iq("result", "1").with_to(focus));
+    assert!(w.got[&1].is_empty());
+}
+
+#[test]
+fn the_end_is_told_with_its_reason() {
+    let mut w = World::new();
+    w.request(1, "m");
+    w.join(1, "ann");
+    w.conference.end(w.now, "the server stops");
+    w.drain();
+    assert!(w.last(1).to_string().contains("the server stops"));
+    assert!(w.is_closed);
+}
+
+/// Sessions come, lose their sockets, come back and end in any order; room and focus always
+/// agree (checked after every step), and nothing is left in the end.
+#[test]
+fn random_walks_leave_nothing_behind() {
+    for seed in 0..100 {
+        let mut random = Random::from_seed([seed; 32]);
+        let mut w = World::of(seed);
+        for _ in 0..200 {
+            if w.is_closed {
+                break;
+            }
+            let session = u64::from(random.u32() % 6) + 1;
+            let nick = ["ann", "bob", "cat"][random.u32() as usize % 3];
+            match random.u32() % 12 {
+                0 => w.request(session, nick),
+                1..=3 => w.join(session, nick),
+                4 => w.send(session, leave().with_to(to(nick))),
+                5 => w.session(session, SessionChange::Paused),
+                6 => w.session(session, SessionChange::Resumed),
+                7 => w.session(session, SessionChange::Ended(EndReason::Closed)),
+                8 => w.wait(1),
+                9 => answer_bridge(&mut w),
+                10 => w.send(session, Stanza::iq("get", "x").with_to(to(nick))),
+                _ => w.wait(u64::from(random.u32() % 30)),
+            }
+        }
+        for session in 1..=6 {
+            w.session(session, SessionChange::Ended(EndReason::Closed));
+        }
+        w.wait(120);
+        assert!(w.is_closed, "seed {seed}");
+        assert_eq!(w.conference.census(), Census::default());
+        let opened = w
+            .commands
+            .iter()
+            .any(|c| matches!(c, BridgeCommand::SetMayForward { .. }));
+        let is_last_close = matches!(w.commands.last(), Some(BridgeCommand::Close));
+        assert!(
+            !opened || is_last_close,
+            "seed {seed}: {:?}",
+            w.commands.last()
+        );
+    }
+}
+
+fn answer_bridge(w: &mut World) {
+    let questions = std::mem::take(&mut w.commands);
+    for command in questions {
+        if let BridgeCommand::Allocate { allocation, .. } = command {
+            let event = BridgeEvent::Allocated {
+                allocation,
+                transport: transport(),
+            };
+            w.conference.handle_bridge(w.now, event);
+            w.drain();
+        } else {
+            w.commands.push(command);
+        }
+    }
+}
