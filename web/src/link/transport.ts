@@ -34,6 +34,9 @@ export interface Transport {
 
 export type Dial = (url: string, domain: string, listener: TransportListener) => Transport;
 
+// It tells the console of each step otherwise.
+Strophe.setLogLevel(Strophe.LogLevel.ERROR);
+
 export const dialStrophe: Dial = (url, domain, listener) => {
   const connection = new Strophe.Connection(url, {
     explicitResourceBinding: true,

@@ -521,7 +521,7 @@ function areSameSources(a: readonly Source[], b: readonly Source[]): boolean {
 const ORDER: Readonly<Record<SourceKind, number>> = { microphone: 0, camera: 1, screen: 2 };
 
 /** Unreachable for this long after the bridge has said so: no tile. */
-const OFF_GRID_MS = 3000;
+const OFF_GRID_MS = 2000;
 /** After we came (back), for this long others come back as well. */
 const QUIET_MS = 10_000;
 const NOTICES_MAX = 20;
