@@ -1,8 +1,11 @@
 //! The web side.
 
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
 
-use crate::server::{Folder, Server};
+use crate::client::{Client, XMPP, dial};
+use crate::server::{Folder, SOON, Server};
 
 #[tokio::test]
 async fn pages_and_their_policy() {
@@ -108,6 +111,36 @@ async fn a_plain_get_keeps_the_connection_alive() {
     let server = Server::start(&data).await;
     let (status, _) = server.get("/xmpp-websocket?room=tea&previd=x").await;
     assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn connections_of_strangers_are_counted() {
+    let data = Folder::new();
+    let limit = [(
+        "TERTULIA_LIMITS__UNAUTHENTICATED_CONNECTIONS_PER_ADDRESS",
+        "3",
+    )];
+    let server = Server::start_with_environment(&data, &limit).await;
+    let guest = Client::login(&server).await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(Client::connect(&server, "").await);
+    }
+    let mut refused = TcpStream::connect(server.plain).await.unwrap();
+    let _ = refused
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    let end = timeout(SOON, refused.read(&mut [0; 100])).await.unwrap();
+    assert!(matches!(end, Ok(0) | Err(_)), "the fourth is not served");
+    drop(open);
+    // Who has logged in does not count, and places come back.
+    let again = async {
+        while dial(&server, "/xmpp-websocket", &[XMPP]).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, again).await.unwrap();
+    drop(guest);
 }
 
 #[tokio::test]

@@ -96,6 +96,14 @@ impl Server {
     }
 
     pub async fn start_with(data: &Folder, arguments: &[&str]) -> Server {
+        Server::run(data, arguments, &[]).await
+    }
+
+    pub async fn start_with_environment(data: &Folder, environment: &[(&str, &str)]) -> Server {
+        Server::run(data, &["--listen", "127.0.0.1:0"], environment).await
+    }
+
+    async fn run(data: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
         let mut command = tertulia();
         command
             .arg("serve")
@@ -105,6 +113,7 @@ impl Server {
             .args(arguments)
             .env("TERTULIA_BRIDGE__WORKERS", "2")
             .env("TERTULIA_LOG__FILTER", "debug")
+            .envs(environment.iter().copied())
             .stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -165,6 +165,44 @@ async fn a_join_without_a_request_is_sent_to_ask_first() {
 }
 
 #[tokio::test]
+async fn who_does_not_read_is_let_go_and_nobody_waits() {
+    let data = Folder::new();
+    let limits = [
+        ("TERTULIA_LIMITS__SESSION_BYTES", "512 KiB"),
+        ("TERTULIA_LIMITS__BYTES_PER_SECOND", "1 GiB"),
+        ("TERTULIA_LIMITS__BYTES_BURST", "1 GiB"),
+        ("TERTULIA_LIMITS__STANZAS_PER_SECOND", "100000"),
+        ("TERTULIA_LIMITS__STANZAS_BURST", "100000"),
+    ];
+    let server = Server::start_with_environment(&data, &limits).await;
+    let (mut talker, mut deaf) = (Client::login(&server).await, Client::login(&server).await);
+    talker.join("tea").await;
+    deaf.join("tea").await;
+    let body = "a".repeat(200_000);
+    // What the system buffers on the way is not ours to bound.
+    for number in 0..200 {
+        let mark = format!("m{number}");
+        talker
+            .send(&format!(
+                "<message xmlns='jabber:client' to='tea@conference.localhost' type='groupchat' \
+                 id='{mark}'><body>{body}</body></message>"
+            ))
+            .await;
+        loop {
+            let text = talker.next().await;
+            if text.contains(deaf.nick()) && text.contains("unavailable") {
+                assert!(number > 1);
+                return;
+            }
+            if has(&text, "id", &mark) {
+                break;
+            }
+        }
+    }
+    panic!("the deaf one is still there");
+}
+
+#[tokio::test]
 async fn a_lost_connection_is_resumed() {
     let data = Folder::new();
     let server = Server::start(&data).await;

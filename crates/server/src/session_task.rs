@@ -341,7 +341,9 @@ impl SessionTask {
     /// Adds what waits here to the node's total; true when it is too much for one session. Over
     /// the total, the fullest session ends.
     fn count_bytes(&mut self) -> bool {
-        let bytes = self.socket.as_ref().map_or(0, Socket::waiting_bytes);
+        let in_socket = self.socket.as_ref().map_or(0, Socket::waiting_bytes);
+        // What waits in the socket is unacknowledged as well, where acknowledgements are on.
+        let bytes = in_socket.max(self.machine.waiting_bytes());
         if bytes == self.counted_bytes {
             return false;
         }
@@ -359,7 +361,7 @@ impl SessionTask {
                 let _ = fullest.control(SessionControl::Overflow);
             }
         }
-        bytes > self.node.stream.queue_bytes_max
+        in_socket > self.node.stream.queue_bytes_max
     }
 
     async fn finish(mut self, reason: EndReason) {

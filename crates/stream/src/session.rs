@@ -296,6 +296,13 @@ impl ClientSession {
         self.socket != Socket::Ended && self.management.as_ref().is_some_and(|m| m.is_resumable)
     }
 
+    /// Bytes of the stanzas that the client has not acknowledged; what a total is made of.
+    pub fn waiting_bytes(&self) -> usize {
+        self.management
+            .as_ref()
+            .map_or(0, |management| management.unacknowledged.bytes())
+    }
+
     /// Whether the session has a socket.
     pub fn is_attached(&self) -> bool {
         matches!(self.socket, Socket::Attached { .. })

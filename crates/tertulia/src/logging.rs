@@ -39,3 +39,20 @@ pub(crate) fn start(settings: &LogSettings) -> Result<(), String> {
     }));
     Ok(())
 }
+
+/// Libraries whose lines name addresses, URLs or content, or that strangers can make talk. They
+/// stay silent unless the filter names them.
+const FOREIGN: &[&str] = &[
+    "axum",
+    "dimpl",
+    "hyper",
+    "hyper_util",
+    "is",
+    "quinn_udp",
+    "rustls",
+    "sctp_proto",
+    "str0m",
+    "tokio_rustls",
+    "tokio_tungstenite",
+    "tungstenite",
+];
