@@ -117,9 +117,10 @@ fn max_height(limits: &Value) -> Result<Option<i32>, MalformedMessage> {
         return Err(MalformedMessage);
     };
     if let Some(rate) = present(limits, "maxFrameRate")
-        && rate.as_f64().ok_or(MalformedMessage)? == 0.0 {
-            return Ok(Some(0));
-        }
+        && rate.as_f64().ok_or(MalformedMessage)? == 0.0
+    {
+        return Ok(Some(0));
+    }
     present(limits, "maxHeight").map(integer).transpose()
 }
 

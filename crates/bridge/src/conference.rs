@@ -137,10 +137,11 @@ impl Conference {
     /// The transport of this seat must be driven before the batch is over.
     pub(crate) fn mark(&mut self, index: usize) {
         if let Some(Some(seat)) = self.seats.get_mut(index)
-            && !seat.is_dirty {
-                seat.is_dirty = true;
-                self.dirty.push(index);
-            }
+            && !seat.is_dirty
+        {
+            seat.is_dirty = true;
+            self.dirty.push(index);
+        }
     }
 
     fn tell_focus(&self, cx: &mut Cx<'_>, event: BridgeEvent) {

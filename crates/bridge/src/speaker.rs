@@ -187,11 +187,11 @@ impl Speaker {
         }
     }
 
-    /// Whether the newest level stands out.
+    /// Whether the newest level stands out, or is as loud as only speech is.
     fn is_sounding(&self) -> bool {
         self.levels
             .first()
-            .is_some_and(|level| self.quantised(*level) > 0)
+            .is_some_and(|level| *level >= LOUD || self.quantised(*level) > 0)
     }
 
     fn quantised(&self, level: u8) -> u8 {
@@ -248,6 +248,8 @@ const LEVEL_MAX: u8 = 127;
 const MEDIUM_BLOCK: usize = 5;
 /// ⌈127 / 13⌉
 const SUB_UNIT: u8 = 10;
+/// −47 dBov.
+const LOUD: u8 = 80;
 const FILL_MS: u128 = 40;
 /// 15 s of packets.
 const FLOOR_LEVELS: u32 = 750;
@@ -311,6 +313,13 @@ mod tests {
         );
         assert_eq!(changes, [SpeakerChange::Dominant(2)]);
         assert_eq!(choice.recent().collect::<Vec<_>>(), [2, 0]);
+    }
+
+    #[test]
+    fn whoever_is_loud_from_the_first_packet_on_is_heard() {
+        let mut choice = SpeakerChoice::default();
+        let changes = play(&mut choice, Instant::now(), 1_000, &[0, 100]);
+        assert_eq!(changes, [SpeakerChange::Dominant(1)]);
     }
 
     #[test]

@@ -268,9 +268,10 @@ impl Worker {
     fn disown(&mut self, slot: u32, address: SocketAddr) {
         if let Some(place) = self.place(slot)
             && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
-                && let Some(seat) = conference.seat_mut(place.seat) {
-                    seat.addresses.retain(|(own, _)| *own != address);
-                }
+            && let Some(seat) = conference.seat_mut(place.seat)
+        {
+            seat.addresses.retain(|(own, _)| *own != address);
+        }
     }
 
     /// To be called after each batch of datagrams: sends what they gave rise to.
@@ -529,9 +530,10 @@ impl Worker {
     pub fn handle_channel_closed(&mut self, now: Now, channel: ChannelId) {
         let _ = now;
         if let Some(place) = self.channels.remove(&channel)
-            && let Some(Some(conference)) = self.conferences.get_mut(place.conference) {
-                conference.close_channel(place.seat, channel);
-            }
+            && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
+        {
+            conference.close_channel(place.seat, channel);
+        }
     }
 
     /// Does what is due.

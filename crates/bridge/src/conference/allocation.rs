@@ -158,10 +158,11 @@ impl Conference {
         }
         forwarded.sort();
         if let Some(seat) = self.seat_mut(index)
-            && seat.forwarded != forwarded {
-                seat.forwarded.clone_from(&forwarded);
-                self.send(cx, index, &ServerMessage::ForwardedSources(forwarded));
-            }
+            && seat.forwarded != forwarded
+        {
+            seat.forwarded.clone_from(&forwarded);
+            self.send(cx, index, &ServerMessage::ForwardedSources(forwarded));
+        }
     }
 
     /// Tells senders how much of their sources anybody asks for. What was granted does not
@@ -193,7 +194,8 @@ impl Conference {
             let Some(mut asked) = asked else { continue };
             if is_somebody_undecided {
                 // A new receiver speaks within milliseconds: don't stop an encoder until then.
-                asked = larger(asked, told.unwrap_or(-1));
+                let Some(told) = told else { continue };
+                asked = larger(asked, told);
             }
             if told == Some(asked) {
                 continue;

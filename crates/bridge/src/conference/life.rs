@@ -82,10 +82,11 @@ impl Conference {
                 return;
             }
             if let Some(last_n) = remote.initial_last_n
-                && !seat.constraints.is_known() {
-                    seat.constraints.set_last_n(last_n);
-                    seat.needs_allocation = true;
-                }
+                && !seat.constraints.is_known()
+            {
+                seat.constraints.set_last_n(last_n);
+                seat.needs_allocation = true;
+            }
             seat.connect_by = Some(cx.now + cx.config.timers.connect);
             let has_data_channel = seat.offer.has_data_channel;
             seat.endpoint.connect(remote, has_data_channel);
@@ -217,10 +218,12 @@ impl Conference {
 
     fn update_source(&mut self, owner: usize, index: usize, signalled: Source) {
         if let Some(Some(source)) = self.sources.get_mut(index)
-            && source.owner == owner && source.signalled.video_type != signalled.video_type {
-                source.signalled.video_type = signalled.video_type;
-                self.allocate_all();
-            }
+            && source.owner == owner
+            && source.signalled.video_type != signalled.video_type
+        {
+            source.signalled.video_type = signalled.video_type;
+            self.allocate_all();
+        }
     }
 
     fn add_source(&mut self, now: Instant, owner: usize, mut signalled: Source) {
@@ -313,9 +316,10 @@ impl Conference {
         for source in self.sources_of(owner) {
             for seat in self.seats.iter_mut().flatten() {
                 if let Some(Some(leg)) = seat.legs.get_mut(source)
-                    && matches!(leg.rewrite, crate::seat::Rewrite::Vp8(_)) {
-                        leg.pause();
-                    }
+                    && matches!(leg.rewrite, crate::seat::Rewrite::Vp8(_))
+                {
+                    leg.pause();
+                }
             }
             self.want_keyframe(cx, source);
         }

@@ -40,9 +40,10 @@ impl Conference {
 
     pub(crate) fn close_channel(&mut self, index: usize, channel: ChannelId) {
         if let Some(seat) = self.seat_mut(index)
-            && seat.websocket == Some(channel) {
-                seat.websocket = None;
-            }
+            && seat.websocket == Some(channel)
+        {
+            seat.websocket = None;
+        }
     }
 
     /// A message by WebSocket.
@@ -232,10 +233,11 @@ impl Conference {
             seat.video_types.insert(name, video_type);
         }
         if let Some(Some(source)) = own.and_then(|own| self.sources.get_mut(own))
-            && source.signalled.video_type != video_type {
-                source.signalled.video_type = video_type;
-                self.allocate_all();
-            }
+            && source.signalled.video_type != video_type
+        {
+            source.signalled.video_type = video_type;
+            self.allocate_all();
+        }
     }
 
     fn relay(

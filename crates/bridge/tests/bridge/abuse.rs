@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tertulia_model::{Encoding, MediaType, Random, Source, Ssrc, VideoType};
 use tertulia_model::{BridgeCommand, BridgeEvent};
+use tertulia_model::{Encoding, MediaType, Random, Source, Ssrc, VideoType};
 
 use crate::room::{BRIDGE, OFFER, Room};
 use crate::testing::config;
@@ -61,8 +61,15 @@ fn rtp_from_an_unknown_address_reaches_nobody() {
     }
     room.run(SECOND);
     let packets = room.clients[1].stream(ssrc);
-    assert!(packets.windows(2).all(|pair| pair[1].number == pair[0].number + 1));
-    assert_eq!(room.count(|event| matches!(event, BridgeEvent::Disconnected { .. })), 0);
+    assert!(
+        packets
+            .windows(2)
+            .all(|pair| pair[1].number == pair[0].number + 1)
+    );
+    assert_eq!(
+        room.count(|event| matches!(event, BridgeEvent::Disconnected { .. })),
+        0
+    );
 }
 
 #[test]
@@ -76,13 +83,19 @@ fn strangers_checks_are_refused_and_limited() {
     wrong.replace_range(15..16, if ufrag.ends_with('a') { "b" } else { "a" });
     for n in 0..200u8 {
         let stranger = SocketAddr::from(([203, 0, 113, n], 5_000));
-        room.inject(stranger, &check(&format!("{}:x", if n % 2 == 0 { &ufrag } else { &wrong })));
+        room.inject(
+            stranger,
+            &check(&format!("{}:x", if n % 2 == 0 { &ufrag } else { &wrong })),
+        );
     }
     let dropped = room.statistics().dropped;
     assert_eq!((dropped.unknown_check, dropped.check_limit), (50, 150));
     assert_eq!(room.statistics().addresses, 0);
     room.run(SECOND);
-    assert!(room.clients[index].is_connected, "another network is not concerned");
+    assert!(
+        room.clients[index].is_connected,
+        "another network is not concerned"
+    );
 }
 
 #[test]
@@ -102,14 +115,24 @@ fn garbage_is_dropped_and_counted() {
                 *first = [0, 1, 20, 22, 63, 128, 144, 191][n % 8];
             }
         }
-        let from = if n % 2 == 0 { stranger } else { room.clients[0].address };
+        let from = if n % 2 == 0 {
+            stranger
+        } else {
+            room.clients[0].address
+        };
         room.inject(from, &data);
     }
     room.run(2 * SECOND);
     let after = room.statistics();
     assert!(after.dropped.garbage > 500);
-    assert_eq!((after.addresses, after.foreign_addresses), (sizes.addresses, 0));
-    assert_eq!(room.count(|event| matches!(event, BridgeEvent::Disconnected { .. })), 0);
+    assert_eq!(
+        (after.addresses, after.foreign_addresses),
+        (sizes.addresses, 0)
+    );
+    assert_eq!(
+        room.count(|event| matches!(event, BridgeEvent::Disconnected { .. })),
+        0
+    );
     room.clients[1].received.clear();
     room.run(SECOND);
     assert!(room.clients[1].stream(room.clients[0].audio_ssrc()).len() > 45);
@@ -124,7 +147,11 @@ fn no_bytes_make_the_worker_panic() {
     let index = room.join("a");
     let ufrag = room.clients[index].transport.ice.ufrag.clone();
     let mut random = Random::from_seed([3; 32]);
-    let templates = [check(&format!("{ufrag}:x")), check("aaaaaaaaaaaaaaaa:x"), rtp(1, 1)];
+    let templates = [
+        check(&format!("{ufrag}:x")),
+        check("aaaaaaaaaaaaaaaa:x"),
+        rtp(1, 1),
+    ];
     for n in 0..5_000usize {
         let mut data = templates[n % templates.len()].clone();
         for _ in 0..random.u32() % 4 {
@@ -137,7 +164,13 @@ fn no_bytes_make_the_worker_panic() {
     }
     let (now, mut batch) = (room.now, Default::default());
     for worker in &mut room.workers {
-        worker.handle_datagram(now, "1.2.3.4:5".parse().unwrap(), BRIDGE.parse().unwrap(), &[], &mut batch);
+        worker.handle_datagram(
+            now,
+            "1.2.3.4:5".parse().unwrap(),
+            BRIDGE.parse().unwrap(),
+            &[],
+            &mut batch,
+        );
     }
     assert_eq!(room.statistics().addresses, 0);
 }
@@ -168,9 +201,15 @@ fn an_ssrc_of_somebody_else_is_not_taken_over() {
         name: "b-a0".parse().unwrap(),
         media: MediaType::Audio,
         video_type: VideoType::None,
-        encodings: vec![Encoding { primary: Ssrc(room.clients[0].audio_ssrc()), rtx: None }],
+        encodings: vec![Encoding {
+            primary: Ssrc(room.clients[0].audio_ssrc()),
+            rtx: None,
+        }],
     }];
-    room.command(BridgeCommand::SetSources { allocation: thief, sources });
+    room.command(BridgeCommand::SetSources {
+        allocation: thief,
+        sources,
+    });
     room.run(SECOND);
     assert!(room.clients[2].stream(room.clients[0].audio_ssrc()).len() > 45);
 }
@@ -180,7 +219,10 @@ fn media_of_an_unsignalled_source_is_not_forwarded() {
     let mut room = Room::new(config());
     room.party(&["a", "b"]);
     let allocation = room.clients[0].allocation;
-    room.command(BridgeCommand::SetSources { allocation, sources: Vec::new() });
+    room.command(BridgeCommand::SetSources {
+        allocation,
+        sources: Vec::new(),
+    });
     room.clients[0].speak(80);
     room.run(SECOND);
     assert!(room.clients[1].received.is_empty());
@@ -191,9 +233,19 @@ fn commands_about_nobody_are_ignored() {
     let mut room = Room::new(config());
     let (allocation, _) = room.allocate("a", OFFER);
     room.command(BridgeCommand::Expire { allocation });
-    room.command(BridgeCommand::SetPaused { allocation, is_paused: true });
-    room.command(BridgeCommand::SetMayForward { allocation, audio: false, video: false });
-    room.command(BridgeCommand::SetSources { allocation, sources: Vec::new() });
+    room.command(BridgeCommand::SetPaused {
+        allocation,
+        is_paused: true,
+    });
+    room.command(BridgeCommand::SetMayForward {
+        allocation,
+        audio: false,
+        video: false,
+    });
+    room.command(BridgeCommand::SetSources {
+        allocation,
+        sources: Vec::new(),
+    });
     room.command(BridgeCommand::Close);
     assert_eq!(room.statistics().conferences, 0);
     assert_eq!(room.worker().next_timeout(), None);

@@ -22,26 +22,59 @@ fn an_allocation_says_all_that_an_offer_needs() {
     let mut room = Room::new(config);
     let (_, transport) = room.allocate("a", OFFER);
     let (_, other) = room.allocate("b", OFFER);
-    let addresses: Vec<String> =
-        transport.candidates.iter().map(|c| c.address.to_string()).collect();
-    assert_eq!(addresses, [BRIDGE, "203.0.113.5:10000", "[2001:db8::1]:10000"]);
+    let addresses: Vec<String> = transport
+        .candidates
+        .iter()
+        .map(|c| c.address.to_string())
+        .collect();
+    assert_eq!(
+        addresses,
+        [BRIDGE, "203.0.113.5:10000", "[2001:db8::1]:10000"]
+    );
     let base = BRIDGE.parse().unwrap();
-    assert_eq!(transport.candidates[1].kind, CandidateKind::ServerReflexive { base });
+    assert_eq!(
+        transport.candidates[1].kind,
+        CandidateKind::ServerReflexive { base }
+    );
     assert!(transport.candidates[0].priority > transport.candidates[1].priority);
-    assert_eq!((transport.fingerprint.hash.as_str(), transport.fingerprint.bytes.len()), ("sha-256", 32));
-    assert_eq!(transport.fingerprint, other.fingerprint, "one certificate for all");
+    assert_eq!(
+        (
+            transport.fingerprint.hash.as_str(),
+            transport.fingerprint.bytes.len()
+        ),
+        ("sha-256", 32)
+    );
+    assert_eq!(
+        transport.fingerprint, other.fingerprint,
+        "one certificate for all"
+    );
     assert!(transport.ice.ufrag.len() >= 4 && transport.ice.pwd.len() >= 22);
     assert_ne!(transport.ice.ufrag, other.ice.ufrag);
     assert_ne!(transport.channel_password, other.channel_password);
-    let ssrcs = [transport.feedback, other.feedback].map(|f| [f.audio.0, f.video.0]).concat();
+    let ssrcs = [transport.feedback, other.feedback]
+        .map(|f| [f.audio.0, f.video.0])
+        .concat();
     let mut unique = ssrcs.clone();
     unique.sort();
     unique.dedup();
     assert_eq!(unique.len(), 4, "{ssrcs:?}");
-    let loopback = EndpointOffer { is_loopback: true, ..OFFER };
+    let loopback = EndpointOffer {
+        is_loopback: true,
+        ..OFFER
+    };
     let (_, local) = room.allocate("c", loopback);
-    assert!(local.candidates.iter().any(|c| c.address.ip().is_loopback()));
-    assert!(!transport.candidates.iter().any(|c| c.address.ip().is_loopback()));
+    assert!(
+        local
+            .candidates
+            .iter()
+            .any(|c| c.address.ip().is_loopback())
+    );
+    assert!(
+        !transport
+            .candidates
+            .iter()
+            .any(|c| c.address.ip().is_loopback())
+    );
 }
 
 #[test]
@@ -51,10 +84,23 @@ fn clients_connect_quickly_and_are_reported_once() {
     room.party(&["a", "b", "c"]);
     assert!(room.now.mono - start < Duration::from_millis(500));
     room.run(3 * SECOND);
-    assert_eq!(room.count(|event| matches!(event, BridgeEvent::Connected { .. })), 3);
-    assert_eq!(room.count(|event| matches!(event, BridgeEvent::Activity { .. })), 0);
+    assert_eq!(
+        room.count(|event| matches!(event, BridgeEvent::Connected { .. })),
+        3
+    );
+    assert_eq!(
+        room.count(|event| matches!(event, BridgeEvent::Activity { .. })),
+        0
+    );
     let statistics = room.statistics();
-    assert_eq!((statistics.conferences, statistics.endpoints, statistics.addresses), (1, 3, 3));
+    assert_eq!(
+        (
+            statistics.conferences,
+            statistics.endpoints,
+            statistics.addresses
+        ),
+        (1, 3, 3)
+    );
 }
 
 #[test]
@@ -73,7 +119,10 @@ fn a_wrong_fingerprint_is_refused() {
         )),
         1
     );
-    assert_eq!(room.count(|event| matches!(event, BridgeEvent::Connected { .. })), 1);
+    assert_eq!(
+        room.count(|event| matches!(event, BridgeEvent::Connected { .. })),
+        1
+    );
 }
 
 #[test]
@@ -84,7 +133,10 @@ fn a_wrong_ice_password_never_connects() {
     let failed = |event: &BridgeEvent| {
         matches!(
             event,
-            BridgeEvent::Disconnected { reason: DisconnectReason::IceFailed | DisconnectReason::DtlsFailed, .. }
+            BridgeEvent::Disconnected {
+                reason: DisconnectReason::IceFailed | DisconnectReason::DtlsFailed,
+                ..
+            }
         )
     };
     assert_eq!(room.count(failed), 1);
@@ -106,12 +158,19 @@ fn silence_is_reported_and_ends() {
     assert_eq!(active(&room, false), 0);
     room.run(Duration::from_millis(1_200));
     assert_eq!(active(&room, false), 1);
-    let told = room.clients[1].last("EndpointConnectivityStatusChangeEvent").unwrap();
-    assert_eq!((told["endpoint"].as_str(), told["active"].as_str()), (Some("a"), Some("false")));
+    let told = room.clients[1]
+        .last("EndpointConnectivityStatusChangeEvent")
+        .unwrap();
+    assert_eq!(
+        (told["endpoint"].as_str(), told["active"].as_str()),
+        (Some("a"), Some("false"))
+    );
     room.clients[0].loss_up = 0;
     room.run(4 * SECOND);
     assert_eq!(active(&room, true), 1);
-    let told = room.clients[1].last("EndpointConnectivityStatusChangeEvent").unwrap();
+    let told = room.clients[1]
+        .last("EndpointConnectivityStatusChangeEvent")
+        .unwrap();
     assert_eq!(told["active"], "true");
 }
 
@@ -122,10 +181,19 @@ fn a_client_without_signalling_is_given_up_sooner() {
     room.clients[0].speak(60);
     room.run(SECOND);
     let allocation = room.clients[0].allocation;
-    room.command(BridgeCommand::SetPaused { allocation, is_paused: true });
+    room.command(BridgeCommand::SetPaused {
+        allocation,
+        is_paused: true,
+    });
     room.run(5 * SECOND);
     let inactive = |event: &BridgeEvent| {
-        matches!(event, BridgeEvent::Activity { is_active: false, .. })
+        matches!(
+            event,
+            BridgeEvent::Activity {
+                is_active: false,
+                ..
+            }
+        )
     };
     assert_eq!(room.count(inactive), 0, "media flows on");
     room.clients[0].is_gone = true;
@@ -153,7 +221,10 @@ fn a_peer_to_peer_pair_keeps_its_idle_transports() {
     room.party(&["a", "b"]);
     room.run(180 * SECOND);
     let event = |event: &BridgeEvent| {
-        matches!(event, BridgeEvent::Disconnected { .. } | BridgeEvent::Activity { .. })
+        matches!(
+            event,
+            BridgeEvent::Disconnected { .. } | BridgeEvent::Activity { .. }
+        )
     };
     assert_eq!(room.count(event), 0);
     for client in &mut room.clients {
@@ -161,7 +232,10 @@ fn a_peer_to_peer_pair_keeps_its_idle_transports() {
     }
     room.run(SECOND);
     let ssrc = room.clients[0].audio_ssrc();
-    assert!(room.clients[1].stream(ssrc).len() > 40, "media starts at once");
+    assert!(
+        room.clients[1].stream(ssrc).len() > 40,
+        "media starts at once"
+    );
 }
 
 #[test]
@@ -172,7 +246,13 @@ fn a_closed_transport_is_inactive_at_once_and_lost_soon_after() {
     room.clients[0].rtc.close().unwrap();
     room.run(Duration::from_millis(200));
     let inactive = |event: &BridgeEvent| {
-        matches!(event, BridgeEvent::Activity { is_active: false, .. })
+        matches!(
+            event,
+            BridgeEvent::Activity {
+                is_active: false,
+                ..
+            }
+        )
     };
     let lost = |event: &BridgeEvent| matches!(event, BridgeEvent::Disconnected { .. });
     assert_eq!((room.count(inactive), room.count(lost)), (1, 0));
@@ -188,7 +268,11 @@ fn a_second_allocation_replaces_the_first() {
     let old = room.clients[0].allocation;
     let index = room.join("a");
     room.publish(index);
-    assert_eq!(room.clients[0].texts.last().unwrap(), 1001, "its WebSocket is closed");
+    assert_eq!(
+        room.clients[0].texts.last().unwrap(),
+        1001,
+        "its WebSocket is closed"
+    );
     assert_eq!(room.statistics().endpoints, 2);
     room.clients[0].is_gone = true;
     room.run(2 * SECOND);

@@ -1,5 +1,7 @@
 //! Whole conferences in memory: workers, clients on str0m, virtual time.
 
+#![expect(clippy::unwrap_used, reason = "a test harness is test code too")]
+
 use tertulia_bridge::{Bandwidth, Config, Limits, LocalAddress, Timers, VideoPolicy};
 
 mod abuse;

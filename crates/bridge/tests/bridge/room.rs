@@ -19,9 +19,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo};
 use str0m::{Candidate, Event, Input, Output as RtcOutput, Rtc, RtcConfig};
 use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Statistics, Worker, install_crypto};
-use tertulia_model::bridge::{
-    EndpointOffer, IceCredentials, LocalTransport, RemoteTransport,
-};
+use tertulia_model::bridge::{EndpointOffer, IceCredentials, LocalTransport, RemoteTransport};
 use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, Encoding, EndpointId,
     Fingerprint, MediaType, Now, Random, Source, Ssrc, VideoType,
@@ -109,7 +107,6 @@ pub(crate) struct Received {
     pub(crate) number: u64,
     pub(crate) timestamp: u32,
     pub(crate) at: Instant,
-    pub(crate) is_marked: bool,
     pub(crate) level: Option<i8>,
     pub(crate) payload: Arc<[u8]>,
 }
@@ -176,13 +173,18 @@ impl Room {
     pub(crate) fn command(&mut self, command: BridgeCommand) {
         let (now, conference) = (self.now, self.conference.clone());
         let mut batch = std::mem::take(&mut self.batch);
-        self.worker().handle_command(now, &conference, command, &mut batch);
+        self.worker()
+            .handle_command(now, &conference, command, &mut batch);
         self.batch = batch;
         self.collect();
     }
 
     /// Allocates an endpoint without answering.
-    pub(crate) fn allocate(&mut self, id: &str, offer: EndpointOffer) -> (AllocationId, LocalTransport) {
+    pub(crate) fn allocate(
+        &mut self,
+        id: &str,
+        offer: EndpointOffer,
+    ) -> (AllocationId, LocalTransport) {
         self.allocations += 1;
         let allocation = AllocationId(self.allocations);
         self.command(BridgeCommand::Allocate {
@@ -235,7 +237,11 @@ impl Room {
         self.run_until(Duration::from_secs(5), |room| {
             room.clients.iter().all(|client| client.is_connected)
         });
-        let connected = self.clients.iter().filter(|client| client.is_connected).count();
+        let connected = self
+            .clients
+            .iter()
+            .filter(|client| client.is_connected)
+            .count();
         assert_eq!(connected, self.clients.len(), "all connected");
     }
 
@@ -281,10 +287,18 @@ impl Room {
     pub(crate) fn say(&mut self, index: usize, text: &str) {
         let (now, mut batch) = (self.now, std::mem::take(&mut self.batch));
         if let Some(channel) = self.clients[index].websocket {
-            self.worker().handle_channel_text(now, channel, text, &mut batch);
+            self.worker()
+                .handle_channel_text(now, channel, text, &mut batch);
         } else if let Some(id) = self.clients[index].data_channel {
             let client = &mut self.clients[index];
-            assert!(client.rtc.channel(id).unwrap().write(false, text.as_bytes()).unwrap());
+            assert!(
+                client
+                    .rtc
+                    .channel(id)
+                    .unwrap()
+                    .write(false, text.as_bytes())
+                    .unwrap()
+            );
         } else {
             self.batch = batch;
             self.open_websocket(index);
@@ -357,8 +371,10 @@ impl Room {
         for (_, is_up, parcel) in due {
             if is_up {
                 self.receive(&parcel, &mut batch);
-            } else if let Some(client) =
-                self.clients.iter_mut().find(|client| client.address == parcel.to)
+            } else if let Some(client) = self
+                .clients
+                .iter_mut()
+                .find(|client| client.address == parcel.to)
             {
                 client.receive(now.mono, &parcel);
             }
@@ -661,7 +677,9 @@ impl Client {
     }
 
     pub(crate) fn speak(&mut self, level: u8) {
-        let number = self.audio.map_or(u64::from(self.number) * 30_000, |audio| audio.number);
+        let number = self
+            .audio
+            .map_or(u64::from(self.number) * 9_000 % 65_000, |audio| audio.number);
         self.audio = Some(Audio { level, number });
     }
 
@@ -712,7 +730,11 @@ impl Client {
         let timestamp = (audio.number * 960) as u32;
         let write = RtpWrite::new(111.into(), numbered(audio.number), timestamp, now, payload)
             .ext_vals(values);
-        self.rtc.direct_api().stream_tx(&ssrc.into()).unwrap().write_rtp(write);
+        self.rtc
+            .direct_api()
+            .stream_tx(&ssrc.into())
+            .unwrap()
+            .write_rtp(write);
     }
 
     fn produce_video(&mut self, now: Instant) {
@@ -755,12 +777,15 @@ impl Client {
                 let number = &mut video.numbers[usize::from(encoding)];
                 *number += 1;
                 let timestamp = (video.frame * 3_000) as u32;
-                let write =
-                    RtpWrite::new(100.into(), numbered(*number), timestamp, now, payload)
-                        .marker(part + 1 == parts)
-                        .nackable(true);
+                let write = RtpWrite::new(100.into(), numbered(*number), timestamp, now, payload)
+                    .marker(part + 1 == parts)
+                    .nackable(true);
                 let ssrc = ssrc + u32::from(encoding);
-                self.rtc.direct_api().stream_tx(&ssrc.into()).unwrap().write_rtp(write);
+                self.rtc
+                    .direct_api()
+                    .stream_tx(&ssrc.into())
+                    .unwrap()
+                    .write_rtp(write);
                 let is_padded = video
                     .padding_every
                     .is_some_and(|every| part + 1 == parts && video.frame % every == 0);
@@ -773,7 +798,11 @@ impl Client {
                         now,
                         Vec::<u8>::new(),
                     );
-                    self.rtc.direct_api().stream_tx(&ssrc.into()).unwrap().write_rtp(write);
+                    self.rtc
+                        .direct_api()
+                        .stream_tx(&ssrc.into())
+                        .unwrap()
+                        .write_rtp(write);
                 }
             }
         }
@@ -817,7 +846,8 @@ impl Client {
                     return;
                 }
                 Ok(RtcOutput::Transmit(transmit)) => {
-                    self.outbox.push((transmit.destination, transmit.contents.into()));
+                    self.outbox
+                        .push((transmit.destination, transmit.contents.into()));
                 }
                 Ok(RtcOutput::Event(event)) => self.handle_event(event),
                 Err(_) => return,
@@ -858,7 +888,6 @@ impl Client {
             number: *packet.seq_no,
             timestamp: packet.header.timestamp,
             at: packet.timestamp,
-            is_marked: packet.header.marker,
             level: packet.header.ext_vals.audio_level,
             payload: packet.payload,
         });
@@ -866,15 +895,22 @@ impl Client {
 
     /// What arrived in one stream, in order of numbers.
     pub(crate) fn stream(&self, ssrc: u32) -> Vec<Received> {
-        let mut packets: Vec<Received> =
-            self.received.iter().filter(|packet| packet.ssrc == ssrc).cloned().collect();
+        let mut packets: Vec<Received> = self
+            .received
+            .iter()
+            .filter(|packet| packet.ssrc == ssrc)
+            .cloned()
+            .collect();
         packets.sort_by_key(|packet| packet.number);
         packets
     }
 
     /// The last message of a class.
     pub(crate) fn last(&self, class: &str) -> Option<&Value> {
-        self.texts.iter().rev().find(|text| text["colibriClass"] == class)
+        self.texts
+            .iter()
+            .rev()
+            .find(|text| text["colibriClass"] == class)
     }
 }
 
