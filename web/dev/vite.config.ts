@@ -11,7 +11,9 @@ export default defineConfig({
     icons(ICONS),
     {
       name: "fake-meeting",
-      transformIndexHtml: { order: "pre", handler: (html) => html.replace("/src/main.tsx", "/dev/main.ts") },
+      transformIndexHtml: { order: "pre", handler: (html) =>
+          html.replace("/src/main.tsx", "/dev/main.ts").replace(/<script defer.*config.js.*script>/, ""),
+      },
     },
   ],
 });

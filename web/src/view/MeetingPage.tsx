@@ -54,9 +54,9 @@ export function MeetingPage(props: { meeting: Meeting; state: Accessor<MeetingSt
 
   return (
     <div ref={page} class="meet" data-screen="meeting" data-path={props.state().path}>
-      <h1 class="vh">{props.roomName}</h1>
       <div class="meet-body">
         <main class="stage">
+          <h1 class="vh">{props.roomName}</h1>
           <Tiles meeting={props.meeting} state={props.state} />
           <Show when={isAlone()}>
             <Alone />
