@@ -52,7 +52,7 @@ impl Person {
         if element.is("r", ns::SM) {
             return vec![format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.handled)];
         }
-        if element.is("a", ns::SM) {
+        if element.is("a", ns::SM) && self.is_counting {
             let h = element
                 .attr("h")
                 .and_then(|h| h.parse().ok())
