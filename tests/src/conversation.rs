@@ -24,6 +24,8 @@
 //! juliet stops reading               what comes is not read any more
 //! 60s pass
 //! the server crashes                 and a new one starts at once
+//! the server restarts                stops as SIGTERM asks it to, and a new one starts
+//! the server ends the meetings       as Ctrl-C asks it to
 //! nothing is left                    no session, conference, endpoint; within two minutes
 //! ```
 //!
@@ -62,6 +64,10 @@ pub trait Server {
     fn wait(&mut self, at_most: Duration) -> (Duration, Vec<Event>);
     /// Ends the server at once and starts another one.
     fn crash(&mut self);
+    /// Tells the server to stop, and starts another one; what the first one did last.
+    fn restart(&mut self) -> Vec<Event>;
+    /// Tells the server to end its meetings.
+    fn end(&mut self);
     /// What is left in it; empty if nothing is.
     fn remains(&self) -> String;
 }
@@ -112,6 +118,14 @@ impl Stage<'_> {
                 for person in self.people.values_mut() {
                     person.socket = None;
                 }
+            }
+            Statement::Restart => {
+                let events = self.server.restart();
+                self.take_in(events);
+            }
+            Statement::End => {
+                self.server.end();
+                self.pass(Duration::ZERO);
             }
             Statement::NothingIsLeft => {
                 self.pass(Duration::from_secs(120));
@@ -323,6 +337,11 @@ impl Stage<'_> {
     fn wait(&mut self, at_most: Duration) -> (Duration, bool) {
         let (passed, events) = self.server.wait(at_most);
         let happened = !events.is_empty();
+        self.take_in(events);
+        (passed, happened)
+    }
+
+    fn take_in(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
                 Event::Frame(socket, frame) => self.read(socket, &frame),
@@ -335,7 +354,6 @@ impl Stage<'_> {
                 }
             }
         }
-        (passed, happened)
     }
 
     fn read(&mut self, socket: Socket, frame: &str) {

@@ -102,6 +102,17 @@ impl Server for Memory {
         self.node = Node::new(Arc::clone(&self.config), [1 + self.crashes; 32], self.now);
     }
 
+    fn restart(&mut self) -> Vec<Event> {
+        self.node.stop(self.now);
+        let events = self.events();
+        self.crash();
+        events
+    }
+
+    fn end(&mut self) {
+        self.node.end(self.now, "the evening is over");
+    }
+
     fn remains(&self) -> String {
         let census = self.node.census();
         if census == Default::default() {

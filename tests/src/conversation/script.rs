@@ -11,6 +11,8 @@ pub(super) enum Statement {
     Of(String, Action),
     Pass(Duration),
     Crash,
+    Restart,
+    End,
     NothingIsLeft,
 }
 
@@ -131,6 +133,8 @@ fn statement(line: &str) -> Option<Statement> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         ["the", "server", "crashes"] => return Some(Statement::Crash),
+        ["the", "server", "restarts"] => return Some(Statement::Restart),
+        ["the", "server", "ends", "the", "meetings"] => return Some(Statement::End),
         ["nothing", "is", "left"] => return Some(Statement::NothingIsLeft),
         [time, "pass" | "passes"] => return Some(Statement::Pass(duration(time)?)),
         _ => {}
