@@ -271,7 +271,7 @@ impl Reception {
             return;
         }
         if descriptor.is_start {
-            self.cut_open_frame();
+            self.cut_open_frame(&stamp);
             if is_key != stamp.is_key() {
                 self.flaws.push_back(Flaw::FalseKey);
             }
@@ -298,16 +298,19 @@ impl Reception {
         }
     }
 
-    /// A new frame starts while another one is not finished.
-    fn cut_open_frame(&mut self) {
+    /// A new frame starts while another one is not finished. That is right only where the bridge
+    /// goes over to the key frame of another encoding: the encodings' packets come interleaved.
+    fn cut_open_frame(&mut self, next: &Stamp) {
         let Some(open) = self.video.open.take() else {
             return;
         };
-        if !self.video.has_gap {
+        let is_switch = next.is_key() && next.layer != open.stamp.layer;
+        if !self.video.has_gap && !is_switch {
             self.flaws.push_back(Flaw::FrameCut {
                 number: open.stamp.number,
             });
         }
+        self.video.last = Some(open);
         self.video.is_holed = true;
     }
 
