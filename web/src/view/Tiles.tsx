@@ -9,7 +9,7 @@ import type { MeetingState, Participant, Source } from "../meeting/state";
 import { t } from "./language";
 import { type Arrangement, arrange, neighbour, SELF, screenOf, type TileKey } from "./layout";
 import { createSpeakers } from "./levels";
-import { byKey } from "./observe";
+import { byKey, lasting } from "./observe";
 import { Icon, Words } from "./parts";
 import { faceOf, ownFace, PersonTile, ScreenTile } from "./Tile";
 
@@ -18,6 +18,8 @@ interface SharedScreen {
   readonly owner: Participant;
   readonly source: Source;
 }
+
+const LINE_LOST_AFTER_MS = 2_000;
 
 export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }): JSX.Element {
   let layer!: HTMLDivElement;
@@ -79,6 +81,9 @@ export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }
     return places.has(focused()) ? focused() : (places.keys().next().value ?? SELF);
   });
 
+  /** Without the line pictures stand still sooner or later; a short break is not worth a change of colour. */
+  const lineIsLost = lasting(() => props.state().connection.kind === "reconnecting", LINE_LOST_AFTER_MS);
+
   const shownPeople = createMemo(() => ["self", ...people.keys().filter((id) => arrangement().places.has(id))]);
   const speaking = createSpeakers(props.meeting, shownPeople);
 
@@ -128,7 +133,7 @@ export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }
       <div
         ref={layer}
         class="tiles"
-        classList={{ "alone-here": people.keys().length === 0 }}
+        classList={{ "alone-here": people.keys().length === 0, "line-lost": lineIsLost() }}
         role="group"
         aria-label={t().tile.group}
         onKeyDown={onKeyDown}
