@@ -11,11 +11,14 @@ use crate::server::{Folder, SOON, Server};
 async fn only_with_the_right_path_and_password() {
     let data = Folder::new();
     let server = Server::start(&data).await;
-    let (mut romeo, mut juliet) = (Client::login(&server).await, Client::login(&server).await);
+    let (mut romeo, mut juliet) = (
+        Client::login(&server.web).await,
+        Client::login(&server.web).await,
+    );
     romeo.join("tea").await;
     juliet.join("tea").await;
     let url = channel_url(&mut juliet).await;
-    let base = format!("ws://{}", server.authority());
+    let base = format!("ws://{}", server.web.authority());
     let path = url
         .strip_prefix(&base)
         .unwrap_or_else(|| panic!("{url} at {base}"));
@@ -44,17 +47,17 @@ async fn only_with_the_right_path_and_password() {
     ];
     for (path, status) in refused {
         assert_eq!(
-            dial(&server, &path, &[]).await.err(),
+            dial(&server.web, &path, &[]).await.err(),
             Some(status),
             "{path}"
         );
     }
-    assert_eq!(server.get(path).await.0, 426, "no WebSocket");
+    assert_eq!(server.web.get(path).await.0, 426, "no WebSocket");
 
-    let mut first = dial(&server, path, &[]).await.unwrap();
+    let mut first = dial(&server.web, path, &[]).await.unwrap();
     let hello = timeout(SOON, first.next()).await.unwrap().unwrap().unwrap();
     assert!(hello.to_text().unwrap().contains("ServerHello"), "{hello}");
-    let _second = dial(&server, path, &[]).await.unwrap();
+    let _second = dial(&server.web, path, &[]).await.unwrap();
     let code = timeout(SOON, async {
         while let Some(Ok(message)) = first.next().await {
             if let Message::Close(frame) = message {

@@ -1,7 +1,5 @@
 //! A client that speaks XMPP over WebSocket by hand.
 
-use std::time::Duration;
-
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -9,7 +7,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::server::{SOON, Server};
+use crate::server::{SOON, Web};
 
 /// A WebSocket to the server.
 pub struct Client {
@@ -19,7 +17,7 @@ pub struct Client {
 
 /// Opens a WebSocket, or gives the HTTP status of the refusal.
 pub async fn dial(
-    server: &Server,
+    server: &Web,
     path: &str,
     headers: &[(&'static str, &str)],
 ) -> Result<WebSocketStream<TcpStream>, u16> {
@@ -28,7 +26,7 @@ pub async fn dial(
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
     }
-    let stream = TcpStream::connect(server.plain).await.unwrap();
+    let stream = TcpStream::connect(server.address).await.unwrap();
     let dialled = tokio_tungstenite::client_async(request, stream);
     match timeout(SOON, dialled).await.expect("an answer") {
         Ok((socket, _)) => Ok(socket),
@@ -45,7 +43,7 @@ const OPEN: &str =
 
 impl Client {
     /// A socket on which nothing was said yet.
-    pub async fn connect(server: &Server, query: &str) -> Client {
+    pub async fn connect(server: &Web, query: &str) -> Client {
         let socket = dial(server, &format!("/xmpp-websocket{query}"), &[XMPP])
             .await
             .unwrap();
@@ -56,7 +54,7 @@ impl Client {
     }
 
     /// Logged in, nothing bound.
-    pub async fn authenticated(server: &Server, query: &str) -> Client {
+    pub async fn authenticated(server: &Web, query: &str) -> Client {
         let mut client = Client::connect(server, query).await;
         client.send(OPEN).await;
         let first = client.next().await;
@@ -73,7 +71,7 @@ impl Client {
     }
 
     /// Logged in and bound.
-    pub async fn login(server: &Server) -> Client {
+    pub async fn login(server: &Web) -> Client {
         let mut client = Client::authenticated(server, "?room=tea").await;
         client.bind().await;
         client
@@ -186,13 +184,6 @@ impl Client {
                 Some(Err(_)) | None => return (None, texts),
             }
         }
-    }
-
-    /// Whether nothing comes for a moment.
-    pub async fn is_silent(&mut self) -> bool {
-        timeout(Duration::from_millis(200), self.socket.next())
-            .await
-            .is_err()
     }
 }
 

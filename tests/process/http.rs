@@ -12,7 +12,7 @@ async fn pages_and_their_policy() {
     let data = Folder::new();
     let server = Server::start(&data).await;
     for path in ["/", "/tea", "/school/tea"] {
-        let (status, page) = server.get(path).await;
+        let (status, page) = server.web.get(path).await;
         assert_eq!(status, 200, "{path}");
         let head = page.to_ascii_lowercase();
         assert!(
@@ -29,25 +29,26 @@ async fn pages_and_their_policy() {
         "/metrics",
         "/assets/none.js",
     ] {
-        assert_eq!(server.get(path).await.0, 404, "{path}");
+        assert_eq!(server.web.get(path).await.0, 404, "{path}");
     }
-    assert_eq!(server.get("/a/b/c").await.0, 404);
-    assert_eq!(server.http("POST", "/", &[], "").await.0, 405);
+    assert_eq!(server.web.get("/a/b/c").await.0, 404);
+    assert_eq!(server.web.http("POST", "/", &[], "").await.0, 405);
 }
 
 #[tokio::test]
 async fn config_js_names_the_address_by_which_the_client_came() {
     let data = Folder::new();
     let server = Server::start(&data).await;
-    let (status, script) = server.get("/config.js").await;
+    let (status, script) = server.web.get("/config.js").await;
     assert_eq!(status, 200);
     assert!(script.contains("\r\n\r\nvar config = {"), "{script}");
     assert!(
-        script.contains(&format!("ws://{}/xmpp-websocket", server.authority())),
+        script.contains(&format!("ws://{}/xmpp-websocket", server.web.authority())),
         "{script}"
     );
-    let by_ip = server.plain.to_string();
+    let by_ip = server.web.address.to_string();
     let (_, script) = server
+        .web
         .http("GET", "/config.js", &[("Host", &by_ip)], "")
         .await;
     assert!(
@@ -56,6 +57,7 @@ async fn config_js_names_the_address_by_which_the_client_came() {
     );
     for foreign in ["attacker.example", "a\"b", ""] {
         let (status, _) = server
+            .web
             .http("GET", "/config.js", &[("Host", foreign)], "")
             .await;
         assert!([400, 421].contains(&status), "{foreign}: {status}");
@@ -68,7 +70,7 @@ async fn conference_requests() {
     let server = Server::start(&data).await;
     let path = "/conference-request/v1?room=tea";
     let good = r#"{"room":"tea@conference.localhost","machineUid":"m","properties":{"visitors-version":1}}"#;
-    let (status, reply) = server.http("POST", path, &[], good).await;
+    let (status, reply) = server.web.http("POST", path, &[], good).await;
     assert_eq!(status, 200, "{reply}");
     for part in [
         "\"ready\":true",
@@ -87,15 +89,16 @@ async fn conference_requests() {
         r#"{"room":"api@conference.localhost"}"#,
     ];
     for bad in bad {
-        let (status, reply) = server.http("POST", path, &[], bad).await;
+        let (status, reply) = server.web.http("POST", path, &[], bad).await;
         assert_eq!(status, 400, "{bad}: {reply}");
     }
     let long = format!("{{\"room\":\"{}\"}}", "a".repeat(70_000));
-    assert_eq!(server.http("POST", path, &[], &long).await.0, 413);
+    assert_eq!(server.web.http("POST", path, &[], &long).await.0, 413);
     let foreign = [("Origin", "https://attacker.example")];
-    assert_eq!(server.http("POST", path, &foreign, good).await.0, 403);
-    assert_eq!(server.http("OPTIONS", path, &foreign, "").await.0, 403);
+    assert_eq!(server.web.http("POST", path, &foreign, good).await.0, 403);
+    assert_eq!(server.web.http("OPTIONS", path, &foreign, "").await.0, 403);
     let (status, head) = server
+        .web
         .http("OPTIONS", path, &[("Origin", "http://localhost:5173")], "")
         .await;
     assert_eq!(status, 200);
@@ -109,7 +112,7 @@ async fn conference_requests() {
 async fn a_plain_get_keeps_the_connection_alive() {
     let data = Folder::new();
     let server = Server::start(&data).await;
-    let (status, _) = server.get("/xmpp-websocket?room=tea&previd=x").await;
+    let (status, _) = server.web.get("/xmpp-websocket?room=tea&previd=x").await;
     assert_eq!(status, 200);
 }
 
@@ -121,12 +124,12 @@ async fn connections_of_strangers_are_counted() {
         "3",
     )];
     let server = Server::start_with_environment(&data, &limit).await;
-    let guest = Client::login(&server).await;
+    let guest = Client::login(&server.web).await;
     let mut open = Vec::new();
     for _ in 0..3 {
-        open.push(Client::connect(&server, "").await);
+        open.push(Client::connect(&server.web, "").await);
     }
-    let mut refused = TcpStream::connect(server.plain).await.unwrap();
+    let mut refused = TcpStream::connect(server.web.address).await.unwrap();
     let _ = refused
         .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await;
@@ -135,7 +138,7 @@ async fn connections_of_strangers_are_counted() {
     drop(open);
     // Who has logged in does not count, and places come back.
     let again = async {
-        while dial(&server, "/xmpp-websocket", &[XMPP]).await.is_err() {
+        while dial(&server.web, "/xmpp-websocket", &[XMPP]).await.is_err() {
             tokio::task::yield_now().await;
         }
     };
@@ -164,6 +167,6 @@ async fn garbage_on_the_media_port_moves_nobody() {
         b"\x00\x01\x00\x0c\x21\x12\xa4\x42123456789012\x00\x06\x00\x07abc:xyz\x00".to_vec();
     stun.truncate(32);
     socket.send_to(&stun, server.media).await.unwrap();
-    assert_eq!(server.get("/").await.0, 200);
+    assert_eq!(server.web.get("/").await.0, 200);
     assert!(server.child.try_wait().unwrap().is_none());
 }

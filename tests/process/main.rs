@@ -3,11 +3,14 @@
 //! `cargo build -p tertulia` comes first (`make test` does it). Each test has a server of its own
 //! on free ports with a data folder of its own; everything it waits for has a deadline.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod client;
 mod server;
 
 mod bridge_channel;
 mod http;
+mod meeting;
 mod start;
 mod stop;
 mod xmpp;

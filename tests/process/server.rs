@@ -14,6 +14,9 @@ use tokio::time::timeout;
 /// How long anything may take that should be at once.
 pub const SOON: Duration = Duration::from_secs(10);
 
+/// A port that the system chooses.
+const FREE: &str = "127.0.0.1:0";
+
 /// A folder that goes when the test does.
 pub struct Folder(pub PathBuf);
 
@@ -85,29 +88,46 @@ pub struct Server {
     pub child: Child,
     /// All that it said when it was ready.
     pub greeting: String,
-    pub plain: SocketAddr,
+    /// Its web side.
+    pub web: Web,
     pub media: SocketAddr,
+}
+
+/// Where a server's web side is, whether it runs or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Web {
+    pub address: SocketAddr,
 }
 
 impl Server {
     /// On free ports, with two media workers.
     pub async fn start(data: &Folder) -> Server {
-        Server::start_with(data, &["--listen", "127.0.0.1:0"]).await
+        Server::start_with(data, &["--listen", FREE]).await
     }
 
     pub async fn start_with(data: &Folder, arguments: &[&str]) -> Server {
-        Server::run(data, arguments, &[]).await
+        Server::run(data, FREE, arguments, &[]).await
     }
 
     pub async fn start_with_environment(data: &Folder, environment: &[(&str, &str)]) -> Server {
-        Server::run(data, &["--listen", "127.0.0.1:0"], environment).await
+        Server::run(data, FREE, &["--listen", FREE], environment).await
     }
 
-    async fn run(data: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+    /// On the address of a server that is gone.
+    pub async fn start_at(data: &Folder, plain: &str) -> Server {
+        Server::run(data, plain, &["--listen", FREE], &[]).await
+    }
+
+    async fn run(
+        data: &Folder,
+        plain: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Server {
         let mut command = tertulia();
         command
             .arg("serve")
-            .args(["--listen-plain", "127.0.0.1:0", "--media-port", "0"])
+            .args(["--listen-plain", plain, "--media-port", "0"])
             .arg("--data")
             .arg(&data.0)
             .args(arguments)
@@ -140,16 +160,13 @@ impl Server {
                 .unwrap_or_else(|_| panic!("no {marker} in: {greeting}"))
         };
         Server {
-            plain: SocketAddr::from((Ipv4Addr::LOCALHOST, port("http://localhost:"))),
+            web: Web {
+                address: SocketAddr::from((Ipv4Addr::LOCALHOST, port("http://localhost:"))),
+            },
             media: SocketAddr::from((Ipv4Addr::LOCALHOST, port("UDP "))),
             child,
             greeting,
         }
-    }
-
-    /// `Host` by which browsers on this machine come.
-    pub fn authority(&self) -> String {
-        format!("localhost:{}", self.plain.port())
     }
 
     pub fn signal(&self, name: &str) {
@@ -167,6 +184,13 @@ impl Server {
             .await
             .expect("the server ends")
             .unwrap()
+    }
+}
+
+impl Web {
+    /// `Host` by which browsers on this machine come.
+    pub fn authority(&self) -> String {
+        format!("localhost:{}", self.address.port())
     }
 
     /// One request; the status, and head and body as text.
@@ -190,7 +214,7 @@ impl Server {
         }
         request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
         let answer = timeout(SOON, async {
-            let mut stream = TcpStream::connect(self.plain).await.unwrap();
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
             // The server may answer, and close, before it has read everything.
             let _ = stream.write_all(request.as_bytes()).await;
             let mut answer = Vec::new();

@@ -28,7 +28,7 @@ async fn ready_within_a_second() {
         "{}",
         server.greeting
     );
-    assert_eq!(server.get("/").await.0, 200);
+    assert_eq!(server.web.get("/").await.0, 200);
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_second_server_is_noticed() {
     let (data, other) = (Folder::new(), Folder::new());
     let https = format!("127.0.0.1:{}", free_port());
     let server = Server::start_with(&data, &["--listen", &https]).await;
-    let http = server.plain.to_string();
+    let http = server.web.address.to_string();
     let media = server.media.port().to_string();
     let folder = other.0.to_str().unwrap();
     let free = "127.0.0.1:0";
@@ -76,7 +76,7 @@ async fn a_second_server_is_noticed() {
         );
         assert!(line.contains(flag), "{line}");
     }
-    assert_eq!(server.get("/").await.0, 200, "the first one goes on");
+    assert_eq!(server.web.get("/").await.0, 200, "the first one goes on");
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use crate::xmpp::enable;
 async fn sigterm_closes_so_that_clients_come_back() {
     let data = Folder::new();
     let mut server = Server::start(&data).await;
-    let mut stranger = Client::connect(&server, "").await;
-    let mut guest = Client::login(&server).await;
+    let mut stranger = Client::connect(&server.web, "").await;
+    let mut guest = Client::login(&server.web).await;
     guest.join("tea").await;
     let before = Instant::now();
     server.signal("TERM");
@@ -33,7 +33,7 @@ async fn sigterm_closes_so_that_clients_come_back() {
 async fn sigint_ends_the_meetings_with_a_reason() {
     let data = Folder::new();
     let mut server = Server::start(&data).await;
-    let mut guest = Client::login(&server).await;
+    let mut guest = Client::login(&server.web).await;
     guest.join("tea").await;
     let before = Instant::now();
     server.signal("INT");
@@ -53,7 +53,7 @@ async fn sigint_ends_the_meetings_with_a_reason() {
 async fn after_sigkill_a_guest_gets_its_name_back() {
     let data = Folder::new();
     let mut server = Server::start(&data).await;
-    let mut guest = Client::login(&server).await;
+    let mut guest = Client::login(&server.web).await;
     let token = enable(&mut guest).await;
     let jid = guest.jid.clone();
     server.signal("KILL");
@@ -61,7 +61,7 @@ async fn after_sigkill_a_guest_gets_its_name_back() {
 
     let server = Server::start(&data).await;
     let query = format!("?room=tea&previd={token}");
-    let mut guest = Client::authenticated(&server, &query).await;
+    let mut guest = Client::authenticated(&server.web, &query).await;
     guest
         .send(&format!(
             "<resume xmlns='urn:xmpp:sm:3' h='0' previd='{token}'/>"
@@ -73,7 +73,7 @@ async fn after_sigkill_a_guest_gets_its_name_back() {
     guest.join("tea").await;
 
     // Twice it is not given.
-    let mut other = Client::authenticated(&server, &query).await;
+    let mut other = Client::authenticated(&server.web, &query).await;
     other.bind().await;
     assert_ne!(other.nick(), guest.nick());
 }

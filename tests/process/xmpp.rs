@@ -11,7 +11,10 @@ use crate::server::{Folder, Server};
 async fn two_meet_and_talk() {
     let data = Folder::new();
     let server = Server::start(&data).await;
-    let (mut romeo, mut juliet) = (Client::login(&server).await, Client::login(&server).await);
+    let (mut romeo, mut juliet) = (
+        Client::login(&server.web).await,
+        Client::login(&server.web).await,
+    );
     assert_ne!(romeo.nick(), juliet.nick());
     romeo.join("tea").await;
     juliet.join("tea").await;
@@ -41,7 +44,7 @@ async fn upgrades_that_are_refused() {
     let server = Server::start(&data).await;
     let path = "/xmpp-websocket?room=tea";
     assert_eq!(
-        dial(&server, path, &[]).await.err(),
+        dial(&server.web, path, &[]).await.err(),
         Some(400),
         "no sub-protocol"
     );
@@ -52,13 +55,17 @@ async fn upgrades_that_are_refused() {
     ];
     for (header, status) in refused {
         assert_eq!(
-            dial(&server, path, &[XMPP, header]).await.err(),
+            dial(&server.web, path, &[XMPP, header]).await.err(),
             Some(status),
             "{header:?}"
         );
     }
-    let own = format!("http://{}", server.authority());
-    assert!(dial(&server, path, &[XMPP, ("Origin", &own)]).await.is_ok());
+    let own = format!("http://{}", server.web.authority());
+    assert!(
+        dial(&server.web, path, &[XMPP, ("Origin", &own)])
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -66,7 +73,7 @@ async fn frames_that_are_refused() {
     let data = Folder::new();
     let server = Server::start(&data).await;
 
-    let mut client = Client::connect(&server, "").await;
+    let mut client = Client::connect(&server.web, "").await;
     client
         .socket
         .send(Message::binary(vec![1, 2, 3]))
@@ -74,13 +81,13 @@ async fn frames_that_are_refused() {
         .unwrap();
     assert_eq!(client.end().await.0, Some(1003), "binary");
 
-    let mut client = Client::connect(&server, "").await;
+    let mut client = Client::connect(&server.web, "").await;
     // The head of a frame of 10 MiB: refused by its length, before its content.
     let head = [0x81, 0xff, 0, 0, 0, 0, 0, 0xa0, 0, 0, 1, 2, 3, 4];
     client.socket.get_mut().write_all(&head).await.unwrap();
     assert_eq!(client.end().await.0, Some(1009), "the length of a frame");
 
-    let mut client = Client::connect(&server, "").await;
+    let mut client = Client::connect(&server.web, "").await;
     let long = format!("<open a='{}'/>", "a".repeat(100_000));
     let _ = client.socket.send(Message::text(long)).await;
     assert_eq!(
@@ -89,7 +96,7 @@ async fn frames_that_are_refused() {
         "over the limit of strangers"
     );
 
-    let mut client = Client::login(&server).await;
+    let mut client = Client::login(&server.web).await;
     let text = "a".repeat(100_000);
     client
         .send(&format!(
@@ -115,7 +122,7 @@ async fn bad_input_gets_its_answer() {
         ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>", "restricted-xml"),
         ("<message xmlns='jabber:client'/>", "not-authorized"),
     ] {
-        let mut client = Client::connect(&server, "").await;
+        let mut client = Client::connect(&server.web, "").await;
         client.send(bad).await;
         let (code, texts) = client.end().await;
         assert!(code.is_some());
@@ -124,7 +131,7 @@ async fn bad_input_gets_its_answer() {
             "{bad}: {texts:?}"
         );
     }
-    let mut client = Client::login(&server).await;
+    let mut client = Client::login(&server.web).await;
     for (to, condition) in [
         ("someone@elsewhere.example", "remote-server-not-found"),
         ("nobody@localhost/x", "service-unavailable"),
@@ -151,7 +158,7 @@ async fn bad_input_gets_its_answer() {
 async fn a_join_without_a_request_is_sent_to_ask_first() {
     let data = Folder::new();
     let server = Server::start(&data).await;
-    let mut client = Client::login(&server).await;
+    let mut client = Client::login(&server.web).await;
     let nick = client.nick().to_owned();
     client
         .send(&format!(
@@ -175,7 +182,10 @@ async fn who_does_not_read_is_let_go_and_nobody_waits() {
         ("TERTULIA_LIMITS__STANZAS_BURST", "100000"),
     ];
     let server = Server::start_with_environment(&data, &limits).await;
-    let (mut talker, mut deaf) = (Client::login(&server).await, Client::login(&server).await);
+    let (mut talker, mut deaf) = (
+        Client::login(&server.web).await,
+        Client::login(&server.web).await,
+    );
     talker.join("tea").await;
     deaf.join("tea").await;
     let body = "a".repeat(200_000);
@@ -206,7 +216,10 @@ async fn who_does_not_read_is_let_go_and_nobody_waits() {
 async fn a_lost_connection_is_resumed() {
     let data = Folder::new();
     let server = Server::start(&data).await;
-    let (mut romeo, mut juliet) = (Client::login(&server).await, Client::login(&server).await);
+    let (mut romeo, mut juliet) = (
+        Client::login(&server.web).await,
+        Client::login(&server.web).await,
+    );
     let token = enable(&mut romeo).await;
     romeo.join("tea").await;
     juliet.join("tea").await;
@@ -221,7 +234,7 @@ async fn a_lost_connection_is_resumed() {
         )
         .await;
     juliet.gets("meanwhile").await;
-    let mut romeo = Client::authenticated(&server, &format!("?room=tea&previd={token}")).await;
+    let mut romeo = Client::authenticated(&server.web, &format!("?room=tea&previd={token}")).await;
     romeo
         .send(&format!(
             "<resume xmlns='urn:xmpp:sm:3' h='0' previd='{token}'/>"
@@ -238,7 +251,7 @@ async fn a_lost_connection_is_resumed() {
         .await;
     juliet.gets_all(&["back", &nick]).await;
     // Somebody else's token is none.
-    let mut other = Client::authenticated(&server, "").await;
+    let mut other = Client::authenticated(&server.web, "").await;
     other
         .send(&format!(
             "<resume xmlns='urn:xmpp:sm:3' h='0' previd='{token}x'/>"

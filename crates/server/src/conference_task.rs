@@ -13,13 +13,13 @@ use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
 use tertulia_stanza::{Condition, ErrorType, Kind, Stanza, StanzaError, ns};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
-use tracing::{Instrument, debug, error, info, info_span};
+use tracing::{Instrument, debug, error, info_span};
 
 use crate::clock;
 use crate::mailbox::{Mail, MailSender, Mailbox};
 use crate::media::WorkerCommand;
 use crate::node::Node;
-use crate::pump::{Panicked, Rounds, Timer, guarded};
+use crate::pump::{Rounds, Timer, guarded};
 use crate::router::{self, Routed, SessionHandle};
 use crate::session_task::SessionControl;
 
@@ -108,7 +108,7 @@ pub(crate) fn find_or_start(
     if let Some(worker) = node.workers.get(usize::from(worker)) {
         worker.conference_started();
     }
-    let span = info_span!("conference", id = %handle.id);
+    let span = info_span!(parent: None, "conference", id = %handle.id);
     let task = ConferenceTask {
         node: Arc::clone(node),
         machine,
@@ -141,8 +141,6 @@ enum Life {
 
 impl ConferenceTask {
     async fn run(mut self) {
-        info!("conference created");
-        let started = clock::now().mono;
         let (mut timer, mut rounds) = (Timer::new(), Rounds::default());
         let end = loop {
             timer.set(self.machine.next_timeout());
@@ -158,10 +156,8 @@ impl ConferenceTask {
                 end => break end,
             }
         };
-        let seconds = started.elapsed().as_secs();
-        match end {
-            Ok(_) => info!(seconds, "conference ended"),
-            Err(Panicked) => error!(seconds, "conference broke; its sessions start anew"),
+        if end.is_err() {
+            error!("conference broke; its sessions start anew");
         }
         self.finish(end.is_err()).await;
     }

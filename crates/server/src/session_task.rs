@@ -81,7 +81,7 @@ impl Starting {
     /// Runs the session, beginning with this socket.
     pub(crate) fn run(self, mut socket: Socket) {
         socket.limit_arrival(self.node.stream.limits.bytes_max);
-        let span = info_span!("session", id = self.handle.profile.id.0);
+        let span = info_span!(parent: None, "session", id = self.handle.profile.id.0);
         let task = SessionTask {
             node: self.node,
             machine: self.machine,
@@ -226,6 +226,10 @@ impl SessionTask {
                 None
             }
             SessionControl::Close(closing) => {
+                // What was said before, such as the end of a meeting, is still delivered.
+                for stanza in self.mailbox.ready_stanzas() {
+                    self.machine.send(now, stanza);
+                }
                 self.machine.close(now, closing);
                 None
             }

@@ -8,8 +8,12 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging; the reason when the filter cannot be read.
 pub(crate) fn start(settings: &LogSettings) -> Result<(), String> {
+    let quiet: String = FOREIGN
+        .iter()
+        .map(|name| format!("{name}=error,"))
+        .collect();
     let filter = EnvFilter::builder()
-        .parse(&settings.filter)
+        .parse(format!("{quiet}{}", settings.filter))
         .map_err(|error| {
             format!(
                 "log.filter: expected levels such as \"info\", found {:?} ({error})",
