@@ -37,6 +37,7 @@ struct ClientConfig {
     bridge_channel: BridgeChannel,
     p2p: PeerToPeer,
     flags: Flags,
+    video_quality: VideoQuality,
     enable_websocket_resume: bool,
     disable_third_party_requests: bool,
 }
@@ -69,6 +70,15 @@ struct Flags {
     ssrc_rewriting_enabled: bool,
 }
 
+/// COMPAT(lib-jitsi-meet): its default order begins with AV1, and it sets up its senders for the
+/// first of that order even when the bridge offered another codec.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VideoQuality {
+    codec_preference_order: [&'static str; 1],
+    mobile_codec_preference_order: [&'static str; 1],
+}
+
 fn script(hosts: &Hosts, websocket_base: &str) -> String {
     let config = ClientConfig {
         hosts: ClientHosts {
@@ -85,6 +95,10 @@ fn script(hosts: &Hosts, websocket_base: &str) -> String {
         },
         flags: Flags {
             ssrc_rewriting_enabled: false,
+        },
+        video_quality: VideoQuality {
+            codec_preference_order: ["VP8"],
+            mobile_codec_preference_order: ["VP8"],
         },
         enable_websocket_resume: true,
         disable_third_party_requests: true,
@@ -120,6 +134,7 @@ mod tests {
         assert_eq!(value["p2p"]["stunServers"], serde_json::json!([]));
         assert_eq!(value["flags"]["ssrcRewritingEnabled"], false);
         assert_eq!(value["bridgeChannel"]["preferSctp"], true);
+        assert_eq!(value["videoQuality"]["codecPreferenceOrder"][0], "VP8");
         assert!(value["hosts"].get("anonymousdomain").is_none());
     }
 
