@@ -40,8 +40,8 @@ impl Clock {
     pub fn tick_of(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.start.mono);
         since
-            .as_micros()
-            .div_ceil(1000)
+            .as_nanos()
+            .div_ceil(1_000_000)
             .max(u128::from(self.millis())) as u64
     }
 

@@ -370,13 +370,12 @@ impl World {
 
     fn who_is_due(&self) -> String {
         let now = self.now().mono;
-        let people = self
-            .people
-            .iter()
-            .filter(|p| p.wake.is_some_and(|wake| wake <= now));
-        let people: Vec<usize> = people.map(|person| person.index).collect();
-        let is_node_due = self.node_wake.is_some_and(|wake| wake <= now);
-        format!("people {people:?}, server {is_node_due}")
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let timers = |p: &Person| [p.wake, p.up.next_timeout(), p.down.next_timeout()].map(is_due);
+        let people: Vec<[bool; 3]> = self.people.iter().map(timers).collect();
+        let post = self.posts.peek().map(|Reverse((tick, _, post))| (*tick, post));
+        let (millis, server) = (self.clock.millis(), is_due(self.node_wake));
+        format!("{millis} ms, people and links {people:?}, server {server}, post {post:?}")
     }
 
     /// Everything that is due now.
