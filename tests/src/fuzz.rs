@@ -185,22 +185,36 @@ pub fn token(data: &[u8]) {
     }
 }
 
-/// Frames, one a line, of an occupant of a meeting of two: through room, focus and bridge.
+/// Frames, one a line, of the moderator of a meeting of two: through room, focus and bridge. `SID`
+/// stands for the id of the Jingle session that the focus has offered.
 pub fn meeting(data: &[u8]) {
     let media = SocketAddr::from(([192, 0, 2, 1], 10_000));
     let mut now = now();
     let mut node = Node::new(Arc::new(NodeConfig::usual(media)), [3; 32], now);
     let (romeo, juliet) = (ConnectionId(1), ConnectionId(2));
-    for (connection, nick) in [(romeo, "romeo"), (juliet, "juliet")] {
+    for (connection, nick) in [(juliet, "juliet"), (romeo, "romeo")] {
         node.connect(now, connection, SocketAddr::from(([192, 0, 2, 9], 9)), None);
         for frame in ENTER {
             node.frame(now, connection, &frame.replace("NICK", nick));
         }
     }
+    // Nobody says what it can do: the offers come when the focus no longer waits for that.
+    now = now.later(Duration::from_secs(10));
+    node.timeout(now);
+    let mut sid = String::new();
+    while let Some(output) = node.poll_output() {
+        if let NodeOutput::Frame { connection, text } = output
+            && connection == juliet
+            && let Some((_, rest)) = text.split_once(" sid='")
+        {
+            sid = rest.split('\'').next().unwrap_or_default().to_owned();
+        }
+    }
+    assert!(!sid.is_empty(), "juliet was invited");
     for frame in frames(data) {
         now = now.later(Duration::from_millis(20));
         node.timeout(now);
-        node.frame(now, juliet, frame);
+        node.frame(now, juliet, &frame.replace("SID", &sid));
         while let Some(output) = node.poll_output() {
             if let NodeOutput::Frame { text, .. } = output {
                 well_formed(&text);

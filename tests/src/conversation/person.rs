@@ -69,11 +69,8 @@ impl Person {
     }
 
     /// Drops what is unread up to and including the frame that `is_it`; otherwise what is unread.
-    pub(super) fn take(
-        &mut self,
-        mut is_it: impl FnMut(&Element) -> bool,
-    ) -> Result<(), Vec<String>> {
-        match self.unread.iter().position(|frame| is_it(frame)) {
+    pub(super) fn take(&mut self, is_it: impl FnMut(&Element) -> bool) -> Result<(), Vec<String>> {
+        match self.unread.iter().position(is_it) {
             Some(at) => {
                 self.unread.drain(..=at);
                 Ok(())
