@@ -17,7 +17,6 @@ export const messages: Messages = {
   switchTheme: "Hell oder dunkel",
 
   close: "Schließen",
-  copy: "Kopieren",
   copied: "Kopiert",
   you: "Sie",
   guest: "Gast",
@@ -42,7 +41,6 @@ export const messages: Messages = {
   },
 
   prejoin: {
-    title: (room) => `${room} betreten`,
     asOthersSee: "So sehen die anderen Sie",
     cameraOff: "Ihre Kamera ist aus",
     cameraStarting: "Die Kamera startet …",
@@ -55,7 +53,6 @@ export const messages: Messages = {
     speaker: "Lautsprecher",
     camera: "Kamera",
     device: (kind, number) => `${kind} ${number}`,
-    standard: "Standard",
     none: "Nichts gefunden",
     allFine: "Mikrofon und Kamera sind in Ordnung.",
     cameraOnlyOff: "Das Mikrofon ist in Ordnung, die Kamera ist aus.",
@@ -150,7 +147,6 @@ export const messages: Messages = {
     write: "Nachricht schreiben",
     field: "Nachricht",
     send: "Senden",
-    sending: "Wird gesendet …",
     failed: "Nicht gesendet.",
     again: "Erneut senden",
     spoken: (p) => `${p.name}: ${p.text}`,
@@ -191,10 +187,8 @@ export const messages: Messages = {
     chatFailed: [strong("Eine Nachricht wurde nicht gesendet."), " Im Chat lässt sie sich erneut senden."],
     noBridge: [strong("Ton und Bild fehlen."), " Der Server hat gerade keine freie Medienbrücke. Er versucht es weiter."],
     sharing: [strong("Sie teilen Ihren Bildschirm."), " Alle im Raum sehen ihn."],
-    stopSharing: "Teilen beenden",
     soundBlocked: [strong("Der Browser hält den Ton zurück,"), " bis Sie einen Knopf drücken."],
     playSound: "Ton abspielen",
-    chooseOther: "Andere wählen",
     dismiss: "Ausblenden",
     shareStarted: (name) => `${name} zeigt den Bildschirm`,
   },

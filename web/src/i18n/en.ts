@@ -16,7 +16,6 @@ export const messages: Messages = {
   switchTheme: "Light or dark",
 
   close: "Close",
-  copy: "Copy",
   copied: "Copied",
   you: "You",
   guest: "Guest",
@@ -41,7 +40,6 @@ export const messages: Messages = {
   },
 
   prejoin: {
-    title: (room) => `Join ${room}`,
     asOthersSee: "This is how others see you",
     cameraOff: "Your camera is off",
     cameraStarting: "Starting the camera …",
@@ -54,7 +52,6 @@ export const messages: Messages = {
     speaker: "Speaker",
     camera: "Camera",
     device: (kind, number) => `${kind} ${number}`,
-    standard: "Standard",
     none: "None found",
     allFine: "Microphone and camera are fine.",
     cameraOnlyOff: "The microphone is fine, the camera is off.",
@@ -149,7 +146,6 @@ export const messages: Messages = {
     write: "Write a message",
     field: "Message",
     send: "Send",
-    sending: "Sending …",
     failed: "Not sent.",
     again: "Send again",
     spoken: (p) => `${p.name}: ${p.text}`,
@@ -185,10 +181,8 @@ export const messages: Messages = {
     chatFailed: [strong("A message was not sent."), " Open the chat to send it again."],
     noBridge: [strong("Sound and picture are missing."), " The server has no free media bridge. It keeps trying."],
     sharing: [strong("You share your screen."), " Everyone in the room sees it."],
-    stopSharing: "Stop sharing",
     soundBlocked: [strong("The browser holds the sound back"), " until you press a button."],
     playSound: "Play sound",
-    chooseOther: "Choose another",
     dismiss: "Dismiss",
     shareStarted: (name) => `${name} shares the screen`,
   },

@@ -49,7 +49,6 @@ export interface Messages {
   readonly switchTheme: string;
 
   readonly close: string;
-  readonly copy: string;
   readonly copied: string;
   readonly you: string;
   readonly guest: string;
@@ -75,7 +74,6 @@ export interface Messages {
   };
 
   readonly prejoin: {
-    readonly title: (room: string) => string;
     readonly asOthersSee: string;
     readonly cameraOff: string;
     readonly cameraStarting: string;
@@ -88,7 +86,6 @@ export interface Messages {
     readonly speaker: string;
     readonly camera: string;
     readonly device: (kind: string, number: number) => string;
-    readonly standard: string;
     readonly none: string;
     readonly allFine: string;
     readonly cameraOnlyOff: string;
@@ -153,7 +150,6 @@ export interface Messages {
     readonly write: string;
     readonly field: string;
     readonly send: string;
-    readonly sending: string;
     readonly failed: string;
     readonly again: string;
     readonly spoken: (p: { name: string; text: string }) => string;
@@ -174,10 +170,8 @@ export interface Messages {
     readonly chatFailed: Text;
     readonly noBridge: Text;
     readonly sharing: Text;
-    readonly stopSharing: string;
     readonly soundBlocked: Text;
     readonly playSound: string;
-    readonly chooseOther: string;
     readonly dismiss: string;
     readonly shareStarted: (name: string) => string;
   };

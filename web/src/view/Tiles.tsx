@@ -25,7 +25,7 @@ export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }
   let layer!: HTMLDivElement;
   const [size, setSize] = createSignal({ width: 0, height: 0 });
   const [page, setPage] = createSignal(0);
-  const [focused, setFocused] = createSignal<TileKey>(SELF);
+  const [focused, setFocused] = createSignal<TileKey>("");
 
   onMount(() => {
     const observer = new ResizeObserver(([entry]) => {
