@@ -48,6 +48,9 @@ export class Link {
   #constraints: VideoConstraints = { heights: new Map(), onStage: [] };
   #name = "";
   #hasSharedScreen = false;
+  /** What our last presence in this room said. */
+  #saidPresence = "";
+  #isPresenceDue = false;
   #isInside = false;
 
   constructor(options: LinkOptions) {
@@ -203,7 +206,11 @@ export class Link {
       connection: this.#connection,
       roomJid: this.#roomJid,
       caps,
-      presence: () => this.#presence(),
+      presence: () => {
+        const presence = this.#presence();
+        this.#saidPresence = JSON.stringify(presence);
+        return presence;
+      },
       joining: (room) => {
         this.#room = room;
         this.#paths?.close();
@@ -266,9 +273,18 @@ export class Link {
     };
   }
 
+  /** Once for all changes of one moment, and not at all if nothing is different. */
   #tellPresence(): void {
-    const room = this.#room;
-    if (room !== null && room.isJoined) this.#connection.send(room.presence(this.#presence()));
+    if (this.#isPresenceDue) return;
+    this.#isPresenceDue = true;
+    queueMicrotask(() => {
+      this.#isPresenceDue = false;
+      const room = this.#room;
+      const said = JSON.stringify(this.#presence());
+      if (room === null || !room.isJoined || said === this.#saidPresence) return;
+      this.#saidPresence = said;
+      this.#connection.send(room.presence(this.#presence()));
+    });
   }
 
   #receive(stanza: XmlElement): void {
@@ -408,7 +424,9 @@ export class Link {
     try {
       await this.#connection.request(iq, JINGLE_TIMEOUT_MS);
     } catch (error) {
-      if (error instanceof RequestError && error.condition !== "session-lost") {
+      // Two sides that end a session at once both hear that there is none.
+      const isNews = error instanceof RequestError && error.condition !== "session-lost";
+      if (isNews && jingle.action !== "session-terminate") {
         console.info(`jingle: ${jingle.action} refused: ${error.message}`);
       }
       throw error;
