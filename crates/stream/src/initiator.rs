@@ -8,7 +8,7 @@ use tertulia_stanza::{Element, Stanza, WithAttribute, ns};
 
 use crate::framing::{self, CLOSE, close_code, element};
 use crate::queue::Unacknowledged;
-use crate::reader::{Frame, read_frame};
+use crate::reader::{Frame, read_element, read_frame};
 use crate::{Limits, StreamCondition};
 
 /// What an initiator needs to know.
@@ -269,8 +269,9 @@ impl Initiator {
     }
 
     fn handle_stream_level(&mut self, text: &str) {
-        let Ok(element) = Element::from_reader(text.as_bytes()) else {
-            return self.give_up(Failure::Protocol(StreamCondition::NotWellFormed));
+        let element = match read_element(&self.limits, text) {
+            Ok(element) => element,
+            Err(error) => return self.give_up(Failure::Protocol(error.condition)),
         };
         if element.is("error", ns::STREAM) {
             let condition = element

@@ -358,3 +358,18 @@ fn stanzas_wait_until_the_stream_is_up() {
     test.dial();
     assert_eq!(test.log.last().unwrap(), "server got early");
 }
+
+#[test]
+fn a_hostile_server_cannot_break_the_stack() {
+    let mut test = Test::online();
+    let deep = "<a>".repeat(100_000);
+    let frame = format!("<stream:error xmlns:stream='{}'>{deep}", ns::STREAM);
+    test.client.handle_frame(test.now, &frame);
+    test.run();
+    assert!(
+        test.log
+            .contains(&"client Failed(Protocol(PolicyViolation))".to_owned()),
+        "{:?}",
+        test.log
+    );
+}
