@@ -9,6 +9,9 @@ use tertulia_model::{DeviceId, Random, SessionId};
 pub(crate) struct Expected {
     /// In the order of their end.
     asked: VecDeque<Asked>,
+    /// Sessions that ended lately. The news of an end may overtake the last stanzas of a session;
+    /// those must not bring anybody in who is not there any more.
+    ended: VecDeque<SessionId>,
     count_max: usize,
     patience: Duration,
     /// Makes device ids of this conference worthless elsewhere.
@@ -26,6 +29,7 @@ impl Expected {
         let key = [random.u64(), random.u64()];
         Expected {
             asked: VecDeque::new(),
+            ended: VecDeque::new(),
             count_max,
             patience,
             key,
@@ -67,8 +71,17 @@ impl Expected {
     }
 
     /// The session is over.
-    pub(crate) fn forget(&mut self, session: SessionId) {
+    pub(crate) fn end(&mut self, session: SessionId) {
+        if self.ended.len() >= ENDED_MAX {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(session);
         self.asked.retain(|asked| asked.session != Some(session));
+    }
+
+    /// Whether nothing of that session means anything any more.
+    pub(crate) fn has_ended(&self, session: SessionId) -> bool {
+        self.ended.contains(&session)
     }
 
     pub(crate) fn is_anybody(&self) -> bool {
@@ -100,6 +113,9 @@ impl Expected {
     }
 }
 
+/// Only what is under way at the same time counts.
+const ENDED_MAX: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +142,7 @@ mod tests {
         expected.arrived(SessionId(9), device);
         expected.handle_timeout(at(15));
         assert!(expected.is_anybody());
-        expected.forget(SessionId(2));
+        expected.end(SessionId(2));
         assert!(!expected.is_anybody());
     }
 

@@ -20,7 +20,7 @@ use tertulia_model::{
     SessionChange, SessionId, SessionProfile,
 };
 use tertulia_room::rights::{Act, may};
-use tertulia_room::{Candidate, OccupantId, Room};
+use tertulia_room::{Audience, Candidate, OccupantId, Room};
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
 use tertulia_stanza::{Condition, Kind, Stanza};
 
@@ -76,7 +76,14 @@ pub struct Conference {
     /// Until then it stays although nobody has asked or come yet.
     opens_until: Option<Instant>,
     is_closed: bool,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<Queued>,
+}
+
+/// Outputs as they wait. A broadcast is one of them until it is taken: 500 receivers would be
+/// 500 moves from queue to queue.
+enum Queued {
+    One(Output),
+    Many { to: Audience, stanza: Arc<Stanza> },
 }
 
 impl Conference {
@@ -113,7 +120,7 @@ impl Conference {
 
     /// A stanza to the room, to an occupant, or a conference request for this room.
     pub fn handle_stanza(&mut self, now: Now, from: &Arc<SessionProfile>, stanza: Stanza) {
-        if self.is_closed {
+        if self.is_closed || self.expected.has_ended(from.id) {
             return;
         }
         if let Some(candidate) = self.room.candidate(from, &stanza) {
@@ -132,7 +139,7 @@ impl Conference {
         self.expected
             .add(now.mono, None, asked.machine_uid.as_deref());
         let reply = conference_request::reply(&self.config.hosts, self.room.jid());
-        self.outputs.push_back(Output::Reply { request, reply });
+        self.push(Output::Reply { request, reply });
         self.settle(now);
     }
 
@@ -142,7 +149,7 @@ impl Conference {
             return;
         }
         if matches!(change, SessionChange::Ended(_)) {
-            self.expected.forget(session);
+            self.expected.end(session);
         }
         self.room.handle_session(session, change);
         self.settle(now);
@@ -180,7 +187,23 @@ impl Conference {
 
     /// The next output; None when all is done.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        loop {
+            match self.outputs.front_mut()? {
+                Queued::Many { to, stanza } => {
+                    if let Some(to) = to.next() {
+                        return Some(Output::Deliver {
+                            to,
+                            stanza: stanza.clone(),
+                        });
+                    }
+                    self.outputs.pop_front();
+                }
+                Queued::One(_) => match self.outputs.pop_front() {
+                    Some(Queued::One(output)) => return Some(output),
+                    _ => return None,
+                },
+            }
+        }
     }
 
     /// When to call [`Conference::handle_timeout`].
@@ -264,7 +287,10 @@ impl Conference {
     fn handle_room(&mut self, now: Now, output: tertulia_room::Output) {
         use tertulia_room::Output as Room;
         match output {
-            Room::Deliver { to, stanza } => self.outputs.push_back(Output::Deliver { to, stanza }),
+            Room::Deliver { to, stanza } => self.push(Output::Deliver { to, stanza }),
+            Room::Broadcast { to, stanza } => {
+                self.outputs.push_back(Queued::Many { to, stanza });
+            }
             Room::Joined(id) => self.handle_joined(now, id),
             Room::Left { endpoint, .. } => self.focus.leave(now, &endpoint),
             Room::Paused {
@@ -300,7 +326,7 @@ impl Conference {
                     self.room.send_from_focus(id, stanza);
                 }
             }
-            Focus::Bridge(command) => self.outputs.push_back(Output::Bridge(command)),
+            Focus::Bridge(command) => self.push(Output::Bridge(command)),
             Focus::PresenceChanged => self.room.set_focus_presence(self.focus.presence()),
         }
     }
@@ -317,6 +343,10 @@ impl Conference {
         }
         self.focus.join(now, nick, profile);
         self.tell_rights(id);
+    }
+
+    fn push(&mut self, output: Output) {
+        self.outputs.push_back(Queued::One(output));
     }
 
     /// Lets the bridge enforce what an occupant may do.
@@ -337,12 +367,12 @@ impl Conference {
         self.focus.close();
         while let Some(output) = self.focus.poll_output() {
             if let tertulia_focus::Output::Bridge(command) = output {
-                self.outputs.push_back(Output::Bridge(command));
+                self.push(Output::Bridge(command));
             }
         }
         self.is_closed = true;
         tracing::info!(conference = %self.room.id(), "conference ended");
-        self.outputs.push_back(Output::Closed);
+        self.push(Output::Closed);
     }
 
     /// What must hold after every step. Everything is looked at in tests and in simulation; a

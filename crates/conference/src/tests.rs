@@ -249,6 +249,17 @@ fn an_empty_room_waits_for_whoever_asked() {
 }
 
 #[test]
+fn the_last_stanzas_of_a_session_come_after_its_end() {
+    let mut w = World::new();
+    w.request(1, "m");
+    w.request(2, "n");
+    w.join(2, "bob");
+    w.session(1, SessionChange::Ended(EndReason::Closed));
+    w.join(1, "ann");
+    assert_eq!(w.conference.census().occupants.len(), 1, "no phantom");
+}
+
+#[test]
 fn by_http_and_with_the_device_in_the_join() {
     let mut w = World::new();
     let asked = ConferenceRequest {
@@ -406,11 +417,14 @@ fn random_walks_leave_nothing_behind() {
     for seed in 0..100 {
         let mut random = Random::from_seed([seed; 32]);
         let mut w = World::of(seed);
+        let mut generation = 0;
         for _ in 0..200 {
             if w.is_closed {
                 break;
             }
-            let session = u64::from(random.u32() % 6) + 1;
+            // Ids of sessions are never used again.
+            let session = u64::from(random.u32() % 6) + 1 + 10 * generation;
+            generation += u64::from(random.u32().is_multiple_of(40));
             let nick = ["ann", "bob", "cat"][random.u32() as usize % 3];
             match random.u32() % 12 {
                 0 => w.request(session, nick),
@@ -425,7 +439,7 @@ fn random_walks_leave_nothing_behind() {
                 _ => w.wait(u64::from(random.u32() % 30)),
             }
         }
-        for session in 1..=6 {
+        for session in 0..=10 * (generation + 1) {
             w.session(session, SessionChange::Ended(EndReason::Closed));
         }
         w.wait(120);

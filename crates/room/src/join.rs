@@ -80,6 +80,10 @@ impl Room {
         let inside = self.by_session.get(&from.id).copied();
         match (stanza.type_.as_deref(), inside) {
             (None, Some(id)) => self.update_presence(id, stanza),
+            (None, None) if stanza.to.as_ref().is_none_or(|to| to.resource().is_none()) => {
+                let error = StanzaError::new(Condition::JidMalformed);
+                self.refuse_stanza(from.id, stanza, error.with_text("expected a nick"));
+            }
             // A client that believes to be inside: told by an error, it comes in properly.
             (None, None) => {
                 let error = StanzaError::new(Condition::NotAcceptable);
@@ -185,7 +189,7 @@ impl Room {
         self.by_session.insert(session, id);
         self.by_nick.insert(occupant.nick.clone(), id);
         self.occupants.insert(id, occupant);
-        self.audience.push((id, session));
+        self.count_audience();
         self.show_newcomer(id, stanza);
 
         let history = self
@@ -264,7 +268,7 @@ impl Room {
         x.statuses.push(STATUS_NON_ANONYMOUS);
         let own = occupant.own_presence(&written(&x), stanza.id.clone());
         let (session, presence) = (occupant.profile.id, occupant.presence.clone());
-        self.broadcast(&presence, Some(id));
+        self.broadcast(&presence, Some(session));
         self.deliver(session, Arc::new(own));
     }
 
@@ -295,7 +299,7 @@ impl Room {
         };
         let own = occupant.own_presence(&occupant.own_item, stanza_id);
         let (session, presence) = (occupant.profile.id, occupant.presence.clone());
-        self.broadcast(&presence, Some(id));
+        self.broadcast(&presence, Some(session));
         self.deliver(session, Arc::new(own));
     }
 

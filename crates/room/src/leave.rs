@@ -30,7 +30,7 @@ impl Room {
         }
         self.by_session.clear();
         self.by_nick.clear();
-        self.audience.clear();
+        self.count_audience();
         self.outputs.push_back(Output::Destroyed);
     }
 
@@ -76,7 +76,7 @@ impl Room {
         let session = occupant.profile.id;
         self.by_session.remove(&session);
         self.by_nick.remove(&occupant.nick);
-        self.audience.retain(|(other, _)| *other != id);
+        self.count_audience();
 
         let jid = Some(Jid::from(occupant.profile.jid.clone()));
         let mut x = UserX::item(Item::new(occupant.affiliation, Role::None, jid));

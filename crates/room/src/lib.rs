@@ -53,6 +53,8 @@ pub struct Config {
 pub enum Output {
     /// To the client of that session; without `to` unless it answers something.
     Deliver { to: SessionId, stanza: Arc<Stanza> },
+    /// The same to many.
+    Broadcast { to: Audience, stanza: Arc<Stanza> },
     /// Somebody is inside now, and everybody has been told.
     Joined(OccupantId),
     /// Somebody is out, and everybody has been told.
@@ -80,6 +82,28 @@ pub enum Output {
     Destroyed,
 }
 
+/// The receivers of a broadcast: a list shared by all broadcasts until somebody comes or goes.
+#[derive(Clone, Debug)]
+pub struct Audience {
+    sessions: Arc<[SessionId]>,
+    except: Option<SessionId>,
+    next: usize,
+}
+
+impl Iterator for Audience {
+    type Item = SessionId;
+
+    fn next(&mut self) -> Option<SessionId> {
+        loop {
+            let session = *self.sessions.get(self.next)?;
+            self.next += 1;
+            if Some(session) != self.except {
+                return Some(session);
+            }
+        }
+    }
+}
+
 /// One room.
 ///
 /// Call exactly one `handle_*` or command, then `poll_output` until `None`. A room has no timers:
@@ -92,7 +116,7 @@ pub struct Room {
     by_session: BTreeMap<SessionId, OccupantId>,
     by_nick: BTreeMap<EndpointId, OccupantId>,
     /// Receivers of broadcasts, in the order in which they joined.
-    audience: Vec<(OccupantId, SessionId)>,
+    audience: Arc<[SessionId]>,
     next_id: u64,
     focus_jid: FullJid,
     focus_presence: Arc<Stanza>,
@@ -129,7 +153,7 @@ impl Room {
             occupants: BTreeMap::new(),
             by_session: BTreeMap::new(),
             by_nick: BTreeMap::new(),
-            audience: Vec::new(),
+            audience: Arc::from([]),
             next_id: 0,
             focus_jid: focus,
             focus_presence,
@@ -237,7 +261,7 @@ impl Room {
         let is_indexed = |o: &Occupant| {
             self.by_session.get(&o.profile.id) == Some(&o.id)
                 && self.by_nick.get(&o.nick) == Some(&o.id)
-                && self.audience.contains(&(o.id, o.profile.id))
+                && self.audience.contains(&o.profile.id)
         };
         let has_live = self.occupants.values().any(|o| !o.is_paused);
         let has_owner = self
@@ -269,13 +293,21 @@ impl Room {
     }
 
     /// Sends one stanza to all but one occupant.
-    fn broadcast(&mut self, stanza: &Arc<Stanza>, except: Option<OccupantId>) {
-        let receivers = self.audience.iter().filter(|(id, _)| Some(*id) != except);
-        let deliveries = receivers.map(|(_, to)| Output::Deliver {
-            to: *to,
+    fn broadcast(&mut self, stanza: &Arc<Stanza>, except: Option<SessionId>) {
+        let to = Audience {
+            sessions: self.audience.clone(),
+            except,
+            next: 0,
+        };
+        self.outputs.push_back(Output::Broadcast {
+            to,
             stanza: stanza.clone(),
         });
-        self.outputs.extend(deliveries);
+    }
+
+    /// To be called when somebody came in or went out.
+    fn count_audience(&mut self) {
+        self.audience = self.occupants.values().map(|o| o.profile.id).collect();
     }
 
     fn deliver(&mut self, to: SessionId, stanza: Arc<Stanza>) {

@@ -83,6 +83,11 @@ impl World {
         while let Some(output) = self.room.poll_output() {
             match output {
                 Output::Deliver { to, stanza } => self.got.entry(to.0).or_default().push(stanza),
+                Output::Broadcast { to, stanza } => {
+                    for session in to {
+                        self.got.entry(session.0).or_default().push(stanza.clone());
+                    }
+                }
                 Output::Describe { to, iq, info } => {
                     self.room
                         .answer(to, iq.result().with_child(info.to_element()));
@@ -318,6 +323,12 @@ fn refused_nicks_and_full_rooms() {
         w.got(5),
         ["presence error not-acceptable"],
         "no presence without a join"
+    );
+    w.send(5, presence(5, "").with_child(Element::bare("x", ns::MUC)));
+    assert_eq!(
+        w.got(5),
+        ["presence error jid-malformed"],
+        "no join without a nick"
     );
     w.send(2, presence(2, "other"));
     assert_eq!(
