@@ -15,8 +15,12 @@ fn main() {
     println!("cargo:rerun-if-changed={}", dist.display());
     println!("cargo:rerun-if-changed=build.rs");
 
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    // Copies, so that the web client can be built again while this crate compiles.
+    let copies = out.join("web");
+    let _ = fs::remove_dir_all(&copies);
     let mut files = Vec::new();
-    collect(&dist, &dist, &mut files);
+    collect(&dist, &dist, &copies, &mut files);
     files.sort();
     let mut table = String::from("&[\n");
     for (name, path) in files.iter().filter(|(name, _)| !name.ends_with(".gz")) {
@@ -33,22 +37,26 @@ fn main() {
         );
     }
     table.push(']');
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("web_files.rs"), table).expect("OUT_DIR can be written to");
 }
 
-/// All files below `folder`, named by their path from `root`.
-fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, PathBuf)>) {
+/// Copies all files below `folder`; each with its path from `root`, and its copy.
+fn collect(root: &Path, folder: &Path, copies: &Path, files: &mut Vec<(String, PathBuf)>) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
     for entry in entries.flatten() {
         let path = entry.path();
         if path.is_dir() {
-            collect(root, &path, files);
+            collect(root, &path, copies, files);
         } else if let Ok(name) = path.strip_prefix(root) {
-            let path = path.canonicalize().expect("a listed file exists");
-            files.push((name.to_string_lossy().into_owned(), path));
+            let copy = copies.join(name);
+            let parent = copy.parent().expect("a file is in a folder");
+            fs::create_dir_all(parent).expect("OUT_DIR can be written to");
+            // A file that has just gone belongs to a build that is under way.
+            if fs::copy(&path, &copy).is_ok() {
+                files.push((name.to_string_lossy().into_owned(), copy));
+            }
         }
     }
 }

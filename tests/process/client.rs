@@ -10,13 +10,13 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::server::{SOON, Web};
 
 /// A WebSocket to the server.
-pub struct Client {
-    pub socket: WebSocketStream<TcpStream>,
-    pub jid: String,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<TcpStream>,
+    pub(crate) jid: String,
 }
 
 /// Opens a WebSocket, or gives the HTTP status of the refusal.
-pub async fn dial(
+pub(crate) async fn dial(
     server: &Web,
     path: &str,
     headers: &[(&'static str, &str)],
@@ -36,14 +36,14 @@ pub async fn dial(
     }
 }
 
-pub const XMPP: (&str, &str) = ("Sec-WebSocket-Protocol", "xmpp");
+pub(crate) const XMPP: (&str, &str) = ("Sec-WebSocket-Protocol", "xmpp");
 
 const OPEN: &str =
     "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>";
 
 impl Client {
     /// A socket on which nothing was said yet.
-    pub async fn connect(server: &Web, query: &str) -> Client {
+    pub(crate) async fn connect(server: &Web, query: &str) -> Client {
         let socket = dial(server, &format!("/xmpp-websocket{query}"), &[XMPP])
             .await
             .unwrap();
@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// Logged in, nothing bound.
-    pub async fn authenticated(server: &Web, query: &str) -> Client {
+    pub(crate) async fn authenticated(server: &Web, query: &str) -> Client {
         let mut client = Client::connect(server, query).await;
         client.send(OPEN).await;
         let first = client.next().await;
@@ -71,13 +71,13 @@ impl Client {
     }
 
     /// Logged in and bound.
-    pub async fn login(server: &Web) -> Client {
+    pub(crate) async fn login(server: &Web) -> Client {
         let mut client = Client::authenticated(server, "?room=tea").await;
         client.bind().await;
         client
     }
 
-    pub async fn bind(&mut self) {
+    pub(crate) async fn bind(&mut self) {
         self.send(
             "<iq xmlns='jabber:client' type='set' id='b'>\
              <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
@@ -95,12 +95,12 @@ impl Client {
     }
 
     /// The nick that Jitsi's clients take.
-    pub fn nick(&self) -> &str {
+    pub(crate) fn nick(&self) -> &str {
         &self.jid[..8]
     }
 
     /// Asks for the conference and joins its room.
-    pub async fn join(&mut self, room: &str) {
+    pub(crate) async fn join(&mut self, room: &str) {
         self.send(&format!(
             "<iq xmlns='jabber:client' type='set' to='focus.localhost' id='c'>\
              <conference xmlns='http://jitsi.org/protocol/focus' \
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// Joins a room that lives.
-    pub async fn enter(&mut self, room: &str) {
+    pub(crate) async fn enter(&mut self, room: &str) {
         self.send(&format!(
             "<presence xmlns='jabber:client' to='{room}@conference.localhost/{}'>\
              <x xmlns='http://jabber.org/protocol/muc'/></presence>",
@@ -129,12 +129,12 @@ impl Client {
         assert!(!has(&presence, "type", "error"), "{presence}");
     }
 
-    pub async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
     /// The next text.
-    pub async fn next(&mut self) -> String {
+    pub(crate) async fn next(&mut self) -> String {
         loop {
             match timeout(SOON, self.socket.next())
                 .await
@@ -150,12 +150,12 @@ impl Client {
     }
 
     /// The next text that contains this.
-    pub async fn gets(&mut self, part: &str) -> String {
+    pub(crate) async fn gets(&mut self, part: &str) -> String {
         self.gets_all(&[part]).await
     }
 
     /// The next text that contains all of these.
-    pub async fn gets_all(&mut self, parts: &[&str]) -> String {
+    pub(crate) async fn gets_all(&mut self, parts: &[&str]) -> String {
         let mut seen = Vec::new();
         let found = timeout(SOON, async {
             loop {
@@ -172,7 +172,7 @@ impl Client {
     }
 
     /// Reads to the end; the close code, and all texts before it.
-    pub async fn end(&mut self) -> (Option<u16>, Vec<String>) {
+    pub(crate) async fn end(&mut self) -> (Option<u16>, Vec<String>) {
         let mut texts = Vec::new();
         loop {
             match timeout(SOON, self.socket.next()).await.expect("an end") {
@@ -188,12 +188,12 @@ impl Client {
 }
 
 /// Whether a text has this attribute, in either kind of quotes.
-pub fn has(text: &str, name: &str, value: &str) -> bool {
+pub(crate) fn has(text: &str, name: &str, value: &str) -> bool {
     text.contains(&format!("{name}='{value}'")) || text.contains(&format!("{name}=\"{value}\""))
 }
 
 /// The value of the first attribute of this name.
-pub fn attribute(text: &str, name: &str) -> String {
+pub(crate) fn attribute(text: &str, name: &str) -> String {
     let (_, rest) = text
         .split_once(&format!(" {name}="))
         .unwrap_or_else(|| panic!("{text}"));

@@ -12,16 +12,16 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// How long anything may take that should be at once.
-pub const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// A port that the system chooses.
 const FREE: &str = "127.0.0.1:0";
 
 /// A folder that goes when the test does.
-pub struct Folder(pub PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    pub fn new() -> Folder {
+    pub(crate) fn new() -> Folder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("tertulia-process-{}-{number}", std::process::id());
@@ -38,7 +38,7 @@ impl Drop for Folder {
 }
 
 /// The command, without this machine's settings.
-pub fn tertulia() -> Command {
+pub(crate) fn tertulia() -> Command {
     // target/<profile>/deps/process-… → target/<profile>/tertulia
     let own = std::env::current_exe().unwrap();
     let binary = own
@@ -66,7 +66,7 @@ pub fn tertulia() -> Command {
 }
 
 /// Runs the command to its end.
-pub async fn run(arguments: &[&str]) -> Output {
+pub(crate) async fn run(arguments: &[&str]) -> Output {
     let child = tertulia().args(arguments).spawn().unwrap();
     timeout(SOON, child.wait_with_output())
         .await
@@ -75,7 +75,7 @@ pub async fn run(arguments: &[&str]) -> Output {
 }
 
 /// A TCP port that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -84,37 +84,40 @@ pub fn free_port() -> u16 {
 }
 
 /// A running server.
-pub struct Server {
-    pub child: Child,
+pub(crate) struct Server {
+    pub(crate) child: Child,
     /// All that it said when it was ready.
-    pub greeting: String,
+    pub(crate) greeting: String,
     /// Its web side.
-    pub web: Web,
-    pub media: SocketAddr,
+    pub(crate) web: Web,
+    pub(crate) media: SocketAddr,
 }
 
 /// Where a server's web side is, whether it runs or not.
 #[derive(Clone, Copy, Debug)]
-pub struct Web {
-    pub address: SocketAddr,
+pub(crate) struct Web {
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// On free ports, with two media workers.
-    pub async fn start(data: &Folder) -> Server {
+    pub(crate) async fn start(data: &Folder) -> Server {
         Server::start_with(data, &["--listen", FREE]).await
     }
 
-    pub async fn start_with(data: &Folder, arguments: &[&str]) -> Server {
+    pub(crate) async fn start_with(data: &Folder, arguments: &[&str]) -> Server {
         Server::run(data, FREE, arguments, &[]).await
     }
 
-    pub async fn start_with_environment(data: &Folder, environment: &[(&str, &str)]) -> Server {
+    pub(crate) async fn start_with_environment(
+        data: &Folder,
+        environment: &[(&str, &str)],
+    ) -> Server {
         Server::run(data, FREE, &["--listen", FREE], environment).await
     }
 
     /// On the address of a server that is gone.
-    pub async fn start_at(data: &Folder, plain: &str) -> Server {
+    pub(crate) async fn start_at(data: &Folder, plain: &str) -> Server {
         Server::run(data, plain, &["--listen", FREE], &[]).await
     }
 
@@ -169,7 +172,7 @@ impl Server {
         }
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
         let status = std::process::Command::new("kill")
             .args(["-s", name, &pid])
@@ -179,7 +182,7 @@ impl Server {
     }
 
     /// Waits until it is gone.
-    pub async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         timeout(SOON, self.child.wait())
             .await
             .expect("the server ends")
@@ -189,16 +192,16 @@ impl Server {
 
 impl Web {
     /// `Host` by which browsers on this machine come.
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         format!("localhost:{}", self.address.port())
     }
 
     /// One request; the status, and head and body as text.
-    pub async fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         self.http("GET", path, &[], "").await
     }
 
-    pub async fn http(
+    pub(crate) async fn http(
         &self,
         method: &str,
         path: &str,

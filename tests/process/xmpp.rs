@@ -263,7 +263,7 @@ async fn a_lost_connection_is_resumed() {
 }
 
 /// Turns stream management on; the token.
-pub async fn enable(client: &mut Client) -> String {
+pub(crate) async fn enable(client: &mut Client) -> String {
     client
         .send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
         .await;

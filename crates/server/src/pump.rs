@@ -82,3 +82,36 @@ pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant>
 
 const FAR: Duration = Duration::from_secs(86_400 * 365);
 const ROUNDS_MAX: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_value() {
+        assert_eq!(guarded(|| 1).ok(), Some(1));
+        assert!(guarded(|| panic!("on purpose")).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_wakes_once_for_each_deadline() {
+        let mut timer = Timer::new();
+        let start = tokio::time::Instant::now();
+        let deadline = start.into_std() + Duration::from_secs(5);
+        timer.set(Some(deadline));
+        timer.expired().await;
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+        let again = tokio::time::timeout(Duration::from_secs(60), timer.expired());
+        assert!(again.await.is_err(), "never, until it is set again");
+        timer.set(Some(deadline));
+        timer.expired().await;
+    }
+
+    #[test]
+    fn never_is_later_than_anything() {
+        let now = Instant::now();
+        assert_eq!(earlier(None, Some(now)), Some(now));
+        assert_eq!(earlier(Some(now + FAR), Some(now)), Some(now));
+        assert_eq!(earlier(None, None), None);
+    }
+}
