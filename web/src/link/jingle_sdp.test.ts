@@ -284,10 +284,27 @@ describe("from one browser to the other, by Jingle", () => {
       expect(jingle.groups).toEqual(video.groups);
       const uris = jingle.contents.flatMap((content) => content.rtp?.headerExtensions ?? []).map((entry) => entry.uri);
       expect(uris.filter((uri) => uri.includes("sdes"))).toEqual([]);
-      const names = jingle.contents[1]?.rtp?.payloadTypes.map((type) => type.name);
+      const names = jingle.contents[1]?.rtp?.payloadTypes.map((type) => type.name) ?? [];
+      expect(names[0]).toBe("VP8");
       expect(new Set(names)).toEqual(new Set(["VP8", "VP9", "rtx"]));
     });
   }
+});
+
+describe("the choice of codecs", () => {
+  it("is ours in number and order, with the repair streams that belong to it", () => {
+    const type = (id: number, name: string, apt?: number) => ({
+      id,
+      name,
+      clockRate: 90_000,
+      channels: 1,
+      parameters: apt === undefined ? [] : [{ name: "apt", value: String(apt) }],
+      feedback: [],
+    });
+    const theirs = [type(41, "AV1"), type(42, "rtx", 41), type(101, "VP9"), type(97, "rtx", 101), type(100, "VP8")];
+    const chosen = withCodecs({ ...VIDEO, payloadTypes: [...theirs, type(96, "rtx", 100)] }, ["vp8", "vp9"]);
+    expect(chosen.payloadTypes.map((entry) => entry.id)).toEqual([100, 101, 97, 96]);
+  });
 });
 
 describe("candidates", () => {

@@ -268,19 +268,15 @@ export function withoutMid(rtp: RtpDescription): RtpDescription {
   return { ...rtp, headerExtensions: rtp.headerExtensions.filter((extension) => !MID_EXTENSIONS.has(extension.uri)) };
 }
 
-/** Only the payload types of these codecs (lower case), with the retransmission types that belong to them. */
+/** Only these codecs (lower case), in this order, then the retransmission types that belong to them. */
 export function withCodecs(rtp: RtpDescription, codecs: readonly string[]): RtpDescription {
-  const kept = new Set(
-    rtp.payloadTypes.filter((type) => codecs.includes(type.name.toLowerCase())).map((type) => String(type.id)),
-  );
-  return {
-    ...rtp,
-    payloadTypes: rtp.payloadTypes.filter((type) => {
-      if (kept.has(String(type.id))) return true;
-      const target = type.parameters.find((parameter) => parameter.name === "apt");
-      return type.name.toLowerCase() === "rtx" && target !== undefined && kept.has(target.value);
-    }),
-  };
+  const chosen = codecs.flatMap((codec) => rtp.payloadTypes.filter((type) => type.name.toLowerCase() === codec));
+  const ids = new Set(chosen.map((type) => String(type.id)));
+  const repair = rtp.payloadTypes.filter((type) => {
+    const target = type.parameters.find((parameter) => parameter.name === "apt");
+    return type.name.toLowerCase() === "rtx" && target !== undefined && ids.has(target.value);
+  });
+  return { ...rtp, payloadTypes: [...chosen, ...repair] };
 }
 
 /** Reads `candidate:…`, with or without `a=`; null for what Jingle can't say. */

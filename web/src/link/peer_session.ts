@@ -197,7 +197,6 @@ export class PeerSession extends MediaConnection {
         const transceiver = this.transceiver(MIDS[source]);
         if (transceiver === null) continue;
         transceiver.direction = source === "screen" ? this.#screenDirection() : "sendrecv";
-        if (source !== "microphone") preferCodecs(transceiver);
       }
     }
     this.#isDescribed = true;
@@ -229,7 +228,12 @@ export class PeerSession extends MediaConnection {
     const transport = [audio, video].find(hasCredentials)?.transport ?? null;
     if (transport === null) return false;
     this.#contentNames = [audio.name, video.name];
-    this.#remote = { audio: withoutMid(audio.rtp), video: withoutMid(video.rtp), transport };
+    // What is not in our own description must not be sent either, whatever else the peer can do.
+    this.#remote = {
+      audio: withoutMid(withCodecs(audio.rtp, AUDIO_CODECS)),
+      video: withoutMid(withCodecs(video.rtp, VIDEO_CODECS)),
+      transport,
+    };
     this.#putSources(remoteSources(jingle.sources, jingle.groups));
     return true;
   }
@@ -380,7 +384,7 @@ const MIDS: Readonly<Record<OwnSource, string>> = {
   screen: SCREEN_MID,
 };
 
-/** Few codecs keep the offer small; every browser has the first of each. */
+/** The first is what every browser encodes well, and what the bridge forwards, too. Few codecs keep the offer small. */
 const AUDIO_CODECS = ["opus"];
 const VIDEO_CODECS = ["vp8", "vp9"];
 
@@ -393,10 +397,11 @@ function hasCredentials(content: Content): boolean {
   return content.transport !== null && content.transport.ufrag !== null && content.transport.fingerprints.length > 0;
 }
 
-/** VP8 first: it is what every browser encodes well, and what the bridge forwards. */
 function preferCodecs(transceiver: RTCRtpTransceiver): void {
   const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
-  const kept = codecs.filter((codec) => ["video/vp8", "video/vp9", "video/rtx"].includes(codec.mimeType.toLowerCase()));
+  const kept = [...VIDEO_CODECS, "rtx"].flatMap((name) =>
+    codecs.filter((codec) => codec.mimeType.toLowerCase() === `video/${name}`),
+  );
   if (kept.length > 0) transceiver.setCodecPreferences(kept);
 }
 
