@@ -539,7 +539,7 @@ impl Client {
             }
             LineOutput::Bound(jid) => self.bound(now, jid),
             LineOutput::Resumed => self.notice(Notice::Resumed),
-            LineOutput::ResumeRefused => self.notice(Notice::ResumeRefused),
+            LineOutput::ResumeRefused => self.session_lost(),
             LineOutput::Stanza(stanza) => self.handle_stanza(now, stanza),
             LineOutput::Answer { question, answer } => self.handle_answer(now, question, answer),
             LineOutput::Failed(failure) => self.trouble(Trouble::Stream(failure)),
@@ -569,6 +569,17 @@ impl Client {
     }
 
     // Connecting and joining.
+
+    /// What was between us and the old session is void; until there is a new one, nothing may be
+    /// sent to the room.
+    fn session_lost(&mut self) {
+        self.end_call();
+        self.occupants = None;
+        if !matches!(self.stage, Stage::Leaving(_) | Stage::Over) {
+            self.stage = Stage::Offline;
+        }
+        self.notice(Notice::ResumeRefused);
+    }
 
     fn bound(&mut self, now: Now, jid: FullJid) {
         self.end_call();

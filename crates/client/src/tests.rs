@@ -296,6 +296,7 @@ fn a_lost_session_is_joined_anew_without_being_asked() {
         "<failed xmlns=\"urn:xmpp:sm:3\"><item-not-found \
          xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></failed>",
     );
+    visit.client.mute(visit.now, MediaType::Audio, true);
     visit.bind();
     visit.join();
     assert_eq!(

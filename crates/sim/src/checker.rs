@@ -104,12 +104,9 @@ impl Checkers {
         occupant: &tertulia_client::Occupant,
         now: Instant,
     ) {
-        if other
-            .person
-            .past
-            .video_since
-            .is_some_and(|since| now < since + NEWS)
-        {
+        let past = &other.person.past;
+        let switched = past.audio_since.max(past.video_since);
+        if switched.is_some_and(|since| now < since + NEWS) {
             return;
         }
         for (media, suffix) in [(MediaType::Audio, "a0"), (MediaType::Video, "v0")] {
@@ -205,8 +202,12 @@ impl Checkers {
         let now = world.now().mono;
         for viewer in present(world) {
             let v = viewer.person.index;
-            let asked = viewer.person.past.constraints_since;
-            let in_force = asked.map(|since| since + OBEYED);
+            let past = &viewer.person.past;
+            let asked = past
+                .constraints_since
+                .zip(past.channel_since)
+                .map(|(a, b)| a.max(b));
+            let in_force = asked.map(|since| since + viewer.person.obeyed_within());
             let constraints = viewer.client.constraints();
             let mut recent = 0;
             for source in viewer.client.remote_sources() {
@@ -221,7 +222,7 @@ impl Checkers {
                         MediaType::Audio => owner.past.muted_audio,
                         MediaType::Video => owner.past.muted_video,
                     });
-                if muted.is_some_and(|since| last > since + OBEYED) {
+                if muted.is_some_and(|since| last > since + MUTED_WITHIN) {
                     self.complain(format!("claim 5: p{v} gets muted media of p{owner}"));
                 }
                 if source.media == MediaType::Audio || in_force.is_none_or(|from| last <= from) {
@@ -244,7 +245,7 @@ impl Checkers {
             }
             if constraints.last_n >= 0
                 && recent > constraints.last_n
-                && in_force.is_some_and(|from| now > from + OBEYED)
+                && in_force.is_some_and(|from| now > from + Duration::from_secs(1))
             {
                 self.complain(format!("claim 5: p{v} gets more videos than last-N"));
             }
@@ -541,7 +542,7 @@ const MEDIA_SETTLES: Duration = Duration::from_secs(8);
 /// Longest silence and longest frozen picture in undisturbed media.
 const SILENCE: Duration = Duration::from_secs(2);
 const FREEZE: Duration = Duration::from_secs(5);
-/// Time until the bridge does what it was told.
-const OBEYED: Duration = Duration::from_millis(1_500);
+/// Time until a moderator's mute is in force everywhere.
+const MUTED_WITHIN: Duration = Duration::from_millis(1_500);
 const LOSS_SLACK: Duration = Duration::from_secs(3);
 const VIOLATIONS_MAX: usize = 40;

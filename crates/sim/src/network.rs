@@ -67,10 +67,12 @@ impl Link {
         self.quality
     }
 
-    /// Changes the quality for what is sent from now on.
-    pub fn set_quality(&mut self, quality: Quality) {
-        self.quality = quality;
-        self.netem.set_config(config(quality, self.rng.u64(..)));
+    /// Changes the loss for what is sent from now on. The rest stays: str0m-netem sorts what is
+    /// under way by the reordering that held when it was sent.
+    pub fn set_loss(&mut self, loss: f32) {
+        self.quality.loss = loss;
+        self.netem
+            .set_config(config(self.quality, self.rng.u64(..)));
     }
 
     /// Sends a datagram.

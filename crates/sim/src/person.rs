@@ -15,6 +15,7 @@ pub struct Person {
     /// What others see; must never be in a log.
     pub name: String,
     pub address: SocketAddr,
+    pub channel_kind: ChannelKind,
     pub has_camera: bool,
     /// None once the browser is gone.
     pub client: Option<Client>,
@@ -42,6 +43,8 @@ pub struct Past {
     /// see it any more.
     pub nicks: Vec<(String, Option<Instant>)>,
     pub constraints_since: Option<Instant>,
+    /// The bridge channel is open since then.
+    pub channel_since: Option<Instant>,
     /// A moderator's mute of audio or video, in force since then.
     pub muted_audio: Option<Instant>,
     pub muted_video: Option<Instant>,
@@ -89,6 +92,7 @@ impl Person {
             index,
             name,
             address,
+            channel_kind: plan.channel,
             has_camera: plan.has_camera,
             client: Some(Client::new(config, plan.seed, now)),
             wire: None,
@@ -109,6 +113,15 @@ impl Person {
     /// The nick under which the person is in the room now.
     pub fn nick(&self) -> Option<&str> {
         self.client.as_ref()?.nick()
+    }
+
+    /// Time until the bridge does what this person asks of it. On a data channel the request may
+    /// be lost and sent again.
+    pub fn obeyed_within(&self) -> Duration {
+        match self.channel_kind {
+            ChannelKind::WebSocket => Duration::from_millis(1_500),
+            ChannelKind::Data => Duration::from_secs(5),
+        }
     }
 
     /// Nobody may see this person under its present nick after `deadline`.

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use tertulia_client::media::{Camera, Frame, Layer, SyntheticCamera};
 use tertulia_model::Ssrc;
 
-use crate::network::Quality;
 use crate::person::CameraMaker;
 
 /// One invariant to break.
@@ -126,16 +125,11 @@ impl Sabotage {
         }
     }
 
-    /// The links of this kind of meeting: real loss would explain what is to be noticed.
-    pub(crate) fn quality(self, quality: Quality) -> Quality {
+    /// The loss on links: real loss would explain what is to be noticed.
+    pub(crate) fn loss(self, loss: f32) -> f32 {
         match self {
-            Sabotage::VanishingMedia | Sabotage::RepeatedFrames | Sabotage::FalseKeyFrames => {
-                Quality {
-                    loss: 0.0,
-                    ..quality
-                }
-            }
-            _ => quality,
+            Sabotage::VanishingMedia | Sabotage::RepeatedFrames | Sabotage::FalseKeyFrames => 0.0,
+            _ => loss,
         }
     }
 

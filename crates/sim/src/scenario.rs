@@ -134,13 +134,8 @@ impl Sim {
                 self.world.set_blackout(index, false);
             }
             let person = &mut self.world.people[index];
-            let clean = Quality {
-                loss: 0.0,
-                reorder_gap: None,
-                ..person.up.quality()
-            };
-            person.up.set_quality(clean);
-            person.down.set_quality(clean);
+            person.up.set_loss(0.0);
+            person.down.set_loss(0.0);
         }
         if self.taking_part().len() < 2 {
             self.join();
@@ -246,10 +241,11 @@ impl Sim {
     fn join(&mut self) -> usize {
         let ms = Duration::from_millis;
         let latency = self.rng.u64(3..60);
+        let loss = self.draw_loss();
         let quality = Quality {
             latency: ms(latency),
             jitter: ms(self.rng.u64(0..=latency.min(15))),
-            loss: self.draw_loss(),
+            loss: self.sabotage.map_or(loss, |sabotage| sabotage.loss(loss)),
             reorder_gap: (self.rng.u32(0..4) == 0).then(|| self.rng.u32(8..40)),
         };
         let camera = self.sabotage.and_then(Sabotage::camera);
@@ -269,9 +265,7 @@ impl Sim {
             },
             has_camera: self.rng.u32(0..6) > 0,
             camera: camera.unwrap_or(VideoConfig::modest().camera),
-            quality: self
-                .sabotage
-                .map_or(quality, |sabotage| sabotage.quality(quality)),
+            quality,
             seed,
             link_seeds: [self.rng.u64(..), self.rng.u64(..)],
         };
@@ -437,13 +431,9 @@ impl Sim {
         for index in everybody {
             let loss = self.draw_loss();
             let person = &mut self.world.people[*index];
-            for link in [&mut person.up, &mut person.down] {
-                let quality = Quality {
-                    loss,
-                    ..link.quality()
-                };
-                link.set_quality(self.sabotage.map_or(quality, |s| s.quality(quality)));
-            }
+            let loss = self.sabotage.map_or(loss, |sabotage| sabotage.loss(loss));
+            person.up.set_loss(loss);
+            person.down.set_loss(loss);
         }
     }
 

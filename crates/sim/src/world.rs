@@ -373,7 +373,10 @@ impl World {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let timers = |p: &Person| [p.wake, p.up.next_timeout(), p.down.next_timeout()].map(is_due);
         let people: Vec<[bool; 3]> = self.people.iter().map(timers).collect();
-        let post = self.posts.peek().map(|Reverse((tick, _, post))| (*tick, post));
+        let post = self
+            .posts
+            .peek()
+            .map(|Reverse((tick, _, post))| (*tick, post));
         let (millis, server) = (self.clock.millis(), is_due(self.node_wake));
         format!("{millis} ms, people and links {people:?}, server {server}, post {post:?}")
     }
@@ -707,6 +710,7 @@ impl World {
         let now = self.now().mono;
         match &notice {
             Notice::Message { .. } => self.coverage.count(Mark::Message),
+            Notice::Flaw(_, tertulia_client::media::Flaw::Gap { .. }) => {}
             _ => self
                 .journal
                 .note(format_args!("p{index} {}", describe(&notice))),
