@@ -42,6 +42,8 @@ pub(crate) struct Conference {
     sources: Vec<Option<SourceState>>,
     speakers: SpeakerChoice,
     tick_at: Instant,
+    /// Some seat's share of bandwidth is to be looked at again.
+    has_allocations: bool,
     /// What receivers ask may have changed.
     has_new_demands: bool,
     /// Seats whose transports must be driven.
@@ -72,6 +74,7 @@ impl Conference {
             sources: Vec::new(),
             speakers: SpeakerChoice::default(),
             tick_at: now + ticks::TICK,
+            has_allocations: false,
             has_new_demands: false,
             dirty: Vec::new(),
             touched: Vec::new(),
@@ -154,7 +157,9 @@ impl Conference {
     /// Drives all transports that something was written to, and does what follows from it.
     pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
         for _ in 0..ROUNDS_MAX {
-            self.allocate_where_needed(cx);
+            if std::mem::take(&mut self.has_allocations) {
+                self.allocate_where_needed(cx);
+            }
             if self.has_new_demands {
                 self.has_new_demands = false;
                 self.tell_senders(cx);

@@ -16,7 +16,17 @@ impl Conference {
             let bps = bps.max(cx.config.bandwidth.least_bps);
             seat.estimate_bps = Some(bps);
             let change = bps.abs_diff(seat.allocated_bps);
-            seat.needs_allocation |= change * 100 > seat.allocated_bps * CHANGE_PERCENT;
+            if change * 100 > seat.allocated_bps * CHANGE_PERCENT {
+                self.want_allocation(index);
+            }
+        }
+    }
+
+    /// One receiver's share is to be looked at again.
+    pub(super) fn want_allocation(&mut self, index: usize) {
+        if let Some(seat) = self.seat_mut(index) {
+            seat.needs_allocation = true;
+            self.has_allocations = true;
         }
     }
 
@@ -25,6 +35,7 @@ impl Conference {
         for seat in self.seats.iter_mut().flatten() {
             seat.needs_allocation = true;
         }
+        self.has_allocations = true;
         self.has_new_demands = true;
     }
 

@@ -63,6 +63,7 @@ impl Conference {
             Some(place) => *place = Some(Box::new(seat)),
             None => self.seats.push(Some(Box::new(seat))),
         }
+        self.has_allocations = true;
         self.mark(index);
     }
 
@@ -91,6 +92,7 @@ impl Conference {
             let has_data_channel = seat.offer.has_data_channel;
             seat.endpoint.connect(remote, has_data_channel);
         }
+        self.has_allocations = true;
         self.mark(index);
     }
 
@@ -103,9 +105,9 @@ impl Conference {
         }
         seat.connected = Some(cx.now);
         seat.connect_by = None;
-        seat.needs_allocation = true;
         let allocation = seat.allocation;
         debug!(endpoint = %seat.id, "endpoint connected");
+        self.want_allocation(index);
         self.has_new_demands = true;
         self.tell_focus(cx, BridgeEvent::Connected { allocation });
     }
@@ -174,6 +176,7 @@ impl Conference {
             .extend(seat.scheduled.map(|at| (at, index)));
         let was_dominant = self.speakers.dominant() == Some(index);
         self.speakers.remove(index);
+        self.has_allocations = true;
         self.has_new_demands = true;
         if was_dominant && !self.is_empty() {
             self.tell_focus(cx, BridgeEvent::DominantSpeaker { endpoint: None });
@@ -212,6 +215,7 @@ impl Conference {
                 None => self.add_source(cx.now, owner, source),
             }
         }
+        self.has_allocations = true;
         self.has_new_demands = true;
         self.mark(owner);
     }

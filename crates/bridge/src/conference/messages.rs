@@ -176,12 +176,12 @@ impl Conference {
             ClientMessage::ClientHello => self.send(cx, index, &ServerMessage::ServerHello),
             ClientMessage::ReceiverVideoConstraints(update) => {
                 seat.constraints.update(update, limits.constraints);
-                seat.needs_allocation = true;
+                self.want_allocation(index);
                 self.has_new_demands = true;
             }
             ClientMessage::LastNChanged(last_n) => {
                 seat.constraints.set_last_n(last_n);
-                seat.needs_allocation = true;
+                self.want_allocation(index);
             }
             ClientMessage::ReceiverAudioSubscription(audio) => self.subscribe(index, audio),
             ClientMessage::SourceVideoType { source, video_type } => {

@@ -95,7 +95,7 @@ impl Conference {
         );
         if has_waited && seat.constraints.give_up_waiting() {
             debug!(endpoint = %seat.id, "no constraints from this client: the defaults apply");
-            seat.needs_allocation = true;
+            self.want_allocation(index);
             self.has_new_demands = true;
         }
         self.set_active(cx, index, is_active);
@@ -134,9 +134,13 @@ impl Conference {
             .iter()
             .flatten()
             .any(|source| source.owner != index);
-        if let Some(seat) = self.seat_mut(index) {
-            let age = cx.now.saturating_duration_since(seat.allocated);
-            seat.needs_allocation |= has_video && age >= cx.config.timers.allocation;
+        let is_due = has_video
+            && self.seat(index).is_some_and(|seat| {
+                let age = cx.now.saturating_duration_since(seat.allocated);
+                age >= cx.config.timers.allocation
+            });
+        if is_due {
+            self.want_allocation(index);
         }
     }
 

@@ -41,10 +41,10 @@ pub(crate) struct Room {
     batch: Batch,
 }
 
-struct Parcel {
-    from: SocketAddr,
-    to: SocketAddr,
-    data: Vec<u8>,
+pub(crate) struct Parcel {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) data: Vec<u8>,
 }
 
 /// A participant's transport and media.
@@ -59,6 +59,7 @@ pub(crate) struct Client {
     wake: Instant,
     pub(crate) is_connected: bool,
     pub(crate) is_gone: bool,
+    is_published: bool,
     number: u32,
     mids: u32,
     /// Percent of datagrams that are lost.
@@ -255,11 +256,10 @@ impl Room {
             sources,
         });
         for other in 0..self.clients.len() {
-            for peer in 0..self.clients.len() {
-                if other != peer {
-                    let (number, has_rtx) =
-                        (self.clients[peer].number, self.clients[other].offer.has_rtx);
-                    self.clients[other].expect(number, has_rtx);
+            for (receiver, sender) in [(other, index), (index, other)] {
+                if receiver != sender && self.clients[sender].is_published {
+                    let number = self.clients[sender].number;
+                    self.clients[receiver].expect(number);
                 }
             }
         }
@@ -564,6 +564,7 @@ impl Client {
             wake: now.mono,
             is_connected: false,
             is_gone: false,
+            is_published: false,
             number,
             mids: 0,
             loss_up: 0,
@@ -647,6 +648,7 @@ impl Client {
 
     /// Gets ready to send.
     fn declare(&mut self) {
+        self.is_published = true;
         let (audio, video) = (self.audio_ssrc(), self.video_ssrc());
         let mid = self.mid();
         let mut direct = self.rtc.direct_api();
@@ -662,7 +664,8 @@ impl Client {
     }
 
     /// Gets ready to receive somebody's sources.
-    fn expect(&mut self, number: u32, has_rtx: bool) {
+    fn expect(&mut self, number: u32) {
+        let has_rtx = self.offer.has_rtx;
         if self.expected.insert(number, ()).is_some() {
             return;
         }
@@ -679,7 +682,9 @@ impl Client {
     pub(crate) fn speak(&mut self, level: u8) {
         let number = self
             .audio
-            .map_or(u64::from(self.number) * 9_000 % 65_000, |audio| audio.number);
+            .map_or(u64::from(self.number) * 9_000 % 65_000, |audio| {
+                audio.number
+            });
         self.audio = Some(Audio { level, number });
     }
 
@@ -809,7 +814,7 @@ impl Client {
         video.frame += 1;
     }
 
-    fn receive(&mut self, now: Instant, parcel: &Parcel) {
+    pub(crate) fn receive(&mut self, now: Instant, parcel: &Parcel) {
         if self.is_gone {
             return;
         }
@@ -820,7 +825,7 @@ impl Client {
         self.drain();
     }
 
-    fn drive(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+    pub(crate) fn drive(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
         if self.is_gone {
             return Vec::new();
         }

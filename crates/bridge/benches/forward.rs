@@ -1,0 +1,359 @@
+//! What forwarding one packet costs, as a multiple of the encryption that cannot be avoided.
+//!
+//! One sender, 1, 10 and 100 receivers, with bandwidth estimation and without; 1 000 packets of
+//! 1 200 bytes per second, ten per wake-up, on virtual time and without sockets. Timed is all that
+//! the worker does: ICE, decryption, choice of layers, renumbering, pacing, RTCP, encryption. The
+//! floor is sealing 1 200 bytes with AES-256-GCM once per receiver, which is what clients
+//! negotiate.
+//!
+//! Thread CPU time, rounds of all cases interleaved, medians; a fixed integer loop before and
+//! after tells whether the machine changed its speed meanwhile.
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a program for measuring, and the tests' room"
+)]
+
+use std::fs::{OpenOptions, create_dir_all};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustix::time::{ClockId, clock_gettime};
+use str0m::rtp::RtpWrite;
+use tertulia_bridge::{
+    Bandwidth, Batch, Config, Limits, LocalAddress, Output, Timers, VideoPolicy,
+};
+
+use crate::room::{Parcel, Room};
+
+#[path = "../tests/bridge/room.rs"]
+mod room;
+#[path = "../src/testing.rs"]
+mod testing;
+
+fn main() {
+    let before = calibrate();
+    let mut cases: Vec<Case> = [(false, 15.0, 8.0), (true, 20.0, 12.0)]
+        .into_iter()
+        .flat_map(|(is_estimated, goal_one, goal_many)| {
+            [1, 10, 100].map(|receivers| {
+                let goal = if receivers == 1 { goal_one } else { goal_many };
+                Case::new(receivers, is_estimated, goal)
+            })
+        })
+        .collect();
+    let mut floors = Vec::new();
+    for round in 0..=ROUNDS {
+        let floor = seal();
+        for case in &mut cases {
+            let cost = case.round();
+            if round > 0 {
+                case.costs.push(cost);
+            }
+        }
+        if round > 0 {
+            floors.push(floor);
+        }
+    }
+    let floor = median(&mut floors);
+    println!("floor: sealing 1200 bytes, AES-256-GCM: {floor:.0} ns");
+    println!(
+        "{:<42} {:>8} {:>8} {:>6}",
+        "forwarding one packet to", "ns", "ratio", "goal"
+    );
+    for case in &mut cases {
+        let name = case.name();
+        let cost = median(&mut case.costs);
+        let ratio = cost / floor;
+        println!("{name:<42} {cost:>8.0} {ratio:>8.2} {:>6}", case.goal);
+        report(&name, ratio, case.goal);
+    }
+    let after = calibrate();
+    let drift = (after / before - 1.0).abs();
+    if drift > 0.05 {
+        println!(
+            "the machine changed its speed by {:.0} %: run again",
+            drift * 100.0
+        );
+    }
+}
+
+/// One room that packets are forwarded in.
+struct Case {
+    receivers: usize,
+    is_estimated: bool,
+    goal: f64,
+    room: Room,
+    /// Datagrams of clients that the worker has not seen yet.
+    waiting: Vec<Parcel>,
+    number: u64,
+    frame: u64,
+    /// Media packets that left the worker.
+    left: u64,
+    costs: Vec<f64>,
+}
+
+impl Case {
+    fn new(receivers: usize, is_estimated: bool, goal: f64) -> Case {
+        let mut config = testing::config();
+        config.bandwidth.is_estimated = is_estimated;
+        config.bandwidth.initial_bps = 50_000_000;
+        config.bandwidth.least_bps = 50_000_000;
+        let mut room = Room::new(config);
+        room.delay = Duration::from_millis(1);
+        for n in 0..=receivers {
+            room.join(&format!("e{n}"));
+        }
+        room.publish(0);
+        room.run(Duration::from_secs(2));
+        assert!(room.clients.iter().all(|client| client.is_connected));
+        for index in 1..=receivers {
+            room.open_websocket(index);
+            room.ask(index, 720);
+        }
+        let mut case = Case {
+            receivers,
+            is_estimated,
+            goal,
+            room,
+            waiting: Vec::new(),
+            number: 0,
+            frame: 0,
+            left: 0,
+            costs: Vec::new(),
+        };
+        // The estimate must grow first, and the pacer's queue be empty.
+        let is_steady = (0..WARM_UP).any(|_| {
+            case.left = 0;
+            let before = case.room.statistics().forwarded;
+            for _ in 0..100 {
+                case.tick();
+            }
+            let forwarded = case.room.statistics().forwarded - before;
+            let share = case.left as f64 / forwarded as f64;
+            forwarded == (100 * receivers * PER_TICK) as u64 && (0.97..1.08).contains(&share)
+        });
+        assert!(
+            is_steady,
+            "what is forwarded does not leave: {}",
+            case.name()
+        );
+        case
+    }
+
+    fn name(&self) -> String {
+        let estimation = if self.is_estimated { "on" } else { "off" };
+        format!(
+            "{} receivers, bandwidth estimation {estimation}",
+            self.receivers
+        )
+    }
+
+    /// Nanoseconds per forwarded packet.
+    fn round(&mut self) -> f64 {
+        let before = self.room.statistics().forwarded;
+        let mut spent = 0;
+        let mut forwarded = 0;
+        while forwarded < PACKETS_PER_ROUND {
+            spent += self.tick();
+            forwarded = self.room.statistics().forwarded - before;
+        }
+        spent as f64 / forwarded as f64
+    }
+
+    /// Ten milliseconds; what the worker spent in them.
+    fn tick(&mut self) -> u64 {
+        self.send_frame();
+        // The estimator looks at times of arrival: with it, clients are served every millisecond.
+        let steps = if self.is_estimated { 10 } else { 1 };
+        (0..steps).map(|_| self.step(TICK / steps)).sum()
+    }
+
+    fn step(&mut self, time: Duration) -> u64 {
+        let now = self.room.now;
+        let address = self.room.clients[0].address;
+        let sent = self.room.clients[0].drive(now.mono);
+        self.waiting
+            .extend(sent.into_iter().map(|(to, data)| Parcel {
+                from: address,
+                to,
+                data,
+            }));
+        let waiting = std::mem::take(&mut self.waiting);
+        self.room.now = now.later(time);
+        let end = self.room.now.mono;
+        let mut batch = Batch::default();
+        let worker = self.room.worker();
+        let is_idle = waiting.is_empty() && worker.next_timeout().is_none_or(|at| at >= end);
+        let mut spent = 0;
+        if !is_idle {
+            let start = cpu_ns();
+            for parcel in &waiting {
+                worker.handle_datagram(now, parcel.from, parcel.to, &parcel.data, &mut batch);
+            }
+            worker.finish_batch(now, &mut batch);
+            // As the server's timers do: not finer than a step.
+            if worker.next_timeout().is_some_and(|at| at < end) {
+                worker.handle_timeout(now.later(time), &mut batch);
+            }
+            spent = cpu_ns() - start;
+        }
+        while let Some(output) = worker.poll_output() {
+            assert!(!matches!(output, Output::ChannelClose { .. }), "{output:?}");
+        }
+        self.deliver(batch);
+        spent
+    }
+
+    /// Clients take in what is for them. Without estimation nobody needs the media.
+    fn deliver(&mut self, batch: Batch) {
+        let now = self.room.now.mono;
+        for transmit in batch.transmits {
+            let first = transmit.contents[0];
+            let is_media = first & 0xc0 == 0x80 && !(192..=223).contains(&transmit.contents[1]);
+            self.left += u64::from(is_media);
+            if is_media && !self.is_estimated {
+                continue;
+            }
+            let index = usize::from(match transmit.destination.ip() {
+                std::net::IpAddr::V4(address) => address.octets()[3] - 1,
+                std::net::IpAddr::V6(_) => unreachable!("all clients have IPv4 addresses"),
+            });
+            let parcel = Parcel {
+                from: transmit.source,
+                to: transmit.destination,
+                data: transmit.contents,
+            };
+            self.room.clients[index].receive(now, &parcel);
+        }
+        for client in &mut self.room.clients[1..] {
+            client.received.clear();
+            let (from, sent) = (client.address, client.drive(now));
+            self.waiting
+                .extend(sent.into_iter().map(|(to, data)| Parcel { from, to, data }));
+        }
+    }
+
+    /// A frame of ten packets.
+    fn send_frame(&mut self) {
+        let now = self.room.now.mono;
+        let client = &mut self.room.clients[0];
+        let ssrc = client.video_ssrc();
+        let is_keyframe = self.frame % 300 == 0;
+        for part in 0..PER_TICK {
+            let mut payload = vec![0; PAYLOAD];
+            let head = [
+                0x80 | if part == 0 { 0x10 } else { 0 },
+                0xe0,
+                0x80 | (self.frame >> 8 & 0x7f) as u8,
+                self.frame as u8,
+                self.frame as u8,
+                0,
+                u8::from(!is_keyframe),
+                0,
+                0,
+                0x9d,
+                1,
+                0x2a,
+                0x40,
+                1,
+                180,
+                0,
+            ];
+            payload[..head.len()].copy_from_slice(&head);
+            self.number += 1;
+            let write = RtpWrite::new(
+                100.into(),
+                self.number.into(),
+                (self.frame * 900) as u32,
+                now,
+                payload,
+            )
+            .marker(part + 1 == PER_TICK)
+            .nackable(true);
+            client
+                .rtc
+                .direct_api()
+                .stream_tx(&ssrc.into())
+                .unwrap()
+                .write_rtp(write);
+        }
+        self.frame += 1;
+    }
+}
+
+/// Nanoseconds for one encryption.
+fn seal() -> f64 {
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[7; 32]).unwrap());
+    let mut packet = [0x5a; 1_200];
+    let start = cpu_ns();
+    for n in 0..SEALS {
+        let mut nonce = [0; 12];
+        nonce[4..].copy_from_slice(&n.to_be_bytes());
+        let (header, rest) = packet.split_at_mut(24);
+        let (payload, tag) = rest.split_at_mut(1_200 - 24 - 16);
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let sealed = key
+            .seal_in_place_separate_tag(nonce, Aad::from(&*header), payload)
+            .unwrap();
+        tag.copy_from_slice(sealed.as_ref());
+    }
+    std::hint::black_box(&packet);
+    (cpu_ns() - start) as f64 / SEALS as f64
+}
+
+/// Nanoseconds per step of a loop that needs nothing but the processor.
+fn calibrate() -> f64 {
+    let mut rounds: Vec<f64> = (0..5)
+        .map(|_| {
+            let start = cpu_ns();
+            let mut x = 0x9e37_79b9_7f4a_7c15u64;
+            for _ in 0..2_000_000 {
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
+            }
+            std::hint::black_box(x);
+            (cpu_ns() - start) as f64 / 2e6
+        })
+        .collect();
+    median(&mut rounds)
+}
+
+fn cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// One line for the table of all benches.
+fn report(name: &str, ratio: f64, goal: f64) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
+    create_dir_all(&folder).unwrap();
+    let line = serde_json::json!({
+        "name": format!("forward to {name}"),
+        "ratio": (ratio * 100.0).round() / 100.0,
+        "goal": goal,
+    });
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("forward.json"));
+    writeln!(file.unwrap(), "{line}").unwrap();
+}
+
+const ROUNDS: usize = 11;
+const WARM_UP: usize = 60;
+const PACKETS_PER_ROUND: u64 = 5_000;
+const SEALS: u64 = 50_000;
+const PER_TICK: usize = 10;
+const TICK: Duration = Duration::from_millis(10);
+/// With header, extensions and tag: 1 200 bytes.
+const PAYLOAD: usize = 1_160;
