@@ -89,8 +89,8 @@ fn conference(hosts: Hosts, server_id: String) -> tertulia_conference::Config {
         room: tertulia_room::Config {
             occupants_max: 500,
             affiliations_max: 1_000,
-            history_messages_max: 20,
-            history_bytes_max: 64 * 1024,
+            history_messages_max: 50,
+            history_bytes_max: 256 * 1024,
             name_chars_max: 256,
         },
         focus: tertulia_focus::Config {
@@ -99,14 +99,14 @@ fn conference(hosts: Hosts, server_id: String) -> tertulia_conference::Config {
             accept_timeout: Duration::from_secs(15),
             invitations_max: 3,
             single_participant_timeout: Duration::from_secs(20),
-            restart_interval_min: Duration::from_secs(10),
-            restarts_per_minute_max: 3,
+            restart_interval_min: Duration::from_secs(5),
+            restarts_per_minute_max: 5,
             retry_interval: Duration::from_secs(1),
             retry_interval_max: Duration::from_secs(30),
             ssrcs_per_participant_max: 20,
         },
         initial_timeout: Duration::from_secs(15),
-        expected_max: 100,
+        expected_max: 1_000,
     }
 }
 
