@@ -424,6 +424,7 @@ fn update_past(world: &mut World) {
             &mut past.media_since,
             is_present && !is_dark && client.is_media_connected(),
         );
+        keep(&mut past.channel_since, client.is_channel_open());
         keep(
             &mut past.alone_since,
             is_present && client.occupants().is_empty(),

@@ -107,15 +107,11 @@ impl Sim {
         }
         let length = self.rng.u64(14_000..24_000);
         let end = self.world.clock.millis() + length;
-        let half = end - length / 2;
+        let mut sabotage = self.sabotage;
         while self.world.clock.millis() < end {
             let pause = self.rng.u64(200..2_200);
-            let was_early = self.world.clock.millis() < half;
             self.pass(pause);
-            if was_early
-                && self.world.clock.millis() >= half
-                && let (Some(sabotage), Some(person)) = (self.sabotage, self.world.people.first())
-            {
+            if let (Some(sabotage), Some(person)) = (sabotage.take(), self.world.people.first()) {
                 sabotage.strike(&person.name);
             }
             self.something_happens();
@@ -159,10 +155,34 @@ impl Sim {
         }
     }
 
-    /// Everybody goes, one way or another; nothing may be left.
+    /// Everybody goes, one way or another, sometimes with one who stays a while; nothing may be
+    /// left.
     fn farewell(&mut self) {
         self.world.journal.note(format_args!("farewell"));
-        for index in self.taking_part() {
+        let mut leaving = self.taking_part();
+        let last = leaving.pop();
+        self.send_home(&leaving);
+        if self.rng.bool() {
+            let alone = self
+                .world
+                .config
+                .conference
+                .focus
+                .single_participant_timeout;
+            self.pass(alone.as_millis() as u64 + 6_000);
+        }
+        self.send_home(last.as_slice());
+        // Whoever crashed a moment ago still has its lease, and the room waits for it.
+        let wait = self.world.linger(Loss::Silent) + Duration::from_secs(5);
+        let end = self.world.clock.millis() + wait.as_millis() as u64;
+        while self.world.clock.millis() < end && !self.is_empty() {
+            self.pass(500);
+        }
+        self.checkers.claim_7_nothing_is_left(&self.world);
+    }
+
+    fn send_home(&mut self, people: &[usize]) {
+        for index in people.iter().copied() {
             if self.rng.u32(0..3) == 0 {
                 self.world.close_tab(index);
             } else {
@@ -171,13 +191,6 @@ impl Sim {
             let pause = self.rng.u64(0..400);
             self.pass(pause);
         }
-        // Whoever crashed a moment ago still has its lease, and the room waits for it.
-        let wait = self.world.linger(Loss::Silent) + Duration::from_secs(5);
-        let end = self.world.clock.millis() + wait.as_millis() as u64;
-        while self.world.clock.millis() < end && !self.is_empty() {
-            self.pass(500);
-        }
-        self.checkers.claim_7_nothing_is_left(&self.world);
     }
 
     fn is_empty(&self) -> bool {
