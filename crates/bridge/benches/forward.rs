@@ -15,10 +15,11 @@
     reason = "a program for measuring, and the tests' room"
 )]
 
+use std::collections::VecDeque;
 use std::fs::{OpenOptions, create_dir_all};
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustix::time::{ClockId, clock_gettime};
@@ -87,6 +88,7 @@ struct Case {
     is_estimated: bool,
     goal: f64,
     room: Room,
+    links: Vec<Link>,
     /// Datagrams of clients that the worker has not seen yet.
     waiting: Vec<Parcel>,
     number: u64,
@@ -96,11 +98,27 @@ struct Case {
     costs: Vec<f64>,
 }
 
+/// The way down to one client.
+struct Link {
+    free: Instant,
+    queue: VecDeque<(Instant, Parcel)>,
+}
+
+impl Link {
+    fn new(now: Instant) -> Link {
+        Link {
+            free: now,
+            queue: VecDeque::new(),
+        }
+    }
+}
+
 impl Case {
     fn new(receivers: usize, is_estimated: bool, goal: f64) -> Case {
         let mut config = testing::config();
         config.bandwidth.is_estimated = is_estimated;
-        config.bandwidth.initial_bps = 50_000_000;
+        config.bandwidth.initial_bps = 15_000_000;
+        // The picture is never given up while the estimate is being found.
         config.bandwidth.least_bps = 50_000_000;
         let mut room = Room::new(config);
         room.delay = Duration::from_millis(1);
@@ -118,6 +136,7 @@ impl Case {
             receivers,
             is_estimated,
             goal,
+            links: (0..=receivers).map(|_| Link::new(room.now.mono)).collect(),
             room,
             waiting: Vec::new(),
             number: 0,
@@ -154,13 +173,10 @@ impl Case {
 
     /// Nanoseconds per forwarded packet.
     fn round(&mut self) -> f64 {
+        let ticks = TICKS_PER_ROUND.max(PACKETS_PER_ROUND / (PER_TICK * self.receivers));
         let before = self.room.statistics().forwarded;
-        let mut spent = 0;
-        let mut forwarded = 0;
-        while forwarded < PACKETS_PER_ROUND {
-            spent += self.tick();
-            forwarded = self.room.statistics().forwarded - before;
-        }
+        let spent: u64 = (0..ticks).map(|_| self.tick()).sum();
+        let forwarded = self.room.statistics().forwarded - before;
         spent as f64 / forwarded as f64
     }
 
@@ -222,12 +238,25 @@ impl Case {
                 std::net::IpAddr::V4(address) => address.octets()[3] - 1,
                 std::net::IpAddr::V6(_) => unreachable!("all clients have IPv4 addresses"),
             });
+            // A link of its own for each client: over an endless one the estimate never settles.
+            let bits = transmit.contents.len() as u64 * 8;
+            let link = &mut self.links[index];
+            let free = link.free.max(now) + Duration::from_nanos(bits * 1_000_000_000 / LINK_BPS);
+            if free > now + LINK_QUEUE {
+                continue;
+            }
+            link.free = free;
             let parcel = Parcel {
                 from: transmit.source,
                 to: transmit.destination,
                 data: transmit.contents,
             };
-            self.room.clients[index].receive(now, &parcel);
+            link.queue.push_back((free, parcel));
+        }
+        for (client, link) in self.room.clients.iter_mut().zip(&mut self.links) {
+            while let Some((at, parcel)) = link.queue.pop_front_if(|(at, _)| *at <= now) {
+                client.receive(at, &parcel);
+            }
         }
         for client in &mut self.room.clients[1..] {
             client.received.clear();
@@ -351,7 +380,11 @@ fn report(name: &str, ratio: f64, goal: f64) {
 
 const ROUNDS: usize = 11;
 const WARM_UP: usize = 60;
-const PACKETS_PER_ROUND: u64 = 5_000;
+/// A second, so that what happens now and then is in every round.
+const TICKS_PER_ROUND: usize = 100;
+const PACKETS_PER_ROUND: usize = 5_000;
+const LINK_BPS: u64 = 20_000_000;
+const LINK_QUEUE: Duration = Duration::from_millis(200);
 const SEALS: u64 = 50_000;
 const PER_TICK: usize = 10;
 const TICK: Duration = Duration::from_millis(10);
