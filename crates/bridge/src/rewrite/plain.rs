@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct GapCloser {
     highest: Option<u64>,
+    /// The highest number that was forwarded.
+    passed: Option<u64>,
     /// From this number on, so many were dropped before; oldest first.
     steps: VecDeque<Step>,
     /// Numbers below this one are too old to be placed.
@@ -27,7 +29,14 @@ impl GapCloser {
     /// The packet of this number will not be forwarded.
     pub(crate) fn drop(&mut self, number: u64) {
         if self.highest.is_some_and(|highest| number <= highest) {
-            return; // Late: its gap has been seen already and stays.
+            // Late. Behind what was forwarded its gap has been seen already and stays; among
+            // what was dropped it is no gap yet.
+            if self.passed.is_none_or(|passed| number > passed)
+                && let Some(step) = self.steps.back_mut()
+            {
+                step.dropped += 1;
+            }
+            return;
         }
         self.highest = Some(number);
         let dropped = self.steps.back().map_or(0, |step| step.dropped) + 1;
@@ -51,6 +60,7 @@ impl GapCloser {
     /// The number under which a packet goes on; None if it is too old to be placed.
     pub(crate) fn pass(&mut self, number: u64) -> Option<u64> {
         self.highest = Some(self.highest.map_or(number, |highest| highest.max(number)));
+        self.passed = self.passed.max(Some(number));
         if number < self.floor {
             return None;
         }
@@ -129,6 +139,20 @@ mod tests {
         assert_eq!(closer.pass(14), Some(12), "late, into its own gap");
         closer.drop(9);
         assert_eq!(closer.pass(18), Some(15), "a late drop changes nothing");
+    }
+
+    #[test]
+    fn silence_that_comes_out_of_order_leaves_no_gap() {
+        let mut closer = GapCloser::default();
+        assert_eq!(closer.pass(10), Some(10));
+        for number in [12, 11, 13, 15, 14] {
+            closer.drop(number);
+        }
+        assert_eq!(closer.pass(16), Some(11));
+        closer.drop(18);
+        assert_eq!(closer.pass(19), Some(13), "17 is still missing");
+        closer.drop(17);
+        assert_eq!(closer.pass(20), Some(14), "its gap has been seen");
     }
 
     #[test]
