@@ -355,17 +355,20 @@ impl Client {
         self.settle(now);
     }
 
-    /// Lifts a moderator's mute; the focus may refuse.
-    pub fn unmute_after_moderator(&mut self, now: Now, media: MediaType) {
-        if let Some((_, nick)) = self.me.clone() {
-            self.ask_mute(now, media, &nick, false);
-        }
-        self.mute(now, media, false);
-    }
-
-    /// Asks the focus to mute somebody else.
-    pub fn mute_other(&mut self, now: Now, nick: &str, media: MediaType) {
-        self.ask_mute(now, media, nick, true);
+    /// Throws somebody out of the room; only moderators may.
+    pub fn kick(&mut self, now: Now, nick: &str) {
+        let item = Element::builder("item", ns::MUC_ADMIN)
+            .with("nick", nick)
+            .with("role", "none")
+            .build();
+        let query = Element::builder("query", ns::MUC_ADMIN)
+            .append(item)
+            .build();
+        let iq = Stanza::new(Kind::Iq)
+            .with_type("set")
+            .with_to(self.config.room.bare().clone())
+            .with_child(query);
+        self.line.ask(now, iq, Question::Kick, Some(ANSWER_TIMEOUT));
         self.settle(now);
     }
 
@@ -642,7 +645,7 @@ impl Client {
                     self.trouble(Trouble::RestartRefused(condition));
                 }
             }
-            Question::Mute | Question::Conference => {}
+            Question::Kick | Question::Conference => {}
         }
     }
 
@@ -853,22 +856,6 @@ impl Client {
             self.notice(Notice::MutedByModerator(media));
             self.mute(now, media, true);
         }
-    }
-
-    fn ask_mute(&mut self, now: Now, media: MediaType, nick: &str, is_muted: bool) {
-        let (Ok(focus), Ok(victim)) = (ResourcePart::new("focus"), ResourcePart::new(nick)) else {
-            return;
-        };
-        let room = &self.config.room;
-        let mute = Element::builder("mute", mute_namespace(media))
-            .with("jid", room.occupant(&victim).to_string())
-            .append(if is_muted { "true" } else { "false" })
-            .build();
-        let iq = Stanza::new(Kind::Iq)
-            .with_type("set")
-            .with_to(room.occupant(&focus))
-            .with_child(mute);
-        self.line.ask(now, iq, Question::Mute, Some(ANSWER_TIMEOUT));
     }
 
     // Jingle.

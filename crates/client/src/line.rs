@@ -16,7 +16,7 @@ pub(crate) enum Question {
     Accept(String),
     /// session-terminate with the wish to be invited again.
     Restart(String),
-    Mute,
+    Kick,
 }
 
 /// What the line has to say.

@@ -1,13 +1,15 @@
 //! The network between the people and the server: lossy links for datagrams, and the delay of
 //! reliable connections.
 //!
-//! Links draw from their own generator, once per datagram, and see sizes rounded up, so that a
-//! signature that is a byte longer than last time moves nothing.
+//! What str0m keeps in hash maps leaves it in another order in each run, and signatures vary by a
+//! byte or two. So that neither changes a story, whether a datagram is lost depends on what it is
+//! (RTP: which stream and number; others: the how manieth of their kind), delay and reordering on
+//! its place in the row, and sizes count rounded up.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use str0m_netem::{Input, LossModel, Netem, NetemConfig, Output, Probability, RandomLoss, WithLen};
+use str0m_netem::{Input, Netem, NetemConfig, Output, WithLen};
 
 /// One UDP datagram on its way.
 #[derive(Clone, Debug)]
@@ -38,7 +40,9 @@ pub struct Quality {
 pub struct Link {
     netem: Netem<Datagram>,
     quality: Quality,
-    rng: fastrand::Rng,
+    seed: u64,
+    /// Datagrams of each kind but RTP so far.
+    seen: [u64; 3],
     /// Nothing passes at all.
     pub is_dark: bool,
     /// When datagrams were lost, one of each quarter of a second.
@@ -50,11 +54,11 @@ pub struct Link {
 impl Link {
     /// A link of this quality whose draws depend on nothing but `seed`.
     pub fn new(quality: Quality, seed: u64) -> Link {
-        let mut rng = fastrand::Rng::with_seed(seed);
         Link {
-            netem: Netem::new(config(quality, rng.u64(..))),
+            netem: Netem::new(config(quality, seed)),
             quality,
-            rng,
+            seed,
+            seen: [0; 3],
             is_dark: false,
             drops: Vec::new(),
             carried: 0,
@@ -67,28 +71,46 @@ impl Link {
         self.quality
     }
 
-    /// Changes the loss for what is sent from now on. The rest stays: str0m-netem sorts what is
-    /// under way by the reordering that held when it was sent.
+    /// Changes the loss for what is sent from now on.
     pub fn set_loss(&mut self, loss: f32) {
         self.quality.loss = loss;
-        self.netem
-            .set_config(config(self.quality, self.rng.u64(..)));
     }
 
     /// Sends a datagram.
     pub fn send(&mut self, now: Instant, datagram: Datagram) {
         self.carried += 1;
-        let before = self.netem.queue_len();
-        if !self.is_dark {
+        if !self.is_lost(&datagram.contents) && !self.is_dark {
             self.netem.handle_input(Input::Packet(now, datagram));
-        }
-        if self.netem.queue_len() == before {
+        } else {
             self.dropped += 1;
             match self.drops.last_mut() {
                 Some(last) if now < *last + Duration::from_millis(250) => {}
                 _ => self.drops.push(now),
             }
         }
+    }
+
+    fn is_lost(&mut self, contents: &[u8]) -> bool {
+        let name = self.name(contents);
+        let draw = fastrand::Rng::with_seed(self.seed ^ name).f32();
+        draw < self.quality.loss
+    }
+
+    /// What the datagram is, the same in each run (kinds by RFC 7983 and RFC 5761).
+    fn name(&mut self, contents: &[u8]) -> u64 {
+        let kind = match contents {
+            [128..=191, kind, ..] if !(192..224).contains(kind) => {
+                let stream = contents.get(8..12).and_then(|bytes| bytes.try_into().ok());
+                let number = contents.get(2..4).and_then(|bytes| bytes.try_into().ok());
+                let stream = u64::from(stream.map_or(0, u32::from_be_bytes));
+                return stream << 24 | u64::from(number.map_or(0, u16::from_be_bytes));
+            }
+            [128..=191, ..] => 0,
+            [20..=63, ..] => 1,
+            _ => 2,
+        };
+        self.seen[kind] += 1;
+        (kind as u64 + 1) << 60 | self.seen[kind]
     }
 
     /// The next datagram that has arrived.
@@ -127,10 +149,6 @@ fn config(quality: Quality, seed: u64) -> NetemConfig {
         .latency(quality.latency)
         .jitter(quality.jitter.min(quality.latency))
         .seed(seed);
-    if quality.loss > 0.0 {
-        let loss = RandomLoss::new(Probability::new(quality.loss));
-        config = config.loss(LossModel::Random(loss));
-    }
     if let Some(gap) = quality.reorder_gap {
         config = config.reorder_gap(gap);
     }
@@ -163,6 +181,8 @@ mod tests {
 
     fn datagram(byte: u8, length: usize) -> Datagram {
         let address = SocketAddr::from(([192, 0, 2, 1], 10_000));
+        let mut contents = vec![byte; length];
+        contents[..4].copy_from_slice(&[128, 100, 0, byte]);
         Datagram {
             from: address,
             to: address,
@@ -190,7 +210,7 @@ mod tests {
                 link.send(now, datagram(tick as u8, length));
             }
             while let Some(datagram) = link.receive(now) {
-                arrived.push((now.duration_since(start).as_millis(), datagram.contents[0]));
+                arrived.push((now.duration_since(start).as_millis(), datagram.contents[3]));
             }
         }
         (arrived, link.counts())

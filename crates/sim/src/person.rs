@@ -45,9 +45,6 @@ pub struct Past {
     pub constraints_since: Option<Instant>,
     /// The bridge channel is open since then.
     pub channel_since: Option<Instant>,
-    /// A moderator's mute of audio or video, in force since then.
-    pub muted_audio: Option<Instant>,
-    pub muted_video: Option<Instant>,
     /// When the microphone or the camera was switched last.
     pub audio_since: Option<Instant>,
     pub video_since: Option<Instant>,
@@ -56,6 +53,8 @@ pub struct Past {
     pub last_dark: Option<Instant>,
     /// The browser died without a word.
     pub is_crashed: bool,
+    /// A moderator asked for its removal.
+    pub is_kicked: bool,
     /// Alone in the room since then.
     pub alone_since: Option<Instant>,
 }

@@ -243,8 +243,8 @@ impl Sim {
             22..34 => self.somebody_loses_its_socket(&everybody),
             34..40 if self.kills_left > 0 => self.server_goes(),
             40..52 => self.somebody_switches(&everybody),
-            52..57 => self.moderator_mutes(&everybody),
-            57..75 => self.somebody_chooses(&everybody),
+            52..55 if everybody.len() > 2 => self.moderator_kicks(&everybody),
+            55..75 => self.somebody_chooses(&everybody),
             75..90 => self.somebody_speaks(&everybody),
             90..94 => self.media_breaks(&everybody),
             _ => self.weather_changes(&everybody),
@@ -351,7 +351,7 @@ impl Sim {
         self.world.switch(index, media);
     }
 
-    fn moderator_mutes(&mut self, everybody: &[usize]) {
+    fn moderator_kicks(&mut self, everybody: &[usize]) {
         let is_moderator = |index: &usize| {
             let client = self
                 .world
@@ -368,23 +368,9 @@ impl Sim {
             .copied()
             .filter(|i| *i != moderator)
             .collect();
-        let Some(victim) = self.choose(&others) else {
-            return;
-        };
-        let Some(nick) = self.world.people[victim].nick().map(str::to_owned) else {
-            return;
-        };
-        let media = if self.rng.bool() {
-            MediaType::Audio
-        } else {
-            MediaType::Video
-        };
-        self.world
-            .journal
-            .note(format_args!("p{moderator} mutes p{victim} {media:?}"));
-        self.world.with_client(moderator, |client, now| {
-            client.mute_other(now, &nick, media)
-        });
+        if let Some(victim) = self.choose(&others) {
+            self.world.kick(moderator, victim);
+        }
     }
 
     fn somebody_chooses(&mut self, everybody: &[usize]) {

@@ -285,28 +285,31 @@ impl World {
         wire.is_some_and(|wire| !wire.is_severed && wire.incarnation == Some(self.incarnation))
     }
 
-    /// A person switches its own microphone or camera off or on, also after a moderator's mute.
+    /// A person switches its own microphone or camera off or on.
     pub fn switch(&mut self, index: usize, media: MediaType) {
         let now = self.now().mono;
         let person = &mut self.people[index];
         let Some(client) = &person.client else { return };
         let is_muted = !client.is_muted(media);
-        let (muted, since) = match media {
-            MediaType::Audio => (&mut person.past.muted_audio, &mut person.past.audio_since),
-            MediaType::Video => (&mut person.past.muted_video, &mut person.past.video_since),
-        };
-        *since = Some(now);
-        let was_muted_by_moderator = muted.take().is_some();
+        match media {
+            MediaType::Audio => person.past.audio_since = Some(now),
+            MediaType::Video => person.past.video_since = Some(now),
+        }
         self.coverage.count(Mark::SelfMute);
         self.journal
             .note(format_args!("p{index} switches {media:?} off {is_muted}"));
-        self.with_client(index, |client, now| {
-            if was_muted_by_moderator {
-                client.unmute_after_moderator(now, media);
-            } else {
-                client.mute(now, media, is_muted);
-            }
-        });
+        self.with_client(index, |client, now| client.mute(now, media, is_muted));
+    }
+
+    /// A moderator throws somebody out.
+    pub fn kick(&mut self, moderator: usize, victim: usize) {
+        let Some(nick) = self.people[victim].nick().map(str::to_owned) else {
+            return;
+        };
+        self.journal
+            .note(format_args!("p{moderator} kicks p{victim}"));
+        self.people[victim].past.is_kicked = true;
+        self.with_client(moderator, |client, now| client.kick(now, &nick));
     }
 
     /// A person changes what it wants to see.
@@ -726,14 +729,9 @@ impl World {
                 self.people[index].past.media_since = None;
             }
             Notice::Invited => self.people[index].past.media_since = None,
-            Notice::MutedByModerator(media) => {
-                self.coverage.count(Mark::ModeratorMute);
-                let past = &mut self.people[index].past;
-                match media {
-                    MediaType::Audio => past.muted_audio = Some(now),
-                    MediaType::Video => past.muted_video = Some(now),
-                }
-                past.video_since = Some(now);
+            Notice::Trouble(Trouble::Kicked) => {
+                self.coverage.count(Mark::Kick);
+                self.people[index].expires(now + LINGER_SLACK);
             }
             Notice::Trouble(Trouble::PathLost) => self.coverage.count(Mark::PathLost),
             _ => {}
@@ -759,8 +757,7 @@ impl World {
         person.past.nicks.retain(|(old, _)| *old != nick);
         person.past.nicks.push((nick, None));
         person.past.constraints_since = Some(now);
-        person.past.muted_audio = None;
-        person.past.muted_video = None;
+        person.past.is_kicked = false;
     }
 
     // Sockets.
