@@ -303,6 +303,7 @@ impl MediaSession {
             level: Some(level),
             ..write
         });
+        self.leg.turn(now);
     }
 
     fn send_video(&mut self, now: Instant) {
@@ -320,16 +321,29 @@ impl MediaSession {
             Some(max) => layer.height == lowest || i32::from(layer.height) <= max,
         };
         let frames = camera.frames(now, &is_active);
+        let mut layers: Vec<VecDeque<Write>> = Vec::new();
         for (frame, (outgoing, packetizer)) in frames.into_iter().zip(&mut self.layers) {
-            let Some(frame) = frame else { continue };
-            let packets = packetizer.packets(&frame);
-            let count = packets.len();
-            for (index, payload) in packets.into_iter().enumerate() {
-                let write = outgoing.write(now, 90_000, vp8, payload);
-                self.leg.write(Write {
+            let payloads = frame
+                .map(|frame| packetizer.packets(&frame))
+                .unwrap_or_default();
+            let count = payloads.len();
+            let writes = payloads
+                .into_iter()
+                .enumerate()
+                .map(|(index, payload)| Write {
                     marker: index + 1 == count,
-                    ..write
+                    ..outgoing.write(now, 90_000, vp8, payload)
                 });
+            layers.push(writes.collect());
+        }
+        // Browsers' pacers take packets of all encodings in turn. Each leaves before the next is
+        // written, since str0m has an order of its own for what waits.
+        while layers.iter().any(|layer| !layer.is_empty()) {
+            for layer in &mut layers {
+                if let Some(write) = layer.pop_front() {
+                    self.leg.write(write);
+                    self.leg.turn(now);
+                }
             }
         }
     }
