@@ -146,12 +146,20 @@ export class Capture {
     const number = ++this.#requests[source];
     this.#report(source, { kind: "starting" });
     try {
-      const stream = await this.#open(source);
+      const stream = await this.#open(source).catch((error: unknown) => this.#openAnother(source, error));
       this.#take(source, number, stream);
     } catch (error) {
       this.#failed(source, number, error);
     }
     void this.listDevices();
+  }
+
+  /** The chosen device is gone: the browser's default is better than none. */
+  #openAnother(source: OwnSource, error: unknown): Promise<MediaStream> {
+    const isGone = error instanceof DOMException && (error.name === "OverconstrainedError" || error.name === "NotFoundError");
+    if (!isGone || source === "screen" || this.#chosen[source] === null) throw error;
+    this.#chosen = { ...this.#chosen, [source]: null };
+    return this.#open(source);
   }
 
   async #requestBoth(): Promise<void> {
@@ -213,15 +221,31 @@ export class Capture {
       return;
     }
     if (source === "screen") track.contentHint = "detail";
+    const startedAt = Date.now();
     track.addEventListener("ended", () => {
-      if (this.#tracks[source] !== track) return;
-      this.#wanted[source] = false;
-      this.#put(source, null);
-      this.#report(source, { kind: "off" });
-      this.#listener.ended(source);
+      if (this.#tracks[source] === track) this.#ended(source, Date.now() - startedAt);
     });
     this.#put(source, track);
     this.#report(source, on(track));
+  }
+
+  /**
+   * A capture ended that nobody switched off: unplugged, taken by another program, or lost in the machine's sleep.
+   * One that had worked for a while is taken anew; the user hears of it when that fails.
+   */
+  #ended(source: OwnSource, ageMs: number): void {
+    const track = this.#tracks[source];
+    const isRetried = source !== "screen" && this.#wanted[source] && track?.enabled === true && ageMs > RETRY_AGE_MS;
+    this.#put(source, null);
+    if (isRetried) {
+      void this.#request(source).then(() => {
+        if (this.#tracks[source] === null) this.#listener.ended(source);
+      });
+      return;
+    }
+    this.#wanted[source] = false;
+    this.#report(source, { kind: "off" });
+    this.#listener.ended(source);
   }
 
   #failed(source: OwnSource, number: number, error: unknown): void {
@@ -247,6 +271,8 @@ export class Capture {
 
 const CAMERA_FRAME_RATE = 30;
 const SCREEN_FRAME_RATE = 15;
+/** What ended sooner would only end again. */
+const RETRY_AGE_MS = 3000;
 
 /** Measures a microphone in the page, for the time before anything is sent. */
 class LevelMeter {

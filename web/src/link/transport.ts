@@ -34,8 +34,8 @@ export interface Transport {
 
 export type Dial = (url: string, domain: string, listener: TransportListener) => Transport;
 
-// It tells the console of each step otherwise.
-Strophe.setLogLevel(Strophe.LogLevel.ERROR);
+// It tells the console of each step otherwise, and calls a lost socket an error.
+Strophe.setLogLevel(Strophe.LogLevel.FATAL);
 
 export const dialStrophe: Dial = (url, domain, listener) => {
   const connection = new Strophe.Connection(url, {

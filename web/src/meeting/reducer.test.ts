@@ -98,6 +98,16 @@ describe("coming and going of ours", () => {
     expect(story.state.chat).toEqual([]);
   });
 
+  it("comes back with what was on", () => {
+    const story = inside().link({ kind: "capture", source: "camera", state: { kind: "on", trackKey: "t" } });
+    story.command({ kind: "leave" });
+    story.link({ kind: "capture", source: "camera", state: { kind: "off" } }).command(join);
+    expect(story.wishes).toEqual([
+      { kind: "enter", name: "Ann" },
+      { kind: "prepare-devices", microphone: false, camera: true },
+    ]);
+  });
+
   it("gives devices back when the page is left before joining", () => {
     expect(new Story().command({ kind: "leave" }).wishes).toEqual([{ kind: "stop-devices" }]);
   });
@@ -179,6 +189,8 @@ describe("others", () => {
     const story = inside().link({ kind: "dominant-speaker", id: OTTO });
     expect(story.state.dominantSpeaker).toBe(OTTO);
     expect(story.link({ kind: "occupant-left", id: OTTO }).state.dominantSpeaker).toBeNull();
+    story.link({ kind: "dominant-speaker", id: ME }).link({ kind: "path", path: "peer" });
+    expect(story.state).toMatchObject({ path: "peer", dominantSpeaker: null });
   });
 });
 

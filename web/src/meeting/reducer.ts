@@ -45,6 +45,8 @@ export interface Model {
   readonly nextNotice: number;
   /** The session was lost; the next `joined` ends that. */
   readonly isReturning: boolean;
+  /** What was on when we went out, for who comes back in. */
+  readonly hadOn: { readonly microphone: boolean; readonly camera: boolean };
 }
 
 export interface Step {
@@ -90,6 +92,7 @@ export function initialModel(room: string): Model {
     quietUntil: 0,
     nextNotice: 1,
     isReturning: false,
+    hadOn: { microphone: false, camera: false },
   };
 }
 
@@ -154,6 +157,9 @@ function join(model: Model, command: Extract<Command, { kind: "join" }>): Step {
     wishes.push({ kind: "select-devices", microphone: choice.microphone, camera: choice.camera });
   }
   wishes.push({ kind: "enter", name: command.name });
+  if (stage.kind === "left" && (model.hadOn.microphone || model.hadOn.camera)) {
+    wishes.push({ kind: "prepare-devices", ...model.hadOn });
+  }
   const fresh = initialModel(model.state.room);
   const self: Self = { ...model.state.self, id: null, isModerator: false, name: command.name };
   return {
@@ -189,8 +195,10 @@ function fail(model: Model, problem: Problem): Model {
 }
 
 function outside(model: Model, changed: Pick<MeetingState, "stage">): Model {
+  const { microphone, camera } = model.state.self;
   return {
     ...model,
+    hadOn: { microphone: microphone.kind === "on", camera: camera.kind === "on" },
     info: new Map(),
     trackKeys: new Map(),
     interruptedSince: new Map(),
@@ -263,7 +271,8 @@ function reduceLink(model: Model, event: LinkEvent, at: number): Step {
     case "tracks":
       return only(withSources({ ...model, trackKeys: event.keys }));
     case "path":
-      return only(withState(model, { path: event.path }));
+      // The bridge hears nobody on a direct path, so nobody is its speaker.
+      return only(withState(model, event.path === "peer" ? { path: "peer", dominantSpeaker: null } : { path: event.path }));
     case "forwarded":
       return only(withSources({ ...model, forwarded: event.sources === null ? null : new Set(event.sources) }));
     case "dominant-speaker":
