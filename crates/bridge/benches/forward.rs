@@ -28,7 +28,8 @@ use tertulia_bridge::{
     Bandwidth, Batch, Config, Limits, LocalAddress, Output, Timers, VideoPolicy,
 };
 
-use crate::room::{Parcel, Room};
+use crate::room::Room;
+use crate::room::client::Parcel;
 
 #[path = "../tests/bridge/room.rs"]
 mod room;
@@ -37,15 +38,8 @@ mod testing;
 
 fn main() {
     let before = calibrate();
-    let mut cases: Vec<Case> = [(false, 15.0, 8.0), (true, 20.0, 12.0)]
-        .into_iter()
-        .flat_map(|(is_estimated, goal_one, goal_many)| {
-            [1, 10, 100].map(|receivers| {
-                let goal = if receivers == 1 { goal_one } else { goal_many };
-                Case::new(receivers, is_estimated, goal)
-            })
-        })
-        .collect();
+    let mut cases =
+        GOALS.map(|(receivers, is_estimated, goal)| Case::new(receivers, is_estimated, goal));
     let mut floors = Vec::new();
     for round in 0..=ROUNDS {
         let floor = seal();
@@ -271,7 +265,7 @@ impl Case {
         let now = self.room.now.mono;
         let client = &mut self.room.clients[0];
         let ssrc = client.video_ssrc();
-        let is_keyframe = self.frame % 300 == 0;
+        let is_keyframe = self.frame.is_multiple_of(300);
         for part in 0..PER_TICK {
             let mut payload = vec![0; PAYLOAD];
             let head = [
@@ -378,6 +372,17 @@ fn report(name: &str, ratio: f64, goal: f64) {
     writeln!(file.unwrap(), "{line}").unwrap();
 }
 
+/// Receivers, estimation, ratio. What was reached when this was written, and a tenth: more is a
+/// step back. Bare str0m, in the same manner, takes about 11, 6 and 6 without estimation and 15, 9
+/// and 9 with it.
+const GOALS: [(usize, bool, f64); 6] = [
+    (1, false, 16.5),
+    (10, false, 7.5),
+    (100, false, 7.0),
+    (1, true, 23.5),
+    (10, true, 14.5),
+    (100, true, 16.5),
+];
 const ROUNDS: usize = 11;
 const WARM_UP: usize = 60;
 /// A second, so that what happens now and then is in every round.

@@ -1,5 +1,5 @@
 //! The bridge channel: JSON messages between a client and the bridge, tagged by `colibriClass`,
-//! by data channel or by WebSocket (docs/protocol/bridge-channel.md).
+//! by data channel or by WebSocket.
 //!
 //! Reading is tolerant: what is unknown is ignored, and nothing a client writes closes its channel.
 

@@ -427,6 +427,11 @@ impl Endpoint {
         self.discard();
     }
 
+    #[cfg(test)]
+    pub(crate) fn panic_on_purpose(&mut self) {
+        self.step("test", |_| panic!("on purpose"));
+    }
+
     fn next_mid(&mut self) -> Mid {
         self.mids += 1;
         Mid::from(format!("m{}", self.mids).as_str())

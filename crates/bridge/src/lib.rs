@@ -15,6 +15,7 @@ mod config;
 mod constraints;
 mod demux;
 mod endpoint;
+mod foreign;
 mod forward;
 mod keyframe;
 mod limits;

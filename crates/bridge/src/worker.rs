@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use str0m::config::{CryptoProvider, DtlsCert};
 use tertulia_model::bridge::{
@@ -18,11 +18,12 @@ use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, EndpointId, Now, Random,
     Ssrc,
 };
-use tracing::{debug, error};
+use tracing::{debug, debug_span, error};
 
 use crate::conference::{Conference, Cx, NewSeat};
 use crate::demux::{self, DatagramKind, Ufrag};
 use crate::endpoint::Endpoint;
+use crate::foreign::ForeignAddresses;
 use crate::limits::StrangerLimit;
 use crate::{Batch, Config, Output, Statistics};
 
@@ -40,9 +41,7 @@ pub struct Worker {
     free_slots: VecDeque<u32>,
     /// Whose addresses are known.
     addresses: HashMap<SocketAddr, u32>,
-    /// Addresses of other workers' endpoints, with the last time that they were confirmed.
-    foreign: HashMap<SocketAddr, (u16, Instant)>,
-    foreign_swept: Instant,
+    foreign: ForeignAddresses,
     strangers: StrangerLimit,
     channels: HashMap<ChannelId, Place>,
     timers: BTreeSet<Timer>,
@@ -108,8 +107,7 @@ impl Worker {
             slots: Vec::new(),
             free_slots: VecDeque::new(),
             addresses: HashMap::new(),
-            foreign: HashMap::new(),
-            foreign_swept: now.mono,
+            foreign: ForeignAddresses::new(now.mono),
             channels: HashMap::new(),
             timers: BTreeSet::new(),
             dirty: Vec::new(),
@@ -135,8 +133,8 @@ impl Worker {
         if self.addresses.contains_key(&from) {
             return DatagramRoute::Here;
         }
-        match self.foreign.get(&from) {
-            Some((worker, _)) => DatagramRoute::Worker(*worker),
+        match self.foreign.owner(&from) {
+            Some(worker) => DatagramRoute::Worker(worker),
             None => {
                 self.statistics.dropped.unknown_source += 1;
                 DatagramRoute::Drop
@@ -152,19 +150,13 @@ impl Worker {
             self.statistics.dropped.unknown_check += 1;
             return DatagramRoute::Drop;
         }
-        let is_known = self.foreign.contains_key(&from);
+        let is_known = self.foreign.owner(&from).is_some();
         if !is_known && !self.strangers.admit(&self.config.limits, from.ip(), now) {
             self.statistics.dropped.check_limit += 1;
             return DatagramRoute::Drop;
         }
-        if now.saturating_duration_since(self.foreign_swept) >= FOREIGN_SWEEP {
-            self.foreign_swept = now;
-            self.foreign
-                .retain(|_, (_, seen)| now.saturating_duration_since(*seen) < FOREIGN_IDLE);
-        }
-        if is_known || self.foreign.len() < self.config.limits.foreign_addresses {
-            self.foreign.insert(from, (ufrag.worker, now));
-        }
+        let limit = self.config.limits.foreign_addresses;
+        self.foreign.confirm(from, ufrag.worker, limit, now);
         DatagramRoute::Worker(ufrag.worker)
     }
 
@@ -298,6 +290,7 @@ impl Worker {
         out: &mut Batch,
     ) {
         let before = out.transmits.len();
+        let _span = debug_span!("conference", id = %conference).entered();
         if let BridgeCommand::Allocate {
             endpoint,
             allocation,
@@ -745,6 +738,6 @@ fn is_equal(a: &[u8], b: &[u8]) -> bool {
 
 /// 120 bits of `[a-z2-7]`; ICE wants at least 22 characters.
 const PASSWORD_LENGTH: usize = 24;
-/// Clients check their path every few seconds, so that a resting address is no longer theirs.
-const FOREIGN_IDLE: Duration = Duration::from_secs(30);
-const FOREIGN_SWEEP: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

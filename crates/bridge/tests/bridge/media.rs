@@ -5,7 +5,8 @@ use std::time::Duration;
 use tertulia_model::bridge::EndpointOffer;
 use tertulia_model::{BridgeCommand, BridgeEvent, VideoType};
 
-use crate::room::{OFFER, Received, Room};
+use crate::room::client::Received;
+use crate::room::{OFFER, Room};
 use crate::testing::config;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,0 +1,537 @@
+//! What a browser is to the bridge: ICE controlled, DTLS active, Opus with levels, VP8 in three
+//! encodings with three temporal layers each.
+//!
+//! Payloads carry where they come from, so that a test can tell what a receiver was really sent.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use str0m::channel::{ChannelConfig, ChannelId as DataChannelId};
+use str0m::config::Fingerprint as DtlsFingerprint;
+use str0m::format::{Codec, FormatParams};
+use str0m::ice::IceCreds;
+use str0m::media::{Frequency, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite};
+use str0m::{Candidate, Event, Input, Output as RtcOutput, Rtc, RtcConfig};
+use tertulia_model::bridge::{EndpointOffer, IceCredentials, LocalTransport, RemoteTransport};
+use tertulia_model::{
+    AllocationId, ChannelId, Encoding, EndpointId, Fingerprint, MediaType, Now, Source, Ssrc,
+    VideoType,
+};
+
+/// A datagram on its way.
+pub(crate) struct Parcel {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) data: Vec<u8>,
+}
+
+/// A participant's transport and media.
+pub(crate) struct Client {
+    pub(crate) id: EndpointId,
+    pub(crate) allocation: AllocationId,
+    pub(crate) address: SocketAddr,
+    pub(crate) transport: LocalTransport,
+    pub(crate) offer: EndpointOffer,
+    pub(crate) rtc: Rtc,
+    clock: Instant,
+    wake: Instant,
+    pub(crate) is_connected: bool,
+    pub(crate) is_gone: bool,
+    pub(crate) is_published: bool,
+    pub(crate) number: u32,
+    mids: u32,
+    /// Percent of datagrams that are lost.
+    pub(crate) loss_up: u32,
+    pub(crate) loss_down: u32,
+    /// Bits per second on the way to the client; more waits, and what would wait long is lost.
+    pub(crate) rate_down: Option<u64>,
+    pub(crate) link_free_at: Option<Instant>,
+    pub(crate) data_channel: Option<DataChannelId>,
+    pub(crate) websocket: Option<ChannelId>,
+    pub(crate) texts: Vec<Value>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) keyframe_requests: u32,
+    pub(crate) audio: Option<Audio>,
+    pub(crate) video: Option<Video>,
+    audio_due: Instant,
+    video_due: Instant,
+    expected: BTreeSet<u32>,
+    outbox: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+/// What the microphone does.
+#[derive(Clone, Copy)]
+pub(crate) struct Audio {
+    /// 0 is silence, 127 the loudest.
+    pub(crate) level: u8,
+    number: u64,
+}
+
+/// What the camera does.
+pub(crate) struct Video {
+    /// Which encodings are sent.
+    pub(crate) is_sent: [bool; 3],
+    wants_keyframe: bool,
+    frame: u64,
+    keyframe_at: u64,
+    numbers: [u64; 3],
+    base_layers: u8,
+    pub(crate) padding_every: Option<u64>,
+}
+
+/// A packet as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) ssrc: u32,
+    pub(crate) number: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) at: Instant,
+    pub(crate) level: Option<i8>,
+    pub(crate) payload: Arc<[u8]>,
+}
+
+impl Received {
+    /// Encoding, frame, part, number of parts as the sender wrote them into a video packet.
+    pub(crate) fn stamp(&self) -> (u8, u64, u8, u8) {
+        let stamp = &self.payload[self.payload.len() - 11..];
+        let frame = u64::from_be_bytes(stamp[1..9].try_into().unwrap());
+        (stamp[0], frame, stamp[9], stamp[10])
+    }
+
+    pub(crate) fn is_keyframe_start(&self) -> bool {
+        str0m::rtp::Vp8Descriptor::parse(&self.payload)
+            .is_ok_and(|descriptor| descriptor.starts_keyframe(&self.payload))
+    }
+}
+
+impl Client {
+    pub(crate) fn new(
+        id: &str,
+        number: u32,
+        allocation: AllocationId,
+        transport: LocalTransport,
+        offer: EndpointOffer,
+        address: SocketAddr,
+        now: Now,
+    ) -> Client {
+        let mut extensions = ExtensionMap::empty();
+        extensions.set(1, Extension::AudioLevel);
+        extensions.set(3, Extension::AbsoluteSendTime);
+        if offer.has_transport_cc {
+            extensions.set(5, Extension::TransportSequenceNumber);
+        }
+        let mut config = RtcConfig::new()
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .set_extension_map(extensions);
+        let codecs = config.codec_config();
+        codecs.add_config(
+            111.into(),
+            None,
+            Codec::Opus,
+            Frequency::FORTY_EIGHT_KHZ,
+            Some(2),
+            FormatParams::default(),
+        );
+        codecs.add_config(
+            100.into(),
+            offer.has_rtx.then_some(96.into()),
+            Codec::Vp8,
+            Frequency::NINETY_KHZ,
+            None,
+            FormatParams::default(),
+        );
+        let mut rtc = config.build(now.mono);
+        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        for candidate in &transport.candidates {
+            rtc.add_remote_candidate(Candidate::host(candidate.address, "udp").unwrap());
+        }
+        let mut direct = rtc.direct_api();
+        direct.set_ice_controlling(false);
+        direct.set_remote_ice_credentials(IceCreds {
+            ufrag: transport.ice.ufrag.clone(),
+            pass: transport.ice.pwd.clone(),
+        });
+        direct.set_remote_fingerprint(DtlsFingerprint {
+            hash_func: transport.fingerprint.hash.clone(),
+            bytes: transport.fingerprint.bytes.clone(),
+        });
+        if offer.has_transport_cc {
+            direct.enable_twcc_feedback();
+        }
+        direct.start_dtls(true).unwrap();
+        if offer.has_data_channel {
+            direct.start_sctp(true);
+        }
+        Client {
+            id: id.parse().unwrap(),
+            allocation,
+            address,
+            transport,
+            offer,
+            rtc,
+            clock: now.mono,
+            wake: now.mono,
+            is_connected: false,
+            is_gone: false,
+            is_published: false,
+            number,
+            mids: 0,
+            loss_up: 0,
+            loss_down: 0,
+            rate_down: None,
+            link_free_at: None,
+            data_channel: None,
+            websocket: None,
+            texts: Vec::new(),
+            received: Vec::new(),
+            keyframe_requests: 0,
+            audio: None,
+            video: None,
+            audio_due: now.mono,
+            video_due: now.mono,
+            expected: BTreeSet::new(),
+            outbox: Vec::new(),
+        }
+    }
+
+    pub(crate) fn answer(&mut self) -> RemoteTransport {
+        let direct = self.rtc.direct_api();
+        let credentials = direct.local_ice_credentials();
+        let fingerprint = direct.local_dtls_fingerprint();
+        RemoteTransport {
+            ice: IceCredentials {
+                ufrag: credentials.ufrag,
+                pwd: credentials.pass,
+            },
+            fingerprint: Fingerprint {
+                hash: fingerprint.hash_func.clone(),
+                bytes: fingerprint.bytes.clone(),
+            },
+            is_active: true,
+            candidates: Vec::new(),
+            initial_last_n: None,
+        }
+    }
+
+    pub(crate) fn audio_ssrc(&self) -> u32 {
+        self.number * 1_000 + 1
+    }
+
+    /// The primary SSRC of the camera.
+    pub(crate) fn video_ssrc(&self) -> u32 {
+        self.number * 1_000 + 11
+    }
+
+    pub(crate) fn video_name(&self) -> String {
+        format!("{}-v0", self.id)
+    }
+
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        let encodings = (0..3).map(|n| Encoding {
+            primary: Ssrc(self.video_ssrc() + n),
+            rtx: Some(Ssrc(self.video_ssrc() + 10 + n)),
+        });
+        vec![
+            Source {
+                name: format!("{}-a0", self.id).parse().unwrap(),
+                media: MediaType::Audio,
+                video_type: VideoType::None,
+                encodings: vec![Encoding {
+                    primary: Ssrc(self.audio_ssrc()),
+                    rtx: None,
+                }],
+            },
+            Source {
+                name: self.video_name().parse().unwrap(),
+                media: MediaType::Video,
+                video_type: VideoType::Camera,
+                encodings: encodings.collect(),
+            },
+        ]
+    }
+
+    fn mid(&mut self) -> Mid {
+        self.mids += 1;
+        Mid::from(format!("x{}", self.mids).as_str())
+    }
+
+    /// Gets ready to send.
+    pub(crate) fn declare(&mut self) {
+        self.is_published = true;
+        let (audio, video) = (self.audio_ssrc(), self.video_ssrc());
+        let mid = self.mid();
+        let mut direct = self.rtc.direct_api();
+        direct.declare_media(mid, MediaKind::Audio);
+        direct.declare_stream_tx(audio.into(), None, mid, None);
+        for n in 0..3 {
+            let rtx = self.offer.has_rtx.then(|| (video + 10 + n).into());
+            let mid = self.mid();
+            let mut direct = self.rtc.direct_api();
+            direct.declare_media(mid, MediaKind::Video);
+            direct.declare_stream_tx((video + n).into(), rtx, mid, None);
+        }
+    }
+
+    /// Gets ready to receive somebody's sources.
+    pub(crate) fn expect(&mut self, number: u32) {
+        let has_rtx = self.offer.has_rtx;
+        if !self.expected.insert(number) {
+            return;
+        }
+        let (audio, video) = (number * 1_000 + 1, number * 1_000 + 11);
+        let (first, second) = (self.mid(), self.mid());
+        let mut direct = self.rtc.direct_api();
+        direct.declare_media(first, MediaKind::Audio);
+        direct.expect_stream_rx(audio.into(), None, first, None);
+        direct.declare_media(second, MediaKind::Video);
+        let rtx = has_rtx.then(|| (video + 10).into());
+        direct.expect_stream_rx(video.into(), rtx, second, None);
+    }
+
+    pub(crate) fn speak(&mut self, level: u8) {
+        let number = self
+            .audio
+            .map_or(u64::from(self.number) * 9_000 % 65_000, |audio| {
+                audio.number
+            });
+        self.audio = Some(Audio { level, number });
+    }
+
+    pub(crate) fn film(&mut self) {
+        self.video = Some(Video {
+            is_sent: [true; 3],
+            wants_keyframe: true,
+            frame: 0,
+            keyframe_at: 0,
+            numbers: [0, 1, 2].map(|n| 65_000 + 200 * n),
+            base_layers: 0,
+            padding_every: None,
+        });
+    }
+
+    /// Asks the sender of a stream for a key frame, as a decoder would.
+    pub(crate) fn request_keyframe(&mut self, ssrc: u32) {
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_rx(&ssrc.into()).expect("expected stream");
+        stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
+    }
+
+    pub(crate) fn produce(&mut self, now: Instant) {
+        if !self.is_connected || self.is_gone {
+            return;
+        }
+        if self.audio_due <= now {
+            self.audio_due = now + Duration::from_millis(20);
+            self.produce_audio(now);
+        }
+        if self.video_due <= now {
+            self.video_due = now + Duration::from_millis(33);
+            self.produce_video(now);
+        }
+    }
+
+    fn produce_audio(&mut self, now: Instant) {
+        let ssrc = self.audio_ssrc();
+        let Some(audio) = &mut self.audio else { return };
+        audio.number += 1;
+        let values = ExtensionValues {
+            audio_level: Some(audio.level as i8 - 127),
+            voice_activity: Some(audio.level > 40),
+            ..ExtensionValues::default()
+        };
+        let mut payload = vec![0x78; 80];
+        payload[..8].copy_from_slice(&audio.number.to_be_bytes());
+        let timestamp = (audio.number * 960) as u32;
+        let write = RtpWrite::new(111.into(), audio.number.into(), timestamp, now, payload)
+            .ext_vals(values);
+        self.rtc
+            .direct_api()
+            .stream_tx(&ssrc.into())
+            .unwrap()
+            .write_rtp(write);
+    }
+
+    fn produce_video(&mut self, now: Instant) {
+        let ssrc = self.video_ssrc();
+        let Some(video) = &mut self.video else { return };
+        let is_keyframe = std::mem::take(&mut video.wants_keyframe);
+        if is_keyframe {
+            video.keyframe_at = video.frame;
+        }
+        let temporal = [0u8, 2, 1, 2][((video.frame - video.keyframe_at) % 4) as usize];
+        if temporal == 0 {
+            video.base_layers = video.base_layers.wrapping_add(1);
+        }
+        for encoding in 0..3u8 {
+            if !video.is_sent[usize::from(encoding)] {
+                continue;
+            }
+            let parts = (1u8 << encoding) * if is_keyframe { 3 } else { 1 };
+            for part in 0..parts {
+                let mut payload = vec![
+                    0x80 | if part == 0 { 0x10 } else { 0 },
+                    0xe0,
+                    0x80 | (video.frame >> 8 & 0x7f) as u8,
+                    video.frame as u8,
+                    video.base_layers,
+                    temporal << 6,
+                ];
+                let height = 180u16 << encoding;
+                let [low, high] = height.to_le_bytes();
+                let [wide_low, wide_high] = (height * 16 / 9).to_le_bytes();
+                let tag = u8::from(!is_keyframe);
+                if part == 0 {
+                    let head = [tag, 0, 0, 0x9d, 1, 0x2a, wide_low, wide_high, low, high];
+                    payload.extend(head);
+                }
+                payload.resize(PART_BYTES, encoding);
+                payload.push(encoding);
+                payload.extend(video.frame.to_be_bytes());
+                payload.extend([part, parts]);
+                let number = &mut video.numbers[usize::from(encoding)];
+                *number += 1;
+                let timestamp = (video.frame * 3_000) as u32;
+                let write = RtpWrite::new(100.into(), (*number).into(), timestamp, now, payload)
+                    .marker(part + 1 == parts)
+                    .nackable(true);
+                let ssrc = ssrc + u32::from(encoding);
+                self.rtc
+                    .direct_api()
+                    .stream_tx(&ssrc.into())
+                    .unwrap()
+                    .write_rtp(write);
+                let is_padded = video
+                    .padding_every
+                    .is_some_and(|every| part + 1 == parts && video.frame % every == 0);
+                if is_padded {
+                    *number += 1;
+                    let write = RtpWrite::new(
+                        100.into(),
+                        (*number).into(),
+                        timestamp,
+                        now,
+                        Vec::<u8>::new(),
+                    );
+                    self.rtc
+                        .direct_api()
+                        .stream_tx(&ssrc.into())
+                        .unwrap()
+                        .write_rtp(write);
+                }
+            }
+        }
+        video.frame += 1;
+    }
+
+    pub(crate) fn receive(&mut self, now: Instant, parcel: &Parcel) {
+        if self.is_gone {
+            return;
+        }
+        self.clock = self.clock.max(now);
+        let received = Receive::new(Protocol::Udp, parcel.from, parcel.to, &parcel.data);
+        let Ok(receive) = received else { return };
+        let _ = self.rtc.handle_input(Input::Receive(self.clock, receive));
+        self.drain();
+    }
+
+    pub(crate) fn drive(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+        if self.is_gone {
+            return Vec::new();
+        }
+        self.clock = self.clock.max(now);
+        for _ in 0..200 {
+            if self.rtc.handle_input(Input::Timeout(self.clock)).is_err() {
+                break;
+            }
+            self.drain();
+            if self.wake > now {
+                break;
+            }
+            self.clock = self.clock.max(self.wake);
+        }
+        std::mem::take(&mut self.outbox)
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(RtcOutput::Timeout(wake)) => {
+                    self.wake = wake;
+                    return;
+                }
+                Ok(RtcOutput::Transmit(transmit)) => {
+                    self.outbox
+                        .push((transmit.destination, transmit.contents.into()));
+                }
+                Ok(RtcOutput::Event(event)) => self.handle_event(event),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Connected => {
+                self.is_connected = true;
+                if self.offer.has_data_channel {
+                    self.rtc.direct_api().create_data_channel(ChannelConfig {
+                        label: "JVB data channel".into(),
+                        protocol: "http://jitsi.org/protocols/colibri".into(),
+                        ..ChannelConfig::default()
+                    });
+                }
+            }
+            Event::ChannelOpen(id, _) => self.data_channel = Some(id),
+            Event::ChannelData(data) => {
+                self.texts.push(serde_json::from_slice(&data.data).unwrap());
+            }
+            Event::KeyframeRequest(_) => {
+                self.keyframe_requests += 1;
+                if let Some(video) = &mut self.video {
+                    video.wants_keyframe = true;
+                }
+            }
+            Event::RtpPacket(packet) => self.remember(packet),
+            _ => {}
+        }
+    }
+
+    fn remember(&mut self, packet: RtpPacket) {
+        self.received.push(Received {
+            ssrc: *packet.header.ssrc,
+            number: *packet.seq_no,
+            timestamp: packet.header.timestamp,
+            at: packet.timestamp,
+            level: packet.header.ext_vals.audio_level,
+            payload: packet.payload,
+        });
+    }
+
+    /// What arrived in one stream, in order of numbers.
+    pub(crate) fn stream(&self, ssrc: u32) -> Vec<Received> {
+        let mut packets: Vec<Received> = self
+            .received
+            .iter()
+            .filter(|packet| packet.ssrc == ssrc)
+            .cloned()
+            .collect();
+        packets.sort_by_key(|packet| packet.number);
+        packets
+    }
+
+    /// The last message of a class.
+    pub(crate) fn last(&self, class: &str) -> Option<&Value> {
+        self.texts
+            .iter()
+            .rev()
+            .find(|text| text["colibriClass"] == class)
+    }
+}
+
+const PART_BYTES: usize = 700;
