@@ -15,6 +15,8 @@ import { randomHex } from "./device_id";
 import type { LinkEvent, MediaPath } from "./events";
 import type { Jingle, JingleOut } from "./jingle";
 import type { MediaConnection, OwnSource, OwnTracks, SourceStatistics } from "./media_connection";
+import { peerRule } from "./peer_rule";
+import type { PeerRule } from "./peer_rule";
 import { PeerSession } from "./peer_session";
 import type { Occupant } from "./room";
 
@@ -46,6 +48,8 @@ export class MediaPaths {
   #constraints: VideoConstraints;
   #bridge: BridgeSession | null = null;
   #peer: PeerSession | null = null;
+  /** The direct connection that is being given up, and still fed for a moment. */
+  #leaving: PeerSession | null = null;
   /** Whose tracks are shown. */
   #shown: "bridge" | "peer" = "bridge";
   #occupants: ReadonlyMap<string, Occupant> = new Map();
@@ -139,8 +143,11 @@ export class MediaPaths {
         peer.removeSources(jingle);
         return "result";
       case "session-terminate":
-        this.#peerNotBefore = Number.POSITIVE_INFINITY;
+        // A refusal or a failure stands until somebody comes or goes; "success" only ends what others ended.
+        if (jingle.reason?.condition === "success") this.#peerNotBefore = Date.now() + this.#options.config.backToPeerMs;
+        else this.#peerNotBefore = Number.POSITIVE_INFINITY;
         this.#endPeer(null);
+        this.#considerPeer();
         return "result";
       case "content-modify":
       case "session-info":
@@ -283,25 +290,25 @@ export class MediaPaths {
 
   #considerPeer(): void {
     clearTimeout(this.#peerTimer);
-    if (this.#isClosed || !this.#options.config.isPeerToPeerEnabled) return;
-    const other = this.#onlyOther();
-    if (other === null) {
+    if (this.#isClosed) return;
+    const rule = this.#rule();
+    if (rule.kind === "bridge") {
       if (this.#peer !== null) this.#leavePeer("success");
       return;
     }
-    if (this.#peer !== null || this.#options.id > other.nick) return;
+    if (this.#peer !== null || rule.kind === "wait") return;
     const wait = this.#peerNotBefore - Date.now();
-    if (wait <= 0) this.#startPeer(other.nick, null);
+    if (wait <= 0) this.#startPeer(rule.peer, null);
     else if (Number.isFinite(wait)) this.#peerTimer = setTimeout(() => this.#considerPeer(), wait);
   }
 
-  #onlyOther(): Occupant | null {
-    const [other, ...more] = this.#occupants.values();
-    return other === undefined || more.length > 0 || other.isBot ? null : other;
+  #rule(): PeerRule {
+    return peerRule(this.#options.id, this.#occupants, this.#options.config.isPeerToPeerEnabled);
   }
 
   #isPeerWelcome(from: string, jingle: Jingle): boolean {
-    if (!this.#options.config.isPeerToPeerEnabled || this.#onlyOther()?.nick !== from) return false;
+    const rule = this.#rule();
+    if (rule.kind === "bridge" || rule.peer !== from) return false;
     // Two offers at once: the smaller nick's counts, as with Jitsi's client.
     if (this.#peer !== null && this.#peer.isInitiator && this.#options.id < from) return false;
     const first = jingle.contents[0]?.name;
@@ -348,7 +355,8 @@ export class MediaPaths {
   /** Leaves the direct path for the bridge, without a gap. */
   #leavePeer(condition: string): void {
     const peer = this.#peer;
-    if (peer === null) return;
+    if (peer === null || peer === this.#leaving) return;
+    this.#leaving = peer;
     this.#bridge?.setPaused(false);
     if (this.#shown === "bridge") {
       this.#endPeer(condition);
@@ -358,13 +366,16 @@ export class MediaPaths {
       if (!isDone) return;
       // The other side may need a moment longer for the same change.
       this.#pathTimer = setTimeout(() => {
-        if (this.#peer === peer) this.#endPeer(condition);
+        if (this.#peer !== peer) return;
+        this.#endPeer(condition);
+        // The third may have left again meanwhile.
+        this.#considerPeer();
       }, LINGER_MS);
     });
   }
 
   #showPeer(peer: PeerSession): void {
-    if (peer !== this.#peer || this.#onlyOther() === null) return;
+    if (peer !== this.#peer || this.#rule().kind === "bridge") return;
     void this.#changeTo("peer", peer, peer.sourceNames).then((isDone) => {
       if (!isDone) return;
       this.#pathTimer = setTimeout(() => {
@@ -380,6 +391,7 @@ export class MediaPaths {
     this.#change += 1;
     clearTimeout(this.#pathTimer);
     this.#peer = null;
+    this.#leaving = null;
     this.#shown = "bridge";
     this.#bridge?.setPaused(false);
     peer.close();
