@@ -143,13 +143,14 @@ impl Conference {
             let Some(seat) = self.seat_mut(index) else {
                 return;
             };
+            let receiver = &seat.id;
             let Some(Some(leg)) = seat.legs.get_mut(wanted.index) else {
                 continue;
             };
             has_new_demands |= leg.asked_height != wanted.max_height;
             leg.asked_height = wanted.max_height;
             if leg.target != target {
-                debug!(source = wanted.index, ?target, "layer switched");
+                debug!(%receiver, ssrc = %leg.ssrc, ?target, "layer switched");
                 leg.target = target;
             }
             match target {
