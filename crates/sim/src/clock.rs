@@ -10,13 +10,17 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock at zero. `origin` is any moment, since there is no other way to have an
-    /// [`Instant`]; nothing depends on which. The calendar always shows the same date.
+    /// A clock at zero. `origin` is any moment not far from the present, since there is no other
+    /// way to have an [`Instant`]; nothing depends on which. The calendar always shows the same
+    /// date.
     pub fn new(origin: Instant) -> Clock {
         let wall = chrono::DateTime::from_timestamp(1_790_000_000, 0)
             .expect("a literal that is a valid time");
         Clock {
-            start: Now { mono: origin, wall },
+            start: Now {
+                mono: origin + AHEAD,
+                wall,
+            },
             elapsed: Duration::ZERO,
         }
     }
@@ -50,3 +54,7 @@ impl Clock {
         self.elapsed = self.elapsed.max(Duration::from_millis(tick));
     }
 }
+
+/// sctp-proto starts an association's timers by the machine's own clock. Virtual time is always
+/// ahead of it, so that they are over at once, in each run alike.
+const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);

@@ -54,7 +54,7 @@ pub struct Past {
     /// The browser died without a word.
     pub is_crashed: bool,
     /// A moderator asked for its removal.
-    pub is_kicked: bool,
+    pub kicked: Option<Instant>,
     /// Alone in the room since then.
     pub alone_since: Option<Instant>,
 }

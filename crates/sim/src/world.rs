@@ -308,7 +308,7 @@ impl World {
         };
         self.journal
             .note(format_args!("p{moderator} kicks p{victim}"));
-        self.people[victim].past.is_kicked = true;
+        self.people[victim].past.kicked = Some(self.now().mono);
         self.with_client(moderator, |client, now| client.kick(now, &nick));
     }
 
@@ -757,7 +757,6 @@ impl World {
         person.past.nicks.retain(|(old, _)| *old != nick);
         person.past.nicks.push((nick, None));
         person.past.constraints_since = Some(now);
-        person.past.is_kicked = false;
     }
 
     // Sockets.
