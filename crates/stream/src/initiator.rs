@@ -486,6 +486,10 @@ impl Initiator {
     fn fail(&mut self, failure: Failure) {
         self.state = State::Offline;
         self.deadline = None;
+        if self.jid.is_some() && self.previd().is_none() {
+            // It was meant for a session that cannot come back.
+            self.waiting.clear();
+        }
         self.outputs.push_back(InitiatorOutput::Failed(failure));
     }
 }

@@ -360,6 +360,52 @@ fn stanzas_wait_until_the_stream_is_up() {
 }
 
 #[test]
+fn what_waits_for_a_session_that_is_lost_before_it_is_resumable_goes_with_it() {
+    let mut test = Test::new();
+    let (domain, random) = ("localhost", "s");
+    let open = framing::write(
+        &element("open", ns::FRAMING)
+            .with("from", domain)
+            .with("id", random)
+            .with("version", "1.0")
+            .build(),
+    );
+    let features = |inner: &str| {
+        format!(
+            "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>{inner}\
+             </stream:features>"
+        )
+    };
+    let mechanisms = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+                      <mechanism>ANONYMOUS</mechanism></mechanisms>";
+    let bind = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:3'/>";
+    let bound = format!(
+        "<iq xmlns='jabber:client' type='result' id='{BIND_ID}'>\
+         <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>{JID}</jid></bind></iq>"
+    );
+    let enabled = "<enabled xmlns='urn:xmpp:sm:3' resume='true' id='t'/>";
+    let log_in = |client: &mut Initiator, now: Now| {
+        client.handle_socket_opened(now);
+        let success = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+        for frame in [&open, &features(mechanisms), success, &open, &features(bind), &bound] {
+            client.handle_frame(now, frame);
+        }
+    };
+    log_in(&mut test.client, test.now);
+    let to: Jid = "b@localhost/y".parse().unwrap();
+    let old = Stanza::new(Kind::Message).with_to(to).with_id("old");
+    test.client.send(test.now, old);
+    test.client.handle_socket_closed(test.now);
+    log_in(&mut test.client, test.now);
+    test.client.handle_frame(test.now, enabled);
+    while let Some(output) = test.client.poll_output() {
+        let is_old = matches!(&output, InitiatorOutput::Send(frame) if frame.contains("old"));
+        assert!(!is_old, "{output:?}");
+    }
+    assert!(test.client.previd().is_some());
+}
+
+#[test]
 fn a_hostile_server_cannot_break_the_stack() {
     let mut test = Test::online();
     let deep = "<a>".repeat(100_000);
