@@ -542,7 +542,11 @@ impl Client {
             }
             LineOutput::Bound(jid) => self.bound(now, jid),
             LineOutput::Resumed => self.notice(Notice::Resumed),
-            LineOutput::ResumeRefused => self.session_lost(),
+            LineOutput::ResumeRefused => {
+                self.session_lost();
+                self.notice(Notice::ResumeRefused);
+            }
+            LineOutput::SessionLost => self.session_lost(),
             LineOutput::Stanza(stanza) => self.handle_stanza(now, stanza),
             LineOutput::Answer { question, answer } => self.handle_answer(now, question, answer),
             LineOutput::Failed(failure) => self.trouble(Trouble::Stream(failure)),
@@ -581,7 +585,6 @@ impl Client {
         if !matches!(self.stage, Stage::Leaving(_) | Stage::Over) {
             self.stage = Stage::Offline;
         }
-        self.notice(Notice::ResumeRefused);
     }
 
     fn bound(&mut self, now: Now, jid: FullJid) {

@@ -35,6 +35,8 @@ pub(crate) enum LineOutput {
     Resumed,
     /// The server knows the stream no more; `Bound` follows.
     ResumeRefused,
+    /// The stream broke before it could be resumed; `Bound` follows, some time.
+    SessionLost,
     Stanza(Stanza),
     /// None: no answer in time.
     Answer {
@@ -243,6 +245,9 @@ impl Line {
                 }
                 InitiatorOutput::Failed(failure) => {
                     self.dial_later(now);
+                    if self.initiator.previd().is_none() {
+                        self.outputs.push_back(LineOutput::SessionLost);
+                    }
                     let is_network = matches!(
                         failure,
                         Failure::SocketClosed | Failure::Silence | Failure::Closed
