@@ -1,0 +1,110 @@
+//! How things stand for a headless participant: what tests and drivers read.
+
+use super::*;
+
+impl Client {
+    /// Our own nick, once the stream was bound.
+    pub fn nick(&self) -> Option<&str> {
+        self.me.as_ref().map(|(_, nick)| nick.as_str())
+    }
+
+    /// Our own real address, once the stream was bound.
+    pub fn jid(&self) -> Option<&FullJid> {
+        self.me.as_ref().map(|(jid, _)| jid)
+    }
+
+    /// Whether we are in the room, as far as we know.
+    pub fn is_joined(&self) -> bool {
+        self.stage == Stage::Joined
+    }
+
+    /// Whether we left for good.
+    pub fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// Whether stanzas reach the server now.
+    pub fn is_online(&self) -> bool {
+        self.line.is_up()
+    }
+
+    /// Whether the room made us moderator.
+    pub fn is_moderator(&self) -> bool {
+        self.occupants.as_ref().is_some_and(Occupants::is_moderator)
+    }
+
+    /// The others in the room, without the focus.
+    pub fn occupants(&self) -> BTreeMap<String, Occupant> {
+        self.occupants
+            .as_ref()
+            .map(|o| o.others().clone())
+            .unwrap_or_default()
+    }
+
+    /// Whether the focus' occupant is in the room.
+    pub fn has_focus(&self) -> bool {
+        self.occupants.as_ref().is_some_and(Occupants::has_focus)
+    }
+
+    /// Whether the focus has a media session with us.
+    pub fn is_in_call(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Whether media can flow.
+    pub fn is_media_connected(&self) -> bool {
+        self.call
+            .as_ref()
+            .is_some_and(|call| call.media.is_connected())
+    }
+
+    /// Whether the bridge channel takes messages.
+    pub fn is_channel_open(&self) -> bool {
+        self.is_channel_open
+    }
+
+    /// Whether our own microphone or camera is off.
+    pub fn is_muted(&self, media: MediaType) -> bool {
+        match media {
+            MediaType::Audio => self.live.is_audio_muted,
+            MediaType::Video => self.live.is_video_muted,
+        }
+    }
+
+    /// What we want to see.
+    pub fn constraints(&self) -> &Constraints {
+        &self.constraints
+    }
+
+    /// The streams that others announced.
+    pub fn remote_sources(&self) -> Vec<RemoteSource> {
+        let Some(call) = &self.call else {
+            return Vec::new();
+        };
+        let remote = call
+            .media
+            .remote()
+            .map(|(name, ssrc, reception)| RemoteSource {
+                name: name.clone(),
+                ssrc,
+                media: reception.media(),
+                facts: *reception.facts(),
+            });
+        remote.collect()
+    }
+
+    /// The video sources that the bridge says it forwards; None if it never said.
+    pub fn forwarded_sources(&self) -> Option<&[String]> {
+        self.forwarded.as_deref()
+    }
+
+    /// Who speaks, as the bridge says.
+    pub fn dominant_speaker(&self) -> Option<&str> {
+        self.dominant_speaker.as_deref()
+    }
+
+    /// Endpoints whose media the bridge misses.
+    pub fn inactive_endpoints(&self) -> impl Iterator<Item = &str> {
+        self.inactive.keys().map(String::as_str)
+    }
+}
