@@ -428,17 +428,17 @@ impl World {
         match post {
             Post::Dial { wire, previd } => self.deliver_dial(wire, previd.as_deref()),
             Post::Opened(wire) => {
-                self.to_browser(wire, |client, now| client.handle_socket_opened(now));
+                self.at_browser(wire, |client, now| client.handle_socket_opened(now));
             }
             Post::FrameUp(wire, text) => self.deliver_up(wire, &text),
             Post::FrameDown(wire, text) => {
-                self.to_browser(wire, |client, now| client.handle_frame(now, &text));
+                self.at_browser(wire, |client, now| client.handle_frame(now, &text));
             }
             Post::ClosedUp(wire, code) => self.deliver_closed_up(wire, code),
             Post::ClosedDown(wire) => self.deliver_closed_down(wire),
             Post::ChannelDial { channel, url } => self.deliver_channel_dial(channel, &url),
             Post::ChannelOpened(channel) => {
-                self.to_channel(channel, |client, now| client.handle_channel_opened(now));
+                self.at_channel(channel, |client, now| client.handle_channel_opened(now));
             }
             Post::ChannelUp(channel, text) => {
                 let now = self.now();
@@ -449,7 +449,7 @@ impl World {
                 }
             }
             Post::ChannelDown(channel, text) => {
-                self.to_channel(channel, |client, now| {
+                self.at_channel(channel, |client, now| {
                     client.handle_channel_text(now, &text)
                 });
             }
@@ -462,7 +462,7 @@ impl World {
                 }
             }
             Post::ChannelClosedDown(channel) => {
-                self.to_channel(channel, |client, now| client.handle_channel_closed(now));
+                self.at_channel(channel, |client, now| client.handle_channel_closed(now));
             }
             Post::HttpUp(request, body) => self.deliver_request(request, &body),
             Post::HttpDown(request, reply) => self.deliver_answer(request, reply),
@@ -569,7 +569,7 @@ impl World {
     }
 
     /// Hands something over to the browser that still uses this socket.
-    fn to_browser(
+    fn at_browser(
         &mut self,
         id: ConnectionId,
         act: impl FnOnce(&mut tertulia_client::Client, Now),
@@ -583,7 +583,7 @@ impl World {
         }
     }
 
-    fn to_channel(&mut self, id: ChannelId, act: impl FnOnce(&mut tertulia_client::Client, Now)) {
+    fn at_channel(&mut self, id: ChannelId, act: impl FnOnce(&mut tertulia_client::Client, Now)) {
         let Some(index) = self.channels.get(&id).map(|channel| channel.person) else {
             return;
         };
