@@ -16,7 +16,7 @@ use tertulia_model::{MediaType, SourceName, Ssrc};
 use crate::coverage::Mark;
 use crate::node::Census;
 use crate::person::Person;
-use crate::world::World;
+use crate::world::{Loss, World};
 
 /// Looks at a world after each step and collects what is wrong.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub struct Checkers {
     /// Counters of each stream at the last look.
     counted: BTreeMap<(usize, Ssrc), (u64, u64)>,
     speakers: BTreeMap<usize, Option<String>>,
+    /// Packets of each stream when the constraints of that moment came into force.
+    unasked: BTreeMap<(usize, Ssrc), (Option<Instant>, u64)>,
     /// Since when somebody gets more videos than it asked for.
     over_last_n: BTreeMap<usize, Instant>,
     /// Nicks whose lease was seen to end.
@@ -150,9 +152,17 @@ impl Checkers {
         }
         if let Some(node) = world.node() {
             for nick in nicks_of(&node.census()) {
+                let owner = owner_of(world, &nick);
+                // Somebody who is back under another name may have left a session that never
+                // reached the room.
+                let is_back = world.people.get(owner).is_some_and(Person::is_taking_part);
+                let grace = if is_back {
+                    world.linger(Loss::Silent)
+                } else {
+                    Duration::ZERO
+                };
                 let until = known.get(nick.as_str()).copied().flatten();
-                if until.is_some_and(|until| until < now) {
-                    let owner = owner_of(world, &nick);
+                if until.is_some_and(|until| until + grace < now) {
                     complaints.push(format!("claim 2: the server still holds p{owner}"));
                 }
             }
@@ -234,6 +244,18 @@ impl Checkers {
                 }
                 recent += i32::from(now < last + Duration::from_millis(500));
                 let height = constraints.height(source.name.as_str());
+                // A retransmission of what was lost before may still come.
+                let key = (v, source.ssrc);
+                let before = self
+                    .unasked
+                    .entry(key)
+                    .or_insert((asked, source.facts.packets));
+                if before.0 != asked {
+                    *before = (asked, source.facts.packets);
+                }
+                if height == 0 && source.facts.packets < before.1 + UNASKED_MAX {
+                    continue;
+                }
                 if height == 0 {
                     self.complain(format!("claim 5: p{v} gets unwanted video of p{owner}"));
                 } else if height > 0
@@ -572,4 +594,6 @@ const MEDIA_SETTLES: Duration = Duration::from_secs(8);
 const SILENCE: Duration = Duration::from_secs(2);
 const FREEZE: Duration = Duration::from_secs(5);
 const LOSS_SLACK: Duration = Duration::from_secs(3);
+/// Fewer packets of an unwanted stream than these are no stream.
+const UNASKED_MAX: u64 = 10;
 const VIOLATIONS_MAX: usize = 40;
