@@ -387,7 +387,14 @@ fn what_waits_for_a_session_that_is_lost_before_it_is_resumable_goes_with_it() {
     let log_in = |client: &mut Initiator, now: Now| {
         client.handle_socket_opened(now);
         let success = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
-        for frame in [&open, &features(mechanisms), success, &open, &features(bind), &bound] {
+        for frame in [
+            &open,
+            &features(mechanisms),
+            success,
+            &open,
+            &features(bind),
+            &bound,
+        ] {
             client.handle_frame(now, frame);
         }
     };
