@@ -203,7 +203,13 @@ impl World {
     pub fn crash(&mut self, index: usize, loss: Loss) {
         self.journal.note(format_args!("p{index} crashes {loss:?}"));
         self.coverage.count(Mark::Crash);
-        let deadline = self.now().mono + self.linger(loss);
+        // Of a socket that it has lost already the server is told nothing.
+        let noticed = if self.is_heard(index) {
+            loss
+        } else {
+            Loss::Silent
+        };
+        let deadline = self.now().mono + self.linger(noticed);
         self.people[index].expires(deadline);
         self.people[index].past.is_crashed = true;
         self.drop_browser(index, (loss != Loss::Silent).then_some(None));
@@ -944,18 +950,19 @@ impl World {
 
     /// When a goodbye has reached everybody, or the lease ended because it was never heard.
     fn deadline_of_goodbye(&self, index: usize) -> Instant {
-        let person = &self.people[index];
-        let is_online = person
-            .client
-            .as_ref()
-            .is_some_and(tertulia_client::Client::is_online);
-        let is_heard = is_online && self.is_wired(index);
+        let is_heard = self.is_heard(index);
         let linger = if is_heard {
             LINGER_SLACK
         } else {
             self.linger(Loss::Silent)
         };
         self.now().mono + linger
+    }
+
+    /// Whether the server would notice what becomes of a person's socket.
+    fn is_heard(&self, index: usize) -> bool {
+        let client = self.people[index].client.as_ref();
+        client.is_some_and(tertulia_client::Client::is_online) && self.is_wired(index)
     }
 }
 
