@@ -51,11 +51,13 @@ impl Conference {
         } else {
             0
         };
-        let is_silence = source.silent > SILENT_PACKETS;
+        let is_quiet = source.silent > SILENT_PACKETS;
         let Some(encoding) = source.encodings.get_mut(usize::from(stream.encoding)) else {
             return;
         };
         let number = *packet.seq_no;
+        // A late packet has left a gap that receivers wait for: it goes on, silent or not.
+        let is_silence = is_quiet && !encoding.closer.is_behind(number);
         if !may_forward || is_silence {
             encoding.closer.drop(number);
             let dropped = &mut cx.statistics.dropped;

@@ -57,6 +57,12 @@ impl GapCloser {
         }
     }
 
+    /// Whether a later packet has been forwarded already, so that dropping this one would leave a
+    /// gap.
+    pub(crate) fn is_behind(&self, number: u64) -> bool {
+        self.passed.is_some_and(|passed| number < passed)
+    }
+
     /// The number under which a packet goes on; None if it is too old to be placed.
     pub(crate) fn pass(&mut self, number: u64) -> Option<u64> {
         self.highest = Some(self.highest.map_or(number, |highest| highest.max(number)));
@@ -139,6 +145,15 @@ mod tests {
         assert_eq!(closer.pass(14), Some(12), "late, into its own gap");
         closer.drop(9);
         assert_eq!(closer.pass(18), Some(15), "a late drop changes nothing");
+    }
+
+    #[test]
+    fn what_is_behind_a_forwarded_packet_would_leave_a_gap() {
+        let mut closer = GapCloser::default();
+        assert!(!closer.is_behind(0));
+        assert_eq!(closer.pass(4), Some(4));
+        closer.drop(5);
+        assert!(closer.is_behind(3) && !closer.is_behind(5));
     }
 
     #[test]
