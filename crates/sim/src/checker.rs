@@ -132,8 +132,8 @@ impl Checkers {
                 known.insert(nick, *until);
             }
             // Seen by others before its own join is through.
-            if let Some(nick) = person.nick().filter(|_| person.is_taking_part()) {
-                known.entry(nick).or_insert(None);
+            for (nick, until) in &person.past.strays {
+                known.entry(nick).or_insert(*until);
             }
         }
         let mut complaints = Vec::new();
@@ -570,7 +570,8 @@ fn nicks_of(census: &Census) -> BTreeSet<String> {
 /// Index of the person who was in the room under this nick; as many as there are if nobody was.
 fn owner_of(world: &World, nick: &str) -> usize {
     let is_owner = |person: &&Person| {
-        person.nick() == Some(nick) || person.past.nicks.iter().any(|(known, _)| known == nick)
+        let past = person.past.nicks.iter().chain(&person.past.strays);
+        person.nick() == Some(nick) || past.into_iter().any(|(known, _)| known == nick)
     };
     world
         .people

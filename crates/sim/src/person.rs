@@ -42,6 +42,8 @@ pub struct Past {
     /// Names under which the person was in the room, each with the moment after which nobody may
     /// see it any more.
     pub nicks: Vec<(String, Option<Instant>)>,
+    /// Names that were given to it, but lost before it knew that it had joined under them.
+    pub strays: Vec<(String, Option<Instant>)>,
     pub constraints_since: Option<Instant>,
     /// The bridge channel is open since then.
     pub channel_since: Option<Instant>,
@@ -125,10 +127,31 @@ impl Person {
 
     /// Nobody may see this person under its present nick after `deadline`.
     pub fn expires(&mut self, deadline: Instant) {
-        if let Some((_, until)) = self.past.nicks.last_mut() {
+        let newest = [self.past.nicks.last_mut(), self.past.strays.last_mut()];
+        for (_, until) in newest.into_iter().flatten() {
             *until = Some(until.map_or(deadline, |until| until.min(deadline)));
         }
         self.disturbed();
+    }
+
+    /// Notes a name as soon as it is given; the one before may be seen until `deadline`.
+    pub fn note_name(&mut self, deadline: Instant) {
+        let Some(nick) = self.nick().map(str::to_owned) else {
+            return;
+        };
+        if self
+            .past
+            .strays
+            .last()
+            .is_some_and(|(last, _)| *last == nick)
+        {
+            return;
+        }
+        for (_, until) in &mut self.past.strays {
+            *until = until.or(Some(deadline));
+        }
+        self.past.strays.retain(|(old, _)| *old != nick);
+        self.past.strays.push((nick, None));
     }
 
     /// Something happened after which things need a moment to be right again.

@@ -43,6 +43,8 @@ pub struct Sim {
     weather: Weather,
     sabotage: Option<Sabotage>,
     kills_left: u32,
+    /// Whose path for media stays dead until the faults stop.
+    doomed: Option<usize>,
 }
 
 /// The network of this meeting.
@@ -94,6 +96,7 @@ impl Sim {
             weather,
             sabotage,
             kills_left,
+            doomed: None,
         }
     }
 
@@ -105,8 +108,17 @@ impl Sim {
             let pause = self.rng.u64(50..1_500);
             self.pass(pause);
         }
-        let length = self.rng.u64(14_000..24_000);
+        // Sometimes somebody's path for media dies for so long that a new one is asked for.
+        let has_dead_path = self.rng.u32(0..10) == 0;
+        let length = self.rng.u64(14_000..24_000) + if has_dead_path { 16_000 } else { 0 };
         let end = self.world.clock.millis() + length;
+        if has_dead_path {
+            let everybody = self.taking_part();
+            self.doomed = self.choose(&everybody);
+        }
+        if let Some(doomed) = self.doomed {
+            self.world.set_blackout(doomed, true);
+        }
         let mut sabotage = self.sabotage;
         while self.world.clock.millis() < end {
             let pause = self.rng.u64(200..2_200);
@@ -423,7 +435,9 @@ impl Sim {
             return;
         };
         let is_dark = self.world.people[index].up.is_dark;
-        self.world.set_blackout(index, !is_dark);
+        if self.doomed != Some(index) {
+            self.world.set_blackout(index, !is_dark);
+        }
     }
 
     fn weather_changes(&mut self, everybody: &[usize]) {

@@ -680,6 +680,8 @@ impl World {
             outputs.push(output);
         }
         self.people[index].wake = client.next_timeout();
+        let deadline = now.mono + self.linger(Loss::Silent);
+        self.people[index].note_name(deadline);
         for output in outputs {
             match output {
                 ClientOutput::Dial { previd } => self.dial(index, previd),
