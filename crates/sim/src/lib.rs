@@ -16,6 +16,7 @@ pub mod sabotage;
 pub mod witness;
 pub mod world;
 
+mod crypto;
 mod journal;
 mod scenario;
 

@@ -174,7 +174,7 @@ impl Sim {
         let mut leaving = self.taking_part();
         let last = leaving.pop();
         self.send_home(&leaving);
-        if self.rng.bool() {
+        if self.rng.bool() || self.sabotage == Some(Sabotage::EndlessSessions) {
             let alone = self
                 .world
                 .config

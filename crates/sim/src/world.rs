@@ -110,6 +110,7 @@ impl World {
         witness: Witness,
         sabotage: Option<Sabotage>,
     ) -> World {
+        crate::crypto::install();
         let clock = Clock::new(origin);
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
