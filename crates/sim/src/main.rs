@@ -1,5 +1,5 @@
-//! Runs simulated meetings: `tertulia-sim [--seeds N] [--from K] [--break NAME] [--loud]`, or the
-//! environment variables SEEDS, FROM and BREAK. `make sim` calls it.
+//! Runs simulated meetings: `tertulia-sim [--seeds N] [--from K] [--break NAME] [--twice] [--loud]`,
+//! or the environment variables SEEDS, FROM, BREAK, TWICE and LOUD. `make sim` calls it.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +17,8 @@ struct Order {
     seeds: u64,
     from: u64,
     threads: usize,
+    /// Each meeting is run again and must tell the same story.
+    is_twice: bool,
     options: Options,
 }
 
@@ -92,7 +94,7 @@ fn run_all(order: &Order, origin: Instant) -> BTreeMap<u64, Outcome> {
                         return;
                     }
                     let seed = order.from + number;
-                    let outcome = run_one(seed, origin, &order.options);
+                    let outcome = run_one(seed, origin, order);
                     reports
                         .lock()
                         .expect("no panic while the list is locked")
@@ -106,8 +108,15 @@ fn run_all(order: &Order, origin: Instant) -> BTreeMap<u64, Outcome> {
         .expect("no panic while the list is locked")
 }
 
-fn run_one(seed: u64, origin: Instant, options: &Options) -> Outcome {
-    let run = AssertUnwindSafe(|| Sim::run(seed, origin, options));
+fn run_one(seed: u64, origin: Instant, order: &Order) -> Outcome {
+    let run = AssertUnwindSafe(|| {
+        let mut report = Sim::run(seed, origin, &order.options);
+        if order.is_twice {
+            let again = Sim::run(seed, origin, &order.options);
+            report.violations.extend(report.differs_from(&again));
+        }
+        report
+    });
     catch_unwind(run).map_err(|panic| {
         let text = panic
             .downcast_ref::<String>()
@@ -124,6 +133,7 @@ fn read_order() -> Result<Order, String> {
     let mut from = variable("FROM");
     let mut sabotage = variable("BREAK");
     let mut is_loud = variable("LOUD").is_some();
+    let mut is_twice = variable("TWICE").is_some();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -132,6 +142,7 @@ fn read_order() -> Result<Order, String> {
             "--from" => from = Some(value()?),
             "--break" => sabotage = Some(value()?),
             "--loud" => is_loud = true,
+            "--twice" => is_twice = true,
             _ => return Err(format!("unknown argument {argument:?}; {USAGE}")),
         }
     }
@@ -159,10 +170,11 @@ fn read_order() -> Result<Order, String> {
         seeds,
         from,
         threads,
+        is_twice,
         options: Options { sabotage, is_loud },
     })
 }
 
-const USAGE: &str = "tertulia-sim [--seeds N] [--from K] [--break NAME] [--loud]";
+const USAGE: &str = "tertulia-sim [--seeds N] [--from K] [--break NAME] [--twice] [--loud]";
 /// From so many meetings on, an event that never occurred is a failure.
 const SEEDS_FOR_COVERAGE: u64 = 200;

@@ -183,11 +183,6 @@ pub type CameraMaker = fn(
 pub fn describe(notice: &Notice) -> String {
     match notice {
         Notice::Message { .. } => "Message".to_owned(),
-        Notice::Flaw(_, flaw) => {
-            let text = format!("{flaw:?}");
-            let kind = text.split([' ', '{']).next().unwrap_or_default();
-            format!("Flaw {kind}")
-        }
         other => format!("{other:?}"),
     }
 }

@@ -35,6 +35,18 @@ pub struct Report {
     pub length: Duration,
 }
 
+impl Report {
+    /// Where another run of the seed told another story.
+    pub fn differs_from(&self, other: &Report) -> Option<String> {
+        let (a, b) = (&self.journal, &other.journal);
+        let line = (0..a.len().max(b.len())).find(|line| a.get(*line) != b.get(*line))?;
+        let (a, b) = (a.get(line), b.get(line));
+        Some(format!(
+            "another story in another run, line {line}: {a:?} and {b:?}"
+        ))
+    }
+}
+
 /// One meeting, from a seed to its report.
 pub struct Sim {
     world: World,

@@ -722,7 +722,8 @@ impl World {
         let now = self.now().mono;
         match &notice {
             Notice::Message { .. } => self.coverage.count(Mark::Message),
-            Notice::Flaw(_, tertulia_client::media::Flaw::Gap { .. }) => {}
+            // What loss does to streams depends on milliseconds; the checkers judge it.
+            Notice::Flaw(..) => {}
             _ => self
                 .journal
                 .note(format_args!("p{index} {}", describe(&notice))),
