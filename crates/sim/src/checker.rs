@@ -162,6 +162,15 @@ impl Checkers {
                     Duration::ZERO
                 };
                 let until = known.get(nick.as_str()).copied().flatten();
+                // After a crash of the server the name may have been given again, and the session
+                // been lost before anybody was in the room.
+                let given_again = world
+                    .people
+                    .iter()
+                    .flat_map(|person| &person.past.strays)
+                    .filter(|(name, _)| *name == nick)
+                    .find_map(|(_, until)| *until);
+                let until = until.map(|until| given_again.map_or(until, |again| until.max(again)));
                 if until.is_some_and(|until| until + grace < now) {
                     complaints.push(format!("claim 2: the server still holds p{owner}"));
                 }
