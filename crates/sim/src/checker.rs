@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use jid::FullJid;
+use tertulia_bridge::Statistics;
 use tertulia_client::media::Flaw;
 use tertulia_client::{ChannelKind, Client, Notice, RemoteSource, Trouble};
 use tertulia_model::{MediaType, SourceName, Ssrc};
@@ -318,6 +319,20 @@ impl Checkers {
     /// Claim 7: nothing outlives its conference. Asked when everybody has gone.
     pub fn claim_7_nothing_is_left(&mut self, world: &World) {
         if let Some(node) = world.node() {
+            for statistics in node.statistics() {
+                let Statistics {
+                    addresses,
+                    timers,
+                    channels,
+                    ..
+                } = statistics;
+                if addresses + timers + channels > 0 {
+                    self.complain(format!(
+                        "claim 7: left on a worker: {addresses} addresses, {timers} timers, \
+                         {channels} channels"
+                    ));
+                }
+            }
             let census = node.census();
             if census != Census::default() {
                 let Census {
