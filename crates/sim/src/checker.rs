@@ -28,6 +28,8 @@ pub struct Checkers {
     speakers: BTreeMap<usize, Option<String>>,
     /// Packets of each stream when the constraints of that moment came into force.
     unasked: BTreeMap<(usize, Ssrc), (Option<Instant>, u64)>,
+    /// Since when video has been larger than was asked for, by receiver and stream.
+    too_large: BTreeMap<(usize, Ssrc), Instant>,
     /// Since when somebody gets more videos than it asked for.
     over_last_n: BTreeMap<usize, Instant>,
     /// Nicks whose lease was seen to end.
@@ -268,14 +270,20 @@ impl Checkers {
                 }
                 if height == 0 {
                     self.complain(format!("claim 5: p{v} gets unwanted video of p{owner}"));
-                } else if height > 0
+                    continue;
+                }
+                let is_too_large = height > 0
                     && source.facts.layer > 0
                     && i32::from(source.facts.height) > height
                     && source
                         .facts
                         .last_frame
-                        .is_some_and(|f| in_force.is_some_and(|i| f > i))
-                {
+                        .is_some_and(|f| in_force.is_some_and(|i| f > i));
+                // When bandwidth is divided while the sender's smallest encoding is not coming,
+                // the next one is the smallest there is, until bandwidth is divided again.
+                if !is_too_large {
+                    self.too_large.remove(&key);
+                } else if now > *self.too_large.entry(key).or_insert(now) + DIVIDED_WITHIN {
                     let lines = source.facts.height;
                     self.complain(format!(
                         "claim 5: p{v} gets too large video of p{owner}: {lines} lines, asked for \
@@ -613,6 +621,8 @@ fn anonymous(world: &World, source: &SourceName) -> String {
 
 /// Time for a presence to reach everybody.
 const NEWS: Duration = Duration::from_secs(3);
+/// Bandwidth is divided anew at least so often, with some slack (`bridge.allocation`).
+const DIVIDED_WITHIN: Duration = Duration::from_secs(6);
 /// Time for media to flow after a disturbance.
 const MEDIA_SETTLES: Duration = Duration::from_secs(8);
 /// Longest silence and longest frozen picture in undisturbed media.
