@@ -208,8 +208,10 @@ impl Checkers {
                 continue;
             };
             // Media may come before its announcement, which waits for a lost socket; what nobody
-            // has announced is not received.
-            let disturbed = world.people[*index].past.last_disturbed;
+            // has announced is not received. And what a stream began with in the dark is gone when
+            // its last packets are sent again.
+            let past = &world.people[*index].past;
+            let disturbed = past.last_disturbed.max(past.last_dark);
             let was_deaf = disturbed.is_some_and(|last| *at < last + Duration::from_secs(20));
             if matches!(flaw, Flaw::NoKeyAtStart { .. }) && was_deaf {
                 continue;
