@@ -73,6 +73,8 @@ pub fn session(data: &[u8]) {
         jid: jid(),
         websocket_base: String::new(),
         is_loopback: true,
+        room: None,
+        account: None,
         address: [127, 0, 0, 1].into(),
     };
     let mut machine = ClientSession::new(config(), Arc::new(profile), "token".to_owned(), now());
@@ -263,6 +265,7 @@ fn worker_with_endpoint() -> (Worker, String) {
             has_rtx: true,
             has_transport_cc: true,
             has_data_channel: true,
+            has_ssrc_rewriting: false,
             is_loopback: false,
         },
     };

@@ -707,11 +707,10 @@ fn carry_out(conference: &mut Conference, cx: &mut Cx<'_>, command: BridgeComman
             allocation,
             sources,
         } => conference.set_sources(cx, allocation, sources),
-        BridgeCommand::SetMayForward {
-            allocation,
-            audio,
-            video,
-        } => conference.set_may_forward(cx, allocation, audio, video),
+        BridgeCommand::SetMayForward { allocation, may } => {
+            conference.set_may_forward(cx, allocation, may.audio, may.camera || may.screen);
+        }
+        BridgeCommand::RestartIce { .. } | BridgeCommand::ReconnectIce { .. } => {}
         BridgeCommand::SetPaused {
             allocation,
             is_paused,

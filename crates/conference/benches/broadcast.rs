@@ -177,6 +177,8 @@ fn profile(session: u64) -> Arc<SessionProfile> {
         jid,
         websocket_base: "wss://192.0.2.1:8443".to_owned(),
         is_loopback: false,
+        room: None,
+        account: None,
         address: std::net::Ipv4Addr::LOCALHOST.into(),
     })
 }

@@ -77,6 +77,11 @@ fn describe(host: Host) -> DiscoInfo {
         Host::Conference => DiscoInfo::default()
             .with_identity("conference", "text", Some("Rooms"))
             .with_features([ns::MUC]),
+        Host::Lobby => DiscoInfo::default().with_identity("component", "lobbyrooms", None),
+        Host::Breakout => DiscoInfo::default().with_identity("component", "breakout_rooms", None),
+        Host::Service(service) => {
+            DiscoInfo::default().with_identity("component", service.label(), None)
+        }
         Host::Focus | Host::Auth => {
             DiscoInfo::default().with_identity("component", "generic", Some("Focus"))
         }

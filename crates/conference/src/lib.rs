@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tertulia_focus::Focus;
 use tertulia_model::{
-    BridgeCommand, BridgeEvent, ConferenceId, Hosts, Now, Random, RequestId, RoomJid,
+    BridgeCommand, BridgeEvent, ConferenceId, Hosts, MayForward, Now, Random, RequestId, RoomJid,
     SessionChange, SessionId, SessionProfile,
 };
 use tertulia_room::rights::{Act, may};
@@ -352,8 +352,13 @@ impl Conference {
     /// Lets the bridge enforce what an occupant may do.
     fn tell_rights(&mut self, id: OccupantId) {
         if let Some(occupant) = self.room.occupant(id) {
-            let (speak, show) = (may(occupant, Act::Speak), may(occupant, Act::Show));
-            self.focus.set_may_send(occupant.nick(), speak, show);
+            let may = MayForward {
+                audio: may(occupant, Act::Speak),
+                camera: may(occupant, Act::ShowCamera),
+                screen: may(occupant, Act::ShowScreen),
+                messages: may(occupant, Act::Chat),
+            };
+            self.focus.set_may_forward(occupant.nick(), may);
         }
     }
 

@@ -35,7 +35,10 @@ pub fn route(hosts: &Hosts, stanza: &Stanza) -> Route {
         (Some(Host::Focus), false) => conference_request(hosts, stanza),
         (Some(Host::Main), true) => Route::Session(to.clone()),
         (Some(Host::Focus | Host::Auth), true) => nowhere(Condition::ServiceUnavailable),
-        (Some(Host::Main | Host::Conference | Host::Auth), false) => Route::Host,
+        (Some(Host::Lobby | Host::Breakout | Host::Service(_)), true) => {
+            nowhere(Condition::ItemNotFound)
+        }
+        (Some(_), false) => Route::Host,
     }
 }
 

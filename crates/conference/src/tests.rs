@@ -150,6 +150,8 @@ fn profile(session: u64) -> Arc<SessionProfile> {
         jid: format!("u{session}@localhost/r").parse().unwrap(),
         websocket_base: "wss://192.0.2.1:8443".to_owned(),
         is_loopback: false,
+        room: None,
+        account: None,
         address: std::net::Ipv4Addr::LOCALHOST.into(),
     })
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use tertulia_model::jid::FullJid;
 use tertulia_model::{
-    AllocationId, BridgeCommand, BridgeEvent, ConferenceId, EndpointId, Now, Random,
+    AllocationId, BridgeCommand, BridgeEvent, ConferenceId, EndpointId, MayForward, Now, Random,
     SessionProfile, Source, invariant,
 };
 use tertulia_stanza::disco::DiscoInfo;
@@ -190,19 +190,15 @@ impl Focus {
         self.settle(now);
     }
 
-    /// What of a participant's media may reach others.
-    pub fn set_may_send(&mut self, endpoint: &EndpointId, audio: bool, video: bool) {
+    /// What of a participant's media and messages may reach others.
+    pub fn set_may_forward(&mut self, endpoint: &EndpointId, may: MayForward) {
         let Some(participant) = self.participants.get_mut(endpoint) else {
             return;
         };
-        (participant.may_send_audio, participant.may_send_video) = (audio, video);
+        participant.may_forward = may;
         if let Some(session) = &participant.session {
             let allocation = session.allocation;
-            self.command(BridgeCommand::SetMayForward {
-                allocation,
-                audio,
-                video,
-            });
+            self.command(BridgeCommand::SetMayForward { allocation, may });
         }
     }
 

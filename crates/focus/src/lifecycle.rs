@@ -59,6 +59,7 @@ impl Focus {
                     self.retry_later(now, &endpoint, false);
                 }
             }
+            BridgeEvent::IceRestarted { .. } => {}
             BridgeEvent::Connected { allocation } => {
                 let endpoint = self.by_allocation.get(&allocation);
                 if let Some(participant) = endpoint.and_then(|e| self.participants.get_mut(e)) {
@@ -203,9 +204,10 @@ impl Focus {
             has_rtx: features.has_rtx,
             has_transport_cc: features.has_transport_cc,
             has_data_channel: features.has_data_channel,
+            has_ssrc_rewriting: false,
             is_loopback: participant.profile.is_loopback,
         };
-        let (audio, video) = (participant.may_send_audio, participant.may_send_video);
+        let may = participant.may_forward;
         self.by_allocation.insert(allocation, endpoint.clone());
         self.is_open = true;
         self.command(BridgeCommand::Allocate {
@@ -213,11 +215,7 @@ impl Focus {
             allocation,
             offer,
         });
-        self.command(BridgeCommand::SetMayForward {
-            allocation,
-            audio,
-            video,
-        });
+        self.command(BridgeCommand::SetMayForward { allocation, may });
     }
 
     /// The bridge has a transport: session-initiate.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tertulia_model::{AllocationId, EndpointId, SessionProfile};
+use tertulia_model::{AllocationId, EndpointId, MayForward, SessionProfile};
 
 use crate::features::Features;
 use crate::restart::RestartLimit;
@@ -13,8 +13,7 @@ pub(crate) struct Participant {
     pub(crate) features: FeaturesKnown,
     pub(crate) session: Option<JingleSession>,
     pub(crate) is_paused: bool,
-    pub(crate) may_send_audio: bool,
-    pub(crate) may_send_video: bool,
+    pub(crate) may_forward: MayForward,
     /// It ended its session itself and is not invited again while the meeting goes on.
     pub(crate) has_declined: bool,
     pub(crate) restarts: RestartLimit,
@@ -64,8 +63,7 @@ impl Participant {
             features: FeaturesKnown::Asked(query),
             session: None,
             is_paused: false,
-            may_send_audio: true,
-            may_send_video: true,
+            may_forward: MayForward::ALL,
             has_declined: false,
             restarts: RestartLimit::default(),
             unanswered: 0,

@@ -94,6 +94,8 @@ impl World {
             jid: format!("{name}@localhost/r").parse().unwrap(),
             websocket_base: "wss://192.0.2.1:8443".to_owned(),
             is_loopback: false,
+            room: None,
+            account: None,
             address: std::net::Ipv4Addr::LOCALHOST.into(),
         };
         // Numbers that no other client draws.

@@ -27,11 +27,19 @@ pub enum BridgeCommand {
         allocation: AllocationId,
         sources: Vec<Source>,
     },
-    /// What of the endpoint's media may be forwarded (rights, mute by a moderator).
+    /// What of the endpoint's media and messages may be forwarded.
     SetMayForward {
         allocation: AllocationId,
-        audio: bool,
-        video: bool,
+        may: MayForward,
+    },
+    /// Makes new ICE credentials for an endpoint whose DTLS and SRTP stay; answered by
+    /// `IceRestarted`, or by `Disconnected` if that is not possible any more.
+    RestartIce { allocation: AllocationId },
+    /// The client's new credentials after `RestartIce`.
+    ReconnectIce {
+        allocation: AllocationId,
+        ice: IceCredentials,
+        candidates: Vec<SocketAddr>,
     },
     /// The client's signalling socket was lost or came back; shortens the wait before it is
     /// reported as inactive.
@@ -55,6 +63,12 @@ pub enum BridgeEvent {
     AllocationFailed {
         allocation: AllocationId,
         reason: AllocationFailure,
+    },
+    /// The endpoint's half of the restarted transport.
+    IceRestarted {
+        allocation: AllocationId,
+        ice: IceCredentials,
+        candidates: Vec<Candidate>,
     },
     /// ICE and DTLS are up.
     Connected { allocation: AllocationId },
@@ -84,8 +98,34 @@ pub struct EndpointOffer {
     pub has_transport_cc: bool,
     /// A data channel is offered (disco `urn:xmpp:jingle:transports:dtls-sctp:1`).
     pub has_data_channel: bool,
+    /// The client takes others' media on SSRCs of the bridge and learns from the bridge channel
+    /// whose they are (disco `http://jitsi.org/ssrc-rewriting-1`).
+    pub has_ssrc_rewriting: bool,
     /// The client is on loopback: it is given loopback candidates too.
     pub is_loopback: bool,
+}
+
+/// What of an endpoint's media and messages reaches others: its occupant's rights, as far as they
+/// concern the bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MayForward {
+    pub audio: bool,
+    /// Video sources that show a camera.
+    pub camera: bool,
+    /// Video sources that show a screen.
+    pub screen: bool,
+    /// `EndpointMessage` on the bridge channel.
+    pub messages: bool,
+}
+
+impl MayForward {
+    /// Everything, unless something else was decided.
+    pub const ALL: MayForward = MayForward {
+        audio: true,
+        camera: true,
+        screen: true,
+        messages: true,
+    };
 }
 
 /// ICE user name fragment and password (RFC 8445).

@@ -17,6 +17,54 @@ pub enum Host {
     Focus,
     /// Service accounts: `auth.`; the focus' own JID is here.
     Auth,
+    /// Lobbies, each beside the room of the same name: `lobby.`.
+    Lobby,
+    /// Breakout rooms: `breakout.`; the bare name takes the commands around them.
+    Breakout,
+    /// A meeting feature with an address of its own.
+    Service(Service),
+}
+
+/// The meeting features that clients talk to at an address of their own. They have no place of
+/// their own in this server: a message to one is for the conference its sender is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    AvModeration,
+    ConferenceDuration,
+    EndConference,
+    FileSharing,
+    Metadata,
+    Polls,
+    SpeakerStats,
+    Visitors,
+}
+
+impl Service {
+    /// All, in the order of their names.
+    pub const ALL: [Service; 8] = [
+        Service::AvModeration,
+        Service::ConferenceDuration,
+        Service::EndConference,
+        Service::FileSharing,
+        Service::Metadata,
+        Service::Polls,
+        Service::SpeakerStats,
+        Service::Visitors,
+    ];
+
+    /// The label before the domain.
+    pub fn label(self) -> &'static str {
+        match self {
+            Service::AvModeration => "avmoderation",
+            Service::ConferenceDuration => "conferenceduration",
+            Service::EndConference => "endconference",
+            Service::FileSharing => "filesharing",
+            Service::Metadata => "metadata",
+            Service::Polls => "polls",
+            Service::SpeakerStats => "speakerstats",
+            Service::Visitors => "visitors",
+        }
+    }
 }
 
 impl Hosts {
@@ -37,6 +85,9 @@ impl Hosts {
             Host::Conference => "conference",
             Host::Focus => "focus",
             Host::Auth => "auth",
+            Host::Lobby => "lobby",
+            Host::Breakout => "breakout",
+            Host::Service(service) => service.label(),
         };
         DomainPart::new(&format!("{prefix}.{}", self.main))
             .expect("a label before a domain that is short enough is a domain")
@@ -44,19 +95,56 @@ impl Hosts {
     }
 
     /// Which of our hosts `domain` is; None if it is not ours.
+    ///
+    /// Rooms of a tenant are one label deeper: `conference.tenant.<domain>`.
     pub fn classify(&self, domain: &DomainRef) -> Option<Host> {
         if domain == &*self.main {
             return Some(Host::Main);
         }
-        match domain
+        let (label, tenant) = self.labels(domain)?;
+        let host = match label {
+            "conference" | "muc" => Host::Conference,
+            "lobby" => Host::Lobby,
+            "breakout" => Host::Breakout,
+            _ if tenant.is_some() => return None,
+            "focus" => Host::Focus,
+            "auth" => Host::Auth,
+            _ => {
+                let mut services = Service::ALL.into_iter();
+                Host::Service(services.find(|service| service.label() == label)?)
+            }
+        };
+        Some(host)
+    }
+
+    /// The tenant in the name of a host of rooms, `conference.tenant.<domain>`.
+    pub fn tenant<'a>(&self, domain: &'a DomainRef) -> Option<&'a str> {
+        self.labels(domain)?.1
+    }
+
+    /// The name of one of the hosts of rooms, for a tenant where there is one.
+    pub fn name_for(&self, host: Host, tenant: Option<&str>) -> Option<DomainPart> {
+        let name = self.name(host);
+        let Some(tenant) = tenant else {
+            return Some(name);
+        };
+        let label = name.as_str().strip_suffix(self.main.as_str())?;
+        let name = format!("{label}{tenant}.{}", self.main);
+        DomainPart::new(&name).ok().map(|name| name.into_owned())
+    }
+
+    /// The label of a host of ours and the tenant behind it.
+    fn labels<'a>(&self, domain: &'a DomainRef) -> Option<(&'a str, Option<&'a str>)> {
+        let labels = domain
             .as_str()
             .strip_suffix(self.main.as_str())?
-            .strip_suffix('.')?
-        {
-            "conference" | "muc" => Some(Host::Conference),
-            "focus" => Some(Host::Focus),
-            "auth" => Some(Host::Auth),
-            _ => None,
+            .strip_suffix('.')?;
+        match labels.split_once('.') {
+            None => Some((labels, None)),
+            Some((label, tenant)) if !tenant.is_empty() && !tenant.contains('.') => {
+                Some((label, Some(tenant)))
+            }
+            Some(_) => None,
         }
     }
 
@@ -81,8 +169,17 @@ mod tests {
     fn names_and_their_meaning() {
         let domain = |text: &str| DomainPart::new(text).unwrap().into_owned();
         let hosts = Hosts::new(domain("meet.example"));
-        for host in [Host::Main, Host::Conference, Host::Focus, Host::Auth] {
+        let rooms = [Host::Conference, Host::Lobby, Host::Breakout];
+        let services = Service::ALL.map(Host::Service);
+        let others = [Host::Main, Host::Focus, Host::Auth];
+        for host in others.into_iter().chain(rooms).chain(services) {
             assert_eq!(hosts.classify(&hosts.name(host)), Some(host));
+        }
+        for host in rooms {
+            let name = hosts.name_for(host, Some("school")).unwrap();
+            assert_eq!(hosts.classify(&name), Some(host));
+            assert_eq!(hosts.tenant(&name), Some("school"));
+            assert_eq!(hosts.tenant(&hosts.name(host)), None);
         }
         assert_eq!(
             hosts.classify(&domain("muc.meet.example")),
@@ -93,6 +190,9 @@ mod tests {
             "xmeet.example",
             "x.meet.example",
             "conference.other.example",
+            "focus.school.meet.example",
+            "conference.a.b.meet.example",
+            "conference..meet.example",
         ] {
             assert_eq!(hosts.classify(&domain(foreign)), None, "{foreign}");
         }

@@ -15,10 +15,10 @@ mod time;
 
 pub mod bridge;
 
-pub use bridge::{BridgeCommand, BridgeEvent};
+pub use bridge::{BridgeCommand, BridgeEvent, MayForward};
 pub use capability::{Capabilities, Capability, Preset};
 pub use fingerprint::Fingerprint;
-pub use hosts::{Host, Hosts};
+pub use hosts::{Host, Hosts, Service};
 pub use ids::{
     AllocationId, ChannelId, ConferenceId, DeviceId, EndpointId, InvalidEndpointId,
     InvalidSourceName, RequestId, RoomJid, SessionId, SourceName,

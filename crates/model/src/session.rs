@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 
-use jid::FullJid;
+use jid::{BareJid, FullJid};
 
-use crate::SessionId;
+use crate::{RoomJid, SessionId};
 
 /// What the rest of the server needs to know of a client session; constant for its life.
 #[derive(Clone, Debug)]
@@ -14,6 +14,11 @@ pub struct SessionProfile {
     pub websocket_base: String,
     /// The client came over loopback and may be given loopback media candidates.
     pub is_loopback: bool,
+    /// The room named in the URL by which it connected. Commands to the services of a meeting name
+    /// no room: they are about this one, or about the one the session is in.
+    pub room: Option<RoomJid>,
+    /// Who it is beyond this connection; None for guests.
+    pub account: Option<BareJid>,
     /// The client's address after `trusted_proxies`; for limits only.
     pub address: IpAddr,
 }

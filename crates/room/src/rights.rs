@@ -10,8 +10,10 @@ use crate::Occupant;
 pub enum Act {
     /// Be heard.
     Speak,
-    /// Be seen, by camera or screen.
-    Show,
+    /// Be seen.
+    ShowCamera,
+    /// Show a screen.
+    ShowScreen,
     /// Write to everybody.
     Chat,
     /// Write to one occupant.
@@ -32,7 +34,8 @@ pub fn may(who: &Occupant, act: Act) -> bool {
     let has = |capability| capabilities.has(capability);
     match act {
         Act::Speak => has(Capability::Speak),
-        Act::Show => has(Capability::Camera) || has(Capability::Screen),
+        Act::ShowCamera => has(Capability::Camera),
+        Act::ShowScreen => has(Capability::Screen),
         Act::Chat => has(Capability::Chat),
         Act::PrivateChat => has(Capability::PrivateChat),
         Act::Configure => has(Capability::Lock),

@@ -43,6 +43,8 @@ impl World {
             jid: format!("u{session}@localhost/r").parse().unwrap(),
             websocket_base: String::new(),
             is_loopback: false,
+            room: None,
+            account: None,
             address: std::net::Ipv4Addr::LOCALHOST.into(),
         })
     }

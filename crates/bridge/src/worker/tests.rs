@@ -8,6 +8,7 @@ const OFFER: EndpointOffer = EndpointOffer {
     has_rtx: true,
     has_transport_cc: true,
     has_data_channel: true,
+    has_ssrc_rewriting: false,
     is_loopback: false,
 };
 

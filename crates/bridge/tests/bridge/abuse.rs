@@ -6,7 +6,7 @@ use std::time::Duration;
 use tertulia_model::{BridgeCommand, BridgeEvent};
 use tertulia_model::{Encoding, MediaType, Random, Source, Ssrc, VideoType};
 
-use crate::room::{BRIDGE, OFFER, Room};
+use crate::room::{BRIDGE, OFFER, Room, may};
 use crate::testing::config;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -239,8 +239,7 @@ fn commands_about_nobody_are_ignored() {
     });
     room.command(BridgeCommand::SetMayForward {
         allocation,
-        audio: false,
-        video: false,
+        may: may(false, false),
     });
     room.command(BridgeCommand::SetSources {
         allocation,

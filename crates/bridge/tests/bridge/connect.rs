@@ -59,6 +59,7 @@ fn an_allocation_says_all_that_an_offer_needs() {
     unique.dedup();
     assert_eq!(unique.len(), 4, "{ssrcs:?}");
     let loopback = EndpointOffer {
+        has_ssrc_rewriting: false,
         is_loopback: true,
         ..OFFER
     };

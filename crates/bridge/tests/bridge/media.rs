@@ -6,7 +6,7 @@ use tertulia_model::bridge::EndpointOffer;
 use tertulia_model::{BridgeCommand, BridgeEvent, VideoType};
 
 use crate::room::client::Received;
-use crate::room::{OFFER, Room};
+use crate::room::{OFFER, Room, may};
 use crate::testing::config;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -258,8 +258,7 @@ fn what_may_not_be_forwarded_is_not() {
     let allocation = room.clients[0].allocation;
     room.command(BridgeCommand::SetMayForward {
         allocation,
-        audio: false,
-        video: false,
+        may: may(false, false),
     });
     room.run(Duration::from_millis(200));
     let before = room.clients[1].received.len();
@@ -267,8 +266,7 @@ fn what_may_not_be_forwarded_is_not() {
     assert_eq!(room.clients[1].received.len(), before);
     room.command(BridgeCommand::SetMayForward {
         allocation,
-        audio: true,
-        video: true,
+        may: may(true, true),
     });
     room.run(2 * SECOND);
     assert!(room.clients[1].received.len() > before + 100);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Statistics, Worker, install_crypto};
-use tertulia_model::bridge::{EndpointOffer, LocalTransport, RemoteTransport};
+use tertulia_model::bridge::{EndpointOffer, LocalTransport, MayForward, RemoteTransport};
 use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, Now, Random,
 };
@@ -33,10 +33,21 @@ pub(crate) struct Room {
     batch: Batch,
 }
 
+/// What an endpoint may have forwarded, messages included.
+pub(crate) fn may(audio: bool, video: bool) -> MayForward {
+    MayForward {
+        audio,
+        camera: video,
+        screen: video,
+        messages: true,
+    }
+}
+
 pub(crate) const OFFER: EndpointOffer = EndpointOffer {
     has_rtx: true,
     has_transport_cc: true,
     has_data_channel: true,
+    has_ssrc_rewriting: false,
     is_loopback: false,
 };
 

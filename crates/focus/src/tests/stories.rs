@@ -1,6 +1,6 @@
 //! One thing after the other.
 
-use tertulia_model::bridge::DisconnectReason;
+use tertulia_model::bridge::{DisconnectReason, MayForward};
 use tertulia_stanza::sources::MediaSources;
 
 use super::*;
@@ -397,14 +397,18 @@ fn nobody_is_invited_without_a_socket() {
 fn rights_reach_the_bridge_with_every_allocation() {
     let mut w = World::with(&["ann", "bob"]);
     w.commands.clear();
-    w.focus.set_may_send(&id("ann"), false, true);
+    let silent = MayForward {
+        audio: false,
+        ..MayForward::ALL
+    };
+    w.focus.set_may_forward(&id("ann"), silent);
     w.drain();
     let forward = |c: &BridgeCommand| match c {
-        BridgeCommand::SetMayForward { audio, video, .. } => Some((*audio, *video)),
+        BridgeCommand::SetMayForward { may, .. } => Some(*may),
         _ => None,
     };
-    assert_eq!(w.commands.iter().find_map(forward), Some((false, true)));
+    assert_eq!(w.commands.iter().find_map(forward), Some(silent));
     w.commands.clear();
     w.restart("ann");
-    assert_eq!(w.commands.iter().find_map(forward), Some((false, true)));
+    assert_eq!(w.commands.iter().find_map(forward), Some(silent));
 }

@@ -224,6 +224,8 @@ fn bind(
             jid,
             websocket_base: client.websocket_base.clone(),
             is_loopback: client.is_loopback,
+            room: None,
+            account: None,
             address: client.address,
         };
         // A name that somebody has is not given twice, not even to who was it before.

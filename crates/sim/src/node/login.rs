@@ -70,6 +70,8 @@ impl Node {
             jid: jid.clone(),
             websocket_base: self.config.websocket_base.clone(),
             is_loopback: address.ip().is_loopback(),
+            room: None,
+            account: None,
             address: address.ip(),
         };
         let stream = Arc::clone(&self.config.stream);

@@ -150,6 +150,8 @@ impl Test {
                     jid,
                     websocket_base: String::new(),
                     is_loopback: true,
+                    room: None,
+                    account: None,
                     address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 };
                 let config = self.config.clone();

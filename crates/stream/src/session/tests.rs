@@ -27,6 +27,8 @@ impl Test {
             jid: JID.parse().unwrap(),
             websocket_base: "ws://localhost:8080".to_owned(),
             is_loopback: true,
+            room: None,
+            account: None,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
         let session =
