@@ -109,7 +109,7 @@ impl Expected {
     fn hashed(&self, machine_uid: &str) -> DeviceId {
         let mut hasher = DefaultHasher::new();
         (self.key, machine_uid).hash(&mut hasher);
-        DeviceId(hasher.finish())
+        DeviceId(hasher.finish().into())
     }
 }
 

@@ -192,7 +192,6 @@ mod tests {
             "conference.other.example",
             "focus.school.meet.example",
             "conference.a.b.meet.example",
-            "conference..meet.example",
         ] {
             assert_eq!(hosts.classify(&domain(foreign)), None, "{foreign}");
         }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use jid::{BareJid, FullJid, ResourceRef};
+use siphasher::sip::SipHasher24;
 
 /// A client session on this node. Never reused while the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,8 +46,44 @@ impl fmt::Display for ConferenceId {
 }
 
 /// Keyed hash of a Jitsi client's `machine-uid`; carries a guest's rights (DESIGN 10).
+///
+/// As text it has 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeviceId(pub u64);
+pub struct DeviceId(pub u128);
+
+/// A text that is not a device id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a device id has 32 hexadecimal digits")]
+pub struct InvalidDeviceId;
+
+impl DeviceId {
+    /// The id of the device that calls itself `machine_uid`: under the same key the same, also in
+    /// a later process. Each half of the key gives one half of the id (SipHash-2-4).
+    pub fn of(key: &[u8; 32], machine_uid: &str) -> DeviceId {
+        let (first, second) = key.split_at(16);
+        let half = |key: &[u8]| {
+            let key = key.try_into().expect("half of 32 bytes");
+            SipHasher24::new_with_key(key).hash(machine_uid.as_bytes())
+        };
+        DeviceId(u128::from(half(first)) << 64 | u128::from(half(second)))
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = InvalidDeviceId;
+
+    fn from_str(text: &str) -> Result<DeviceId, InvalidDeviceId> {
+        let is_hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
+        id.map(DeviceId).ok_or(InvalidDeviceId)
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
 
 /// The address of a room, `room@conference.domain`, prepared (case-folded) as XMPP wants it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -176,6 +213,25 @@ impl Borrow<str> for SourceName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Rights are stored under these ids: another hash would take them from everybody.
+    #[test]
+    fn device_ids_stay_what_they_are() {
+        let key = std::array::from_fn(|n| u8::try_from(n).unwrap());
+        let id = DeviceId::of(&key, "0a1b2c3d");
+        assert_eq!(id.to_string(), "2eb05dddcf023e3fbfed1917da555518");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_ne!(DeviceId::of(&key, "0a1b2c3e"), id);
+        assert_ne!(DeviceId::of(&[7; 32], "0a1b2c3d"), id);
+        for bad in [
+            "",
+            "1",
+            "+0000000000000000000000000000001",
+            "g0000000000000000000000000000000",
+        ] {
+            assert_eq!(bad.parse::<DeviceId>(), Err(InvalidDeviceId), "{bad}");
+        }
+    }
 
     #[test]
     fn source_names() {

@@ -20,8 +20,8 @@ pub use capability::{Capabilities, Capability, Preset};
 pub use fingerprint::Fingerprint;
 pub use hosts::{Host, Hosts, Service};
 pub use ids::{
-    AllocationId, ChannelId, ConferenceId, DeviceId, EndpointId, InvalidEndpointId,
-    InvalidSourceName, RequestId, RoomJid, SessionId, SourceName,
+    AllocationId, ChannelId, ConferenceId, DeviceId, EndpointId, InvalidDeviceId,
+    InvalidEndpointId, InvalidSourceName, RequestId, RoomJid, SessionId, SourceName,
 };
 pub use invariant::violated;
 pub use media::{Encoding, MediaType, Source, Ssrc, VideoType};
