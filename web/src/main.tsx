@@ -6,4 +6,4 @@ declare global {
   var config: unknown;
 }
 
-void startPage((room) => createMeeting(room.name, globalThis.config));
+startPage((room) => createMeeting(room.name, globalThis.config));

@@ -27,7 +27,7 @@ import { MeetingPage } from "./MeetingPage";
 import { memory } from "./memory";
 import { observe } from "./observe";
 import { Prejoin } from "./Prejoin";
-import { type Route, readRoute } from "./route";
+import { type Route, readRoute, tenantOf } from "./route";
 import { Start } from "./Start";
 
 export interface RoomAddress {
@@ -43,8 +43,11 @@ type RoomRoute = Extract<Route, { kind: "room" }>;
 export function App(props: { open: OpenMeeting }): JSX.Element {
   const current = (): Route => readRoute(location.pathname, location.search);
   const [route, setRoute] = createSignal<Route>(current());
+  // The configuration that was loaded with the page is that of one tenant, or of none.
+  const tenant = tenantOf(location.pathname);
   const follow = (): void => {
-    setRoute(current());
+    if (tenantOf(location.pathname) === tenant) setRoute(current());
+    else location.reload();
   };
   onMount(() => addEventListener("popstate", follow));
   onCleanup(() => removeEventListener("popstate", follow));

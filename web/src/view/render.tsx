@@ -8,11 +8,11 @@ import { startTheme } from "./theme";
 /** The oldest browsers that the page is built for; the same question as in style/base.css. */
 const isNewEnough = (): boolean => CSS.supports("color", "color-mix(in srgb, red, red)");
 
-export async function startPage(open: OpenMeeting): Promise<void> {
+export function startPage(open: OpenMeeting): void {
   // What index.html says about old browsers stays.
   if (!isNewEnough()) return;
   startTheme();
-  await startLanguage();
+  startLanguage();
   const root = document.getElementById("app");
   if (root === null) throw new Error("the page has no #app");
   root.replaceChildren();

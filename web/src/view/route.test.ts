@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { faultOfName, readRoute, roomPath } from "./route";
+import rust from "../../../crates/server/src/http/reserved.rs?raw";
+import { faultOfName, RESERVED, readRoute, roomPath, tenantOf } from "./route";
 
 test("addresses", () => {
   expect(readRoute("/", "")).toEqual({ kind: "start" });
@@ -29,4 +30,17 @@ test("names that can't be rooms", () => {
   expect(faultOfName("Config.js")).toEqual({ kind: "reserved" });
   expect(faultOfName(".well-known")).toEqual({ kind: "reserved" });
   expect(faultOfName("Elternabend 7b")).toBeNull();
+});
+
+test("the server reserves the same names", () => {
+  const list = /const NAMES: &\[&str\] = &\[([^\]]*)\]/.exec(rust)?.[1] ?? "";
+  const names = [...list.matchAll(/"([^"]+)"/g)].map((match) => match[1]);
+  expect(names).not.toEqual([]);
+  expect([...RESERVED].sort()).toEqual(names.sort());
+});
+
+test("a tenant is the folder of a room", () => {
+  expect(tenantOf("/")).toBeNull();
+  expect(tenantOf("/tea")).toBeNull();
+  expect(tenantOf("/school/tea")).toBe("school");
 });

@@ -14,8 +14,8 @@ export type Route =
 /** Not allowed in a room's name, since they mean something in an address or in XMPP. */
 const FORBIDDEN = /[/?#%&:"'<>\\@]/g;
 
-/** Names of files and services, as in the server's list (`http/reserved.rs`), which has the last word. */
-const RESERVED = new Set([
+/** Names of files and services: a copy of the server's list (`http/reserved.rs`); a test compares them. */
+export const RESERVED: ReadonlySet<string> = new Set([
   "about",
   "admin",
   "api",
@@ -48,6 +48,12 @@ export function readRoute(pathname: string, search: string): Route {
   const query = new URLSearchParams(search);
   const tenant = parts.length === 2 ? (parts[0] ?? null) : null;
   return { kind: "room", name: name.trim(), tenant, prejoin: query.get("prejoin") !== "0" };
+}
+
+/** Null for pages without a tenant. Each tenant has rooms of its own, and a `config.js` that says so. */
+export function tenantOf(pathname: string): string | null {
+  const route = readRoute(pathname, "");
+  return route.kind === "room" ? route.tenant : null;
 }
 
 function decode(part: string): string {
