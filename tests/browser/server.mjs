@@ -57,7 +57,8 @@ export class Server {
     const deadline = Date.now() + 10_000;
     for (;;) {
       try {
-        const response = await fetch(`${this.origin}/config.js`);
+        // By address: a bare Debian root has no /etc/hosts, and only browsers know localhost by themselves.
+        const response = await fetch(`http://127.0.0.1:${this.http}/config.js`);
         if (response.ok) return;
       } catch {
         // not listening yet
