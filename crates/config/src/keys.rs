@@ -38,10 +38,18 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
         "session",
         "XMPP sessions: how long they last and what one may send.",
     ),
-    ("room", "Rooms and the meetings in them."),
+    (
+        "room",
+        "Rooms: who gets in, and how a meeting begins and ends.",
+    ),
+    (
+        "meeting",
+        "What people can do in a meeting; what is off here is off in all rooms.",
+    ),
+    ("media", "What clients are told about sound and pictures."),
     (
         "bridge",
-        "Media: the UDP port, and who is sent which video.",
+        "The bridge: its UDP port, and who is sent which video.",
     ),
     (
         "limits",
@@ -96,6 +104,46 @@ pub(crate) const KEYS: &[Key] = &[
         "web.frame_ancestors",
         r#"["'self'"]"#,
         "Who may show meetings in a frame, as in a content security policy.",
+    ),
+    key(
+        "web.app",
+        r#""""#,
+        "Folder with an unpacked Jitsi Meet web build to serve in place of our own client; empty serves ours.",
+    ),
+    key(
+        "web.app_sources",
+        "[]",
+        "Origins that this app may load from and connect to besides its own, as in a content security policy.",
+    ),
+    key(
+        "web.prejoin",
+        "true",
+        "Whether Jitsi's app shows name and devices before one joins.",
+    ),
+    key(
+        "web.conference_request",
+        "false",
+        "Whether Jitsi's clients ask for a meeting by HTTP, before they connect, instead of over XMPP.",
+    ),
+    key(
+        "web.shard",
+        r#""""#,
+        "Name of this installation among several, for Jitsi's clients to notice when they reach another one; empty is none.",
+    ),
+    key(
+        "web.region",
+        r#""""#,
+        "Region of this installation, told to Jitsi's clients; empty is none.",
+    ),
+    key(
+        "web.client",
+        r#"{}"#,
+        "Further settings of Jitsi's config.js, in its own words; they win over those that are made from this file.",
+    ),
+    key(
+        "web.interface",
+        r#"{}"#,
+        "Further settings of Jitsi's interface_config.js, in its own words.",
     ),
     key(
         "log.filter",
@@ -170,6 +218,41 @@ pub(crate) const KEYS: &[Key] = &[
         "Requests of people who have not joined yet that one meeting remembers.",
     ),
     key(
+        "room.joins_per_second",
+        "50",
+        "People let into one room in a second; the others wait in order.",
+    ),
+    key(
+        "room.joins_waiting",
+        "1000",
+        "People who wait for that, in one room.",
+    ),
+    key(
+        "room.journal_linger",
+        r#""120 s""#,
+        "How long what people decided about a room (rights, password, breakout rooms, polls) outlasts its meeting.",
+    ),
+    key(
+        "room.auto_owner",
+        "true",
+        "Whether the first person in a room becomes its moderator, and the next one when nobody is left who is.",
+    ),
+    key(
+        "room.everyone_moderator",
+        "false",
+        "Whether everybody is moderator.",
+    ),
+    key(
+        "room.wait_for_host",
+        "false",
+        "Whether guests wait until somebody with an account is there; without accounts nobody ever gets in.",
+    ),
+    key(
+        "room.display_name_required",
+        "false",
+        "Whether one must give a name before one joins.",
+    ),
+    key(
         "room.features_timeout",
         r#""5 s""#,
         "How long a client may take to say what it can.",
@@ -214,6 +297,75 @@ pub(crate) const KEYS: &[Key] = &[
         "20",
         "Media streams that one participant may announce.",
     ),
+    key(
+        "meeting.lobby",
+        "true",
+        "Waiting room: moderators decide who comes in.",
+    ),
+    key("meeting.breakout_rooms", "true", "Breakout rooms."),
+    key(
+        "meeting.av_moderation",
+        "true",
+        "Moderators may forbid microphones, cameras and screens, and allow single people.",
+    ),
+    key("meeting.polls", "true", "Polls."),
+    key(
+        "meeting.file_sharing",
+        "true",
+        "Messages about shared files; the files themselves lie elsewhere.",
+    ),
+    key(
+        "meeting.end_conference",
+        "true",
+        "Moderators may end the meeting for all.",
+    ),
+    key("meeting.speaker_stats", "true", "Who has spoken how long."),
+    key(
+        "meeting.visitors",
+        "true",
+        "People who only watch and listen, until a moderator lets them speak.",
+    ),
+    key(
+        "meeting.visitors_after",
+        "0",
+        "Participants after which newcomers are visitors; 0 is never.",
+    ),
+    key(
+        "media.peer_to_peer",
+        "true",
+        "Whether two people send to each other directly, past the server.",
+    ),
+    key(
+        "media.stun_servers",
+        r#"[]"#,
+        "STUN servers for that, as stun:host:port; none is ever added.",
+    ),
+    key(
+        "media.ssrc_rewriting",
+        "true",
+        "Whether streams are sent to each client in a fixed set of slots; otherwise each is announced by itself.",
+    ),
+    key(
+        "media.ice_restart",
+        "true",
+        "Whether clients repair a lost media path in place before they set it up anew.",
+    ),
+    key(
+        "media.audio_senders",
+        "-1",
+        "People of one meeting whose microphones may be on at once; -1 is no limit.",
+    ),
+    key(
+        "media.video_senders",
+        "-1",
+        "The same for cameras and screens.",
+    ),
+    key(
+        "media.start_audio_muted",
+        "10",
+        "Participants after whom newcomers start with microphone off; 0 is everybody, -1 nobody.",
+    ),
+    key("media.start_video_muted", "10", "The same for cameras."),
     key(
         "bridge.port",
         "10000",
@@ -413,6 +565,35 @@ pub(crate) const KEYS: &[Key] = &[
         r#""5 s""#,
         "How long they are held back before they are refused.",
     ),
+    key(
+        "limits.wrong_passwords_per_minute",
+        "5",
+        "Wrong room passwords in a minute of one device.",
+    ),
+    key(
+        "limits.lobby_waiting",
+        "200",
+        "People who wait in one lobby.",
+    ),
+    key(
+        "limits.breakout_rooms",
+        "50",
+        "Breakout rooms of one meeting.",
+    ),
+    key("limits.polls", "128", "Polls of one room."),
+    key("limits.poll", r#""1 KiB""#, "Bytes of one poll."),
+    key("limits.files", "200", "Files that one room lists."),
+    key(
+        "limits.file_description",
+        r#""2 KiB""#,
+        "Bytes that describe one of them.",
+    ),
+    key(
+        "limits.metadata_keys",
+        "64",
+        "Settings that moderators may add to one room.",
+    ),
+    key("limits.metadata", r#""16 KiB""#, "Bytes of all of them."),
     key(
         "limits.channel_message",
         r#""64 KiB""#,

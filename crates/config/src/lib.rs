@@ -8,12 +8,15 @@
 
 mod example;
 mod keys;
+mod meeting;
 mod mistake;
 mod reader;
 mod settings;
 mod units;
+mod values;
 
 pub use example::example;
+pub use meeting::MeetingSettings;
 pub use mistake::{Mistake, Mistakes};
 pub use settings::{LogFormat, LogSettings, Settings};
 

@@ -1,27 +1,28 @@
 //! From keys to the `Config` of each crate.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
-use std::time::Duration;
 
 use tertulia_bridge as bridge;
 use tertulia_conference as conference;
 use tertulia_model::Hosts;
 use tertulia_model::jid::DomainPart;
 use tertulia_server::{
-    CertificateFiles, Config, Limits, MediaConfig, Origins, PublicUrl, WebConfig,
+    CertificateFiles, ClientConfig, Config, Limits, MediaConfig, Origins, PublicUrl, WebConfig,
 };
 use tertulia_stream as stream;
-use toml::Value;
 
+use crate::meeting::{self, MeetingSettings};
 use crate::mistake::Mistake;
 use crate::reader::Reader;
-use crate::units;
+use crate::values::{
+    BITRATE_MAX, MANY, json, list, optional, parsed, path, source, stun_server, word,
+};
 
 /// A checked configuration.
 pub struct Settings {
     pub server: Config,
     pub log: LogSettings,
+    pub meeting: MeetingSettings,
 }
 
 /// What is logged, and how.
@@ -53,11 +54,12 @@ pub(crate) fn read(keys: &mut Reader) -> Settings {
                 _ => None,
             }
         }),
-        is_private_shown: keys.read("log.private", "true or false", Value::as_bool),
+        is_private_shown: keys.flag("log.private"),
     };
+    let meeting = meeting::read(keys);
     let server = Config {
         data: keys.read("data", "the path of a folder", path),
-        web: web(keys),
+        web: web(keys, &meeting),
         media: media(keys),
         limits: limits(keys),
         stream: stream(keys),
@@ -65,10 +67,14 @@ pub(crate) fn read(keys: &mut Reader) -> Settings {
         bridge: bridge(keys),
         hosts,
     };
-    Settings { server, log }
+    Settings {
+        server,
+        log,
+        meeting,
+    }
 }
 
-fn web(keys: &mut Reader) -> WebConfig {
+fn web(keys: &mut Reader, meeting: &MeetingSettings) -> WebConfig {
     let certificate = keys.read("web.certificate", "the path of a PEM file", optional(path));
     let key = keys.read("web.key", "the path of a PEM file", optional(path));
     let certificate = match (certificate, key) {
@@ -114,17 +120,40 @@ fn web(keys: &mut Reader) -> WebConfig {
             }),
         ),
         origins,
-        frame_ancestors: keys.read(
-            "web.frame_ancestors",
-            "a list of sources, such as \"'self'\" or \"https://school.example\"",
-            list(|value| {
-                let text = value.as_str()?;
-                let is_source = text
-                    .bytes()
-                    .all(|b| b.is_ascii_graphic() && b != b';' && b != b',');
-                (is_source && !text.is_empty()).then(|| text.to_owned())
-            }),
+        frame_ancestors: keys.read("web.frame_ancestors", SOURCES, list(source)),
+        app: keys.read("web.app", "the path of a folder", optional(path)),
+        app_sources: keys.read("web.app_sources", SOURCES, list(source)),
+        client: client(keys, meeting),
+    }
+}
+
+fn client(keys: &mut Reader, meeting: &MeetingSettings) -> ClientConfig {
+    let label = "a word of letters, digits, '-', '_' and '.'";
+    let table = "a table";
+    ClientConfig {
+        has_prejoin: keys.flag("web.prejoin"),
+        has_http_conference_request: keys.flag("web.conference_request"),
+        shard: keys.read("web.shard", label, optional(word)),
+        region: keys.read("web.region", label, optional(word)),
+        has_peer_to_peer: keys.flag("media.peer_to_peer"),
+        stun_servers: keys.read(
+            "media.stun_servers",
+            "a list of stun:host:port",
+            list(stun_server),
         ),
+        has_ssrc_rewriting: meeting.has_ssrc_rewriting,
+        has_ice_restart: meeting.has_ice_restart,
+        start_audio_muted: meeting.start_audio_muted,
+        start_video_muted: meeting.start_video_muted,
+        has_lobby: meeting.has_lobby,
+        has_breakout_rooms: meeting.has_breakout_rooms,
+        has_polls: meeting.has_polls,
+        has_speaker_stats: meeting.has_speaker_stats,
+        is_display_name_required: meeting.is_display_name_required,
+        further: keys.read("web.client", table, |value| value.as_table().and_then(json)),
+        further_interface: keys.read("web.interface", table, |value| {
+            value.as_table().and_then(json)
+        }),
     }
 }
 
@@ -285,85 +314,4 @@ fn bridge(keys: &mut Reader) -> bridge::Config {
     }
 }
 
-impl Reader {
-    fn text(&mut self, path: &'static str) -> String {
-        self.read(path, "a text", |value| value.as_str().map(str::to_owned))
-    }
-
-    /// A whole number within bounds.
-    fn number<T: TryFrom<i64>>(&mut self, path: &'static str, least: i64, most: i64) -> T {
-        let allowed = format!("a whole number from {least} to {most}");
-        self.read(path, &allowed, |value| {
-            let number = value.as_integer()?;
-            (least..=most)
-                .contains(&number)
-                .then(|| T::try_from(number).ok())?
-        })
-    }
-
-    /// How many of something there may be: at least one.
-    fn count(&mut self, path: &'static str) -> usize {
-        self.number(path, 1, MANY)
-    }
-
-    fn duration(&mut self, path: &'static str) -> Duration {
-        let allowed = "a duration such as \"500 ms\", \"60 s\" or \"10 min\"";
-        self.read(path, allowed, |value| units::duration(value.as_str()?))
-    }
-
-    fn bytes(&mut self, path: &'static str) -> usize {
-        self.read(path, SIZE, |value| {
-            let bytes = units::bytes(value.as_str()?)?;
-            usize::try_from(bytes)
-                .ok()
-                .filter(|bytes| (1..=SIZE_MAX).contains(bytes))
-        })
-    }
-
-    fn bytes_per_second(&mut self, path: &'static str) -> u32 {
-        self.read(path, SIZE, |value| {
-            let bytes = units::bytes(value.as_str()?)?;
-            u32::try_from(bytes).ok().filter(|bytes| *bytes >= 1)
-        })
-    }
-
-    fn hosts(&mut self, path: &'static str) -> Hosts {
-        self.read(path, "a domain name", |value| {
-            let domain = DomainPart::new(value.as_str()?).ok()?;
-            // Host names of ours are made by putting a label before it.
-            (domain.len() < 200).then(|| Hosts::new(domain.into_owned()))
-        })
-    }
-}
-
-fn path(value: &Value) -> Option<PathBuf> {
-    value
-        .as_str()
-        .filter(|text| !text.is_empty())
-        .map(PathBuf::from)
-}
-
-fn parsed<T: std::str::FromStr>(value: &Value) -> Option<T> {
-    value.as_str()?.parse().ok()
-}
-
-/// The empty text is none.
-fn optional<T>(parse: impl Fn(&Value) -> Option<T>) -> impl Fn(&Value) -> Option<Option<T>> {
-    move |value| {
-        if value.as_str() == Some("") {
-            Some(None)
-        } else {
-            parse(value).map(Some)
-        }
-    }
-}
-
-fn list<T>(parse: impl Fn(&Value) -> Option<T>) -> impl Fn(&Value) -> Option<Vec<T>> {
-    move |value| value.as_array()?.iter().map(&parse).collect()
-}
-
-/// What no count of ours needs to exceed.
-const MANY: i64 = 1_000_000;
-const BITRATE_MAX: i64 = 10_000_000_000;
-const SIZE: &str = "a size such as \"64 KiB\" or \"4 MiB\"";
-const SIZE_MAX: usize = 1 << 40;
+const SOURCES: &str = "a list of sources, such as \"'self'\" or \"https://school.example\"";

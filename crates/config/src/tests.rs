@@ -24,7 +24,11 @@ fn the_example_file_is_up_to_date_and_says_what_holds() {
 
 #[test]
 fn defaults() {
-    let Settings { server, log } = load(&Sources::default()).ok().unwrap();
+    let Settings {
+        server,
+        log,
+        meeting,
+    } = load(&Sources::default()).ok().unwrap();
     assert_eq!(server.hosts.main().as_str(), "localhost");
     assert_eq!(server.web.listen, ["[::]:8443".parse().unwrap()]);
     assert_eq!(server.media.port, 10_000);
@@ -35,6 +39,66 @@ fn defaults() {
     assert_eq!(server.limits.conference_stanzas, 1_024);
     assert_eq!(server.bridge.video.last_n, None);
     assert!(!log.is_private_shown);
+    assert_eq!(server.web.app, None);
+    assert_eq!(server.web.client.stun_servers, Vec::<String>::new());
+    assert_eq!(meeting.visitors_after, None);
+    assert_eq!(meeting.video_senders_max, None);
+    assert_eq!(meeting.start_audio_muted, Some(10));
+    assert_eq!(meeting.journal_linger, Duration::from_secs(120));
+}
+
+#[test]
+fn what_meetings_can_do() {
+    let file = write(
+        "[meeting]\npolls = false\nvisitors_after = 50\n[media]\naudio_senders = 0\n\
+         start_audio_muted = -1\nstun_servers = [\"stun:stun.meet.example:3478\"]\n\
+         [web]\napp = \"/srv/jitsi-meet\"\nclient.toolbarButtons = [\"chat\", \"hangup\"]\n\
+         client.p2p.enabled = false\n",
+    );
+    let sources = Sources {
+        file: Some(file.clone()),
+        ..Sources::default()
+    };
+    let Settings {
+        server, meeting, ..
+    } = load(&sources).ok().unwrap();
+    assert!(!meeting.has_polls && !server.web.client.has_polls);
+    assert_eq!(meeting.visitors_after, Some(50));
+    assert_eq!(meeting.audio_senders_max, Some(0));
+    assert_eq!(meeting.start_audio_muted, None);
+    assert_eq!(
+        server.web.client.stun_servers,
+        ["stun:stun.meet.example:3478"]
+    );
+    assert_eq!(server.web.app, Some("/srv/jitsi-meet".into()));
+    let further = serde_json::to_string(&server.web.client.further).unwrap();
+    assert_eq!(
+        further,
+        r#"{"p2p":{"enabled":false},"toolbarButtons":["chat","hangup"]}"#
+    );
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn what_clients_cannot_be_told() {
+    assert_eq!(
+        mistakes_of(
+            "[meeting]\nlobby = \"yes\"\n[web]\nshard = \"a b\"\nclient = { since = 2020-01-01 }\n\
+             [media]\nstun_servers = [\"turn:relay.example\"]\nvideo_senders = -2\n",
+            &[]
+        ),
+        [
+            "meeting.lobby: expected true or false, found \"yes\"",
+            "media.video_senders: expected a whole number from -1 to 1000000, found -2",
+            "web.shard: expected a word of letters, digits, '-', '_' and '.', found \"a b\"",
+            "media.stun_servers: expected a list of stun:host:port, found [\"turn:relay.example\"]",
+            "web.client: expected a table, found { since = 2020-01-01 }",
+        ]
+    );
+    for bad in ["stun:", "stun:a b", "stun:user@host", "stun:host/", "host"] {
+        let file = format!("media.stun_servers = [\"{bad}\"]");
+        assert_eq!(mistakes_of(&file, &[]).len(), 1, "{bad}");
+    }
 }
 
 #[test]
@@ -97,7 +161,7 @@ fn later_layers_win() {
             value: OverrideValue::Number(3),
         }],
     };
-    let Settings { server, log } = load(&sources).ok().unwrap();
+    let Settings { server, log, .. } = load(&sources).ok().unwrap();
     assert_eq!((server.media.port, server.media.workers), (3, Some(2)));
     assert_eq!(server.hosts.main().as_str(), "meet.example");
     assert_eq!(log.filter, "warn");

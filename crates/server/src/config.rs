@@ -41,6 +41,46 @@ pub struct WebConfig {
     pub origins: Origins,
     /// Who may frame meeting pages: sources of a content security policy.
     pub frame_ancestors: Vec<String>,
+    /// A folder with an unpacked Jitsi Meet web build, served in place of our own client.
+    pub app: Option<PathBuf>,
+    /// What that app may load from and connect to besides its own origin: sources of a content
+    /// security policy.
+    pub app_sources: Vec<String>,
+    pub client: ClientConfig,
+}
+
+/// What clients are told in `config.js`, besides the addresses.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Jitsi's app shows name and devices before one joins.
+    pub has_prejoin: bool,
+    /// Conference requests go by HTTP.
+    pub has_http_conference_request: bool,
+    /// Which installation of several this is.
+    pub shard: Option<String>,
+    /// Where it is.
+    pub region: Option<String>,
+    /// Two people send to each other directly.
+    pub has_peer_to_peer: bool,
+    /// For that, as `stun:host:port`.
+    pub stun_servers: Vec<String>,
+    pub has_ssrc_rewriting: bool,
+    /// A lost media path is repaired in place.
+    pub has_ice_restart: bool,
+    /// So many participants, then newcomers start with microphone off; None is nobody.
+    pub start_audio_muted: Option<u32>,
+    /// The same for cameras.
+    pub start_video_muted: Option<u32>,
+    pub has_lobby: bool,
+    pub has_breakout_rooms: bool,
+    pub has_polls: bool,
+    pub has_speaker_stats: bool,
+    /// Nobody joins without a name.
+    pub is_display_name_required: bool,
+    /// Merged into `config.js` last, in the words of Jitsi's client.
+    pub further: serde_json::Map<String, serde_json::Value>,
+    /// The same for `interface_config.js`.
+    pub further_interface: serde_json::Map<String, serde_json::Value>,
 }
 
 /// PEM files.

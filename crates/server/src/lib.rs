@@ -26,7 +26,7 @@ mod start;
 mod stop;
 
 pub use authority::{InvalidPublicUrl, PublicUrl};
-pub use config::{CertificateFiles, Config, Limits, MediaConfig, Origins, WebConfig};
+pub use config::{CertificateFiles, ClientConfig, Config, Limits, MediaConfig, Origins, WebConfig};
 pub use http::is_reserved_name;
 pub use start::{Facts, Server, StartError};
 pub use stop::Stop;
