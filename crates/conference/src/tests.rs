@@ -14,6 +14,7 @@ struct World {
     got: std::collections::BTreeMap<u64, Vec<Arc<Stanza>>>,
     commands: Vec<BridgeCommand>,
     replies: Vec<ConferenceReply>,
+    journal: BTreeMap<String, String>,
     is_closed: bool,
 }
 
@@ -22,10 +23,10 @@ pub(crate) fn config() -> Config {
         hosts: Hosts::new(DomainPart::new("localhost").unwrap().into_owned()),
         room: tertulia_room::Config {
             occupants_max: 500,
-            affiliations_max: 100,
             history_messages_max: 20,
             history_bytes_max: 65_536,
             name_chars_max: 256,
+            has_lobby: true,
         },
         focus: tertulia_focus::Config {
             server_id: "node".to_owned(),
@@ -38,9 +39,24 @@ pub(crate) fn config() -> Config {
             retry_interval: Duration::from_secs(5),
             retry_interval_max: Duration::from_secs(60),
             ssrcs_per_participant_max: 20,
+            has_ssrc_rewriting: true,
+            has_ice_restart: true,
+            has_opus_red: false,
+            audio_senders_max: None,
+            video_senders_max: None,
+            has_ssrc_rewriting: true,
+            has_ice_restart: true,
+            has_opus_red: false,
+            audio_senders_max: None,
+            video_senders_max: None,
         },
         initial_timeout: Duration::from_secs(15),
         expected_max: 100,
+        affiliations_max: 100,
+        auto_owner: true,
+        everyone_moderator: false,
+        owner_patience: Duration::from_secs(60),
+        device_key: [3; 32],
     }
 }
 
@@ -50,17 +66,25 @@ impl World {
     }
 
     fn of(seed: u8) -> World {
+        World::with(seed, BTreeMap::new())
+    }
+
+    /// A conference that takes up that journal.
+    fn with(seed: u8, journal: BTreeMap<String, String>) -> World {
         let now = Now {
             mono: Instant::now(),
             wall: Default::default(),
         };
         let room = RoomJid::new("tea@conference.localhost".parse().unwrap()).unwrap();
+        let id = ConferenceId::new(&format!("meeting-{seed}"));
+        let config = Arc::new(config());
         World {
-            conference: Conference::new(Arc::new(config()), room, [seed; 32], now),
+            conference: Conference::new(config, room, id, journal, [seed; 32], now),
             now,
             got: Default::default(),
             commands: Vec::new(),
             replies: Vec::new(),
+            journal: BTreeMap::new(),
             is_closed: false,
         }
     }
@@ -93,7 +117,17 @@ impl World {
             assert!(!self.is_closed, "nothing follows: {output:?}");
             match output {
                 Output::Deliver { to, stanza } => self.got.entry(to.0).or_default().push(stanza),
-                Output::Bridge(command) => self.commands.push(command),
+                Output::Bridge { command, .. } => self.commands.push(command),
+                Output::Record(Entry { key, value }) => match value {
+                    Some(value) => {
+                        self.journal.insert(key, value);
+                    }
+                    None => {
+                        self.journal.remove(&key);
+                    }
+                },
+                Output::Forget => self.journal.clear(),
+                Output::Claim(_) | Output::Release(_) => {}
                 Output::Reply { reply, .. } => self.replies.push(reply),
                 Output::Closed => self.is_closed = true,
             }
@@ -204,7 +238,7 @@ fn asked_for_joined_and_over() {
         Some(to("focus")),
         "the focus comes first"
     );
-    assert_eq!(w.conference.census().occupants.len(), 1);
+    assert_eq!(w.conference.census().nicks().len(), 1);
     w.send(1, leave());
     assert!(w.is_closed);
     assert_eq!(w.conference.next_timeout(), None);
@@ -258,7 +292,7 @@ fn the_last_stanzas_of_a_session_come_after_its_end() {
     w.join(2, "bob");
     w.session(1, SessionChange::Ended(EndReason::Closed));
     w.join(1, "ann");
-    assert_eq!(w.conference.census().occupants.len(), 1, "no phantom");
+    assert_eq!(w.conference.census().nicks().len(), 1, "no phantom");
 }
 
 #[test]
@@ -283,7 +317,7 @@ fn by_http_and_with_the_device_in_the_join() {
     w.drain();
     w.join_with(2, "new", x());
     let census = w.conference.census();
-    let nicks: Vec<&str> = census.occupants.keys().map(|nick| nick.as_str()).collect();
+    let nicks: Vec<&str> = census.nicks().iter().map(|nick| nick.as_str()).collect();
     assert_eq!(
         nicks,
         ["bob", "new"],
@@ -318,7 +352,8 @@ fn two_get_offers_and_the_last_one_loses_it() {
             allocation,
             transport: transport(),
         };
-        w.conference.handle_bridge(w.now, event);
+        let id = w.conference.id().clone();
+        w.conference.handle_bridge(w.now, &id, event);
     }
     w.drain();
     for session in [1, 2] {
@@ -385,7 +420,7 @@ fn a_locked_room_asks_for_its_password() {
     w.join_with(2, "bob", x("thorn"));
     assert_eq!(w.last(2).error_condition(), Some(Condition::NotAuthorized));
     w.join_with(2, "bob", x("rose"));
-    assert_eq!(w.conference.census().occupants.len(), 2);
+    assert_eq!(w.conference.census().nicks().len(), 2);
 }
 
 #[test]
@@ -468,7 +503,8 @@ fn answer_bridge(w: &mut World) {
                 allocation,
                 transport: transport(),
             };
-            w.conference.handle_bridge(w.now, event);
+            let id = w.conference.id().clone();
+            w.conference.handle_bridge(w.now, &id, event);
             w.drain();
         } else {
             w.commands.push(command);

@@ -3,6 +3,7 @@
 //!
 //! Does not know: rooms, RTP, what a bridge does with what it is told.
 
+mod codecs;
 mod features;
 mod jingle;
 mod lifecycle;
@@ -53,6 +54,17 @@ pub struct Config {
     pub retry_interval_max: Duration,
     /// SSRCs, and groups of them, of one participant.
     pub ssrcs_per_participant_max: usize,
+    /// Clients that can it get others' media in slots of the bridge, and no word of their sources
+    /// from the focus.
+    pub has_ssrc_rewriting: bool,
+    /// A client may ask for new ICE credentials in place of a new session.
+    pub has_ice_restart: bool,
+    /// Redundant audio (RED) is offered to clients that can it.
+    pub has_opus_red: bool,
+    /// Participants with their microphone on; None is no limit.
+    pub audio_senders_max: Option<usize>,
+    /// Participants with their camera or screen on; None is no limit.
+    pub video_senders_max: Option<usize>,
 }
 
 /// Everything a focus can want from its owner, in the order it wants it.
@@ -152,22 +164,15 @@ impl Focus {
         self.settle(now);
     }
 
-    /// Somebody is out of the room. The others learn it from the room: they are not told of its
-    /// sources' end.
+    /// Somebody is out of the room. The others learn it from the room: but for few, they are not
+    /// told of its sources' end.
     pub fn leave(&mut self, now: Now, endpoint: &EndpointId) {
         self.end_session(endpoint);
         self.participants.remove(endpoint);
         for timer in [Timer::Features, Timer::Accept, Timer::Retry] {
             self.timers.cancel(&timer(endpoint.clone()));
         }
-        self.registry.remove_owner(endpoint);
-        for session in self
-            .participants
-            .values_mut()
-            .filter_map(|p| p.session.as_mut())
-        {
-            session.signalled.remove(endpoint);
-        }
+        self.forget(endpoint);
         if self.dominant_speaker.as_ref() == Some(endpoint) {
             self.dominant_speaker = None;
         }

@@ -191,11 +191,13 @@ impl Focus {
         let Some(features) = participant.features() else {
             return;
         };
+        let features = features.permitted_by(&self.config);
         self.next_allocation += 1;
         participant.session = Some(JingleSession {
             sid,
             bridge_session,
             allocation,
+            features,
             state: SessionState::Allocating,
             signalled: Default::default(),
             is_active: false,
@@ -204,7 +206,7 @@ impl Focus {
             has_rtx: features.has_rtx,
             has_transport_cc: features.has_transport_cc,
             has_data_channel: features.has_data_channel,
-            has_ssrc_rewriting: false,
+            has_ssrc_rewriting: features.has_ssrc_rewriting,
             is_loopback: participant.profile.is_loopback,
         };
         let may = participant.may_forward;
@@ -238,9 +240,10 @@ impl Focus {
         let Some(participant) = self.participants.get(endpoint) else {
             return;
         };
-        let (Some(features), Some(session)) = (participant.features(), &participant.session) else {
+        let Some(session) = &participant.session else {
             return;
         };
+        let features = session.features;
         if session.state != SessionState::Allocating {
             return;
         }

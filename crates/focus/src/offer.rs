@@ -1,15 +1,14 @@
-//! session-initiate: what a client is offered.
-//!
-//! Codecs and numbers are Jicofo's. No `sdes:mid`: the bridge tells sources apart by their SSRCs.
+//! session-initiate: what a client is offered. The codecs are in `codecs`.
 
+use tertulia_model::MediaType;
 use tertulia_model::bridge::{CandidateKind, LocalTransport};
-use tertulia_model::{MediaType, Ssrc};
 use tertulia_stanza::jingle::{
-    Action, BridgeSession, Content, Description, HeaderExtension, Jingle, PayloadType, Setup,
-    Transport, TransportCandidate, TransportFingerprint,
+    Action, BridgeSession, Content, Description, Jingle, Setup, Transport, TransportCandidate,
+    TransportFingerprint,
 };
 use tertulia_stanza::sources::{ConferenceSources, SourceDescription};
 
+use crate::codecs;
 use crate::features::Features;
 
 /// Everything that goes into one offer.
@@ -29,10 +28,12 @@ impl Offer<'_> {
     pub(crate) fn to_jingle(&self) -> Jingle {
         let mut contents = Vec::new();
         if self.features.has_audio {
-            contents.push(self.content("audio", Some(self.audio()), None));
+            let audio = self.description(MediaType::Audio);
+            contents.push(self.content("audio", Some(audio), None));
         }
         if self.features.has_video {
-            contents.push(self.content("video", Some(self.video()), None));
+            let video = self.description(MediaType::Video);
+            contents.push(self.content("video", Some(video), None));
         }
         if self.features.has_data_channel {
             let application = Description {
@@ -83,54 +84,19 @@ impl Offer<'_> {
         }
     }
 
-    fn audio(&self) -> Description {
-        let mut opus = PayloadType::new(OPUS, "opus", 48_000, 2)
-            .with_parameter("minptime", "10")
-            .with_parameter("useinbandfec", "1");
-        let mut extensions = vec![HeaderExtension::new(1, AUDIO_LEVEL)];
-        if self.features.has_transport_cc {
-            opus = opus.with_feedback("transport-cc", None);
-            extensions.push(HeaderExtension::new(5, TRANSPORT_CC));
-        }
-        Description {
-            maxptime: Some(60),
-            payload_types: vec![opus],
-            header_extensions: extensions,
-            ..self.description(MediaType::Audio, self.transport.feedback.audio)
-        }
-    }
-
-    fn video(&self) -> Description {
-        let mut vp8 = PayloadType::new(VP8, "VP8", 90_000, 1)
-            .with_feedback("ccm", Some("fir"))
-            .with_feedback("nack", None)
-            .with_feedback("nack", Some("pli"));
-        let mut extensions = vec![HeaderExtension::new(3, ABS_SEND_TIME)];
-        if self.features.has_transport_cc {
-            vp8 = vp8.with_feedback("transport-cc", None);
-            extensions.push(HeaderExtension::new(5, TRANSPORT_CC));
-        }
-        let mut payload_types = vec![vp8];
-        if self.features.has_rtx {
-            let rtx = PayloadType::new(VP8_RTX, "rtx", 90_000, 1);
-            payload_types.push(rtx.with_parameter("apt", &VP8.to_string()));
-        }
-        Description {
-            payload_types,
-            header_extensions: extensions,
-            ..self.description(MediaType::Video, self.transport.feedback.video)
-        }
-    }
-
-    /// What audio and video have in common. The bridge's own source tells the client from which
-    /// SSRC RTCP comes; no track is made of it.
-    fn description(&self, media: MediaType, feedback: Ssrc) -> Description {
-        let (name, label) = match media {
-            MediaType::Audio => ("jvb-a0", "mixedmslabel mixedlabelaudio0"),
-            MediaType::Video => ("jvb-v0", "mixedmslabel mixedlabelvideo0"),
+    /// The bridge's own source tells the client from which SSRC RTCP comes; no track is made of
+    /// it.
+    fn description(&self, media: MediaType) -> Description {
+        let feedback = self.transport.feedback;
+        let (ssrc, name, label) = match media {
+            MediaType::Audio => (feedback.audio, "jvb-a0", "mixedmslabel mixedlabelaudio0"),
+            MediaType::Video => (feedback.video, "jvb-v0", "mixedmslabel mixedlabelvideo0"),
         };
-        let own = SourceDescription::new(feedback, name, label);
+        let own = SourceDescription::new(ssrc, name, label);
         Description {
+            maxptime: (media == MediaType::Audio).then_some(60),
+            payload_types: codecs::payload_types(media, self.features),
+            header_extensions: codecs::header_extensions(media, self.features),
             allows_mixed_extensions: true,
             has_rtcp_mux: true,
             sources: vec![(own, Some("jvb".to_owned()))],
@@ -214,19 +180,12 @@ pub(crate) fn percent_encoded(text: &str) -> String {
     out
 }
 
-const OPUS: u8 = 111;
-const VP8: u8 = 100;
-const VP8_RTX: u8 = 96;
 const SCTP_STREAMS: u16 = 1024;
-const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-const ABS_SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
-const TRANSPORT_CC: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 #[cfg(test)]
 mod tests {
-    use tertulia_model::Fingerprint;
     use tertulia_model::bridge::{Candidate, FeedbackSources, IceCredentials};
+    use tertulia_model::{Fingerprint, Ssrc};
     use tertulia_stanza::sources::parse_json;
 
     use super::*;
@@ -280,7 +239,10 @@ mod tests {
         has_data_channel: true,
         has_rtx: true,
         has_transport_cc: true,
+        has_remb: true,
+        has_opus_red: false,
         has_json_sources: true,
+        has_ssrc_rewriting: true,
     };
 
     #[test]
@@ -310,7 +272,7 @@ mod tests {
             video.description.as_ref().unwrap(),
         );
         let ids = |d: &Description| d.payload_types.iter().map(|p| p.id).collect::<Vec<_>>();
-        assert_eq!((ids(audio), ids(video)), (vec![111], vec![100, 96]));
+        assert_eq!((ids(audio), ids(video)), (vec![111, 126], vec![100, 96]));
         assert!(
             !audio
                 .header_extensions
@@ -336,9 +298,6 @@ mod tests {
     fn the_least_for_a_client_that_does_not_say() {
         let jingle = offer(Features::LEAST);
         let video = jingle.contents[1].description.as_ref().unwrap();
-        assert_eq!(video.payload_types.len(), 1, "no retransmissions");
-        let feedback = &video.payload_types[0].feedback;
-        assert!(feedback.iter().all(|f| f.type_ != "transport-cc"));
         assert!(jingle.json_sources.is_none());
         let owners: Vec<_> = video
             .sources

@@ -32,15 +32,20 @@ pub(crate) enum FeaturesKnown {
     Told(Features),
 }
 
+/// Sources of others by their owners.
+pub(crate) type Signalled = BTreeMap<EndpointId, Arc<[Announced]>>;
+
 /// One negotiation between focus and participant.
 pub(crate) struct JingleSession {
     pub(crate) sid: String,
     /// By which the client names the transport when it asks for a new one.
     pub(crate) bridge_session: String,
     pub(crate) allocation: AllocationId,
+    /// What it was made with; a client that says more later keeps it.
+    pub(crate) features: Features,
     pub(crate) state: SessionState,
     /// What of the others' sources the client has been told and not been untold.
-    pub(crate) signalled: BTreeMap<EndpointId, Arc<[Announced]>>,
+    pub(crate) signalled: Signalled,
     /// Media and consent arrive at the bridge.
     pub(crate) is_active: bool,
 }
@@ -83,6 +88,18 @@ impl Participant {
     /// Whether it takes part in the meeting's media, as far as is known.
     pub(crate) fn has_media(&self) -> bool {
         self.features().is_none_or(Features::has_media)
+    }
+
+    /// Whether it expects rewriting that it does not get.
+    ///
+    /// COMPAT(lib-jitsi-meet): such a client only clears the owner of a source when somebody
+    /// leaves; without a source-remove dead media lines pile up.
+    pub(crate) fn misses_rewriting(&self) -> bool {
+        let expects = self
+            .features()
+            .is_some_and(|features| features.has_ssrc_rewriting);
+        let session = self.session.as_ref();
+        expects && session.is_some_and(|session| !session.features.has_ssrc_rewriting)
     }
 
     /// The session, if session-initiate is out and it has that id.

@@ -1,20 +1,20 @@
 //! Who is told of whose sources.
 //!
 //! Each session remembers what its client was told. A change of one endpoint's sources makes one
-//! source-remove and one source-add with the difference for each of the others.
+//! source-remove and one source-add with the difference for each of the others. Who has its
+//! sources rewritten by the bridge is told nothing: it learns them from the bridge.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tertulia_model::{EndpointId, MediaType, invariant};
 use tertulia_stanza::Stanza;
 use tertulia_stanza::jingle::{Action, Jingle};
-use tertulia_stanza::sources::ConferenceSources;
+use tertulia_stanza::sources::{ConferenceSources, EndpointSources};
 
 use crate::Focus;
 use crate::features::Features;
 use crate::offer::add_sources;
-use crate::participant::SessionState;
+use crate::participant::{SessionState, Signalled};
 use crate::sources::{Announced, described};
 
 impl Focus {
@@ -23,9 +23,12 @@ impl Focus {
         &self,
         receiver: &EndpointId,
         features: Features,
-    ) -> (BTreeMap<EndpointId, Arc<[Announced]>>, ConferenceSources) {
-        let mut signalled = BTreeMap::new();
+    ) -> (Signalled, ConferenceSources) {
+        let mut signalled = Signalled::new();
         let mut written = ConferenceSources::new();
+        if features.has_ssrc_rewriting {
+            return (signalled, written);
+        }
         for owner in self.registry.owners().filter(|owner| *owner != receiver) {
             let announced = self.registry.announced(owner);
             if announced.is_empty() {
@@ -43,7 +46,7 @@ impl Focus {
     /// Tells everybody with a session what changed in one endpoint's sources.
     pub(crate) fn signal(&mut self, owner: &EndpointId) {
         for receiver in self.participants.keys().cloned().collect::<Vec<_>>() {
-            self.signal_to(&receiver, owner);
+            self.tell(&receiver, std::slice::from_ref(owner));
         }
     }
 
@@ -58,9 +61,7 @@ impl Focus {
         let mut owners: Vec<EndpointId> = known.chain(self.registry.owners().cloned()).collect();
         owners.sort();
         owners.dedup();
-        for owner in owners {
-            self.signal_to(receiver, &owner);
-        }
+        self.tell(receiver, &owners);
     }
 
     /// Takes an endpoint's sources back while the endpoint stays in the room.
@@ -69,45 +70,61 @@ impl Focus {
         self.signal(owner);
     }
 
-    fn signal_to(&mut self, receiver: &EndpointId, owner: &EndpointId) {
-        if receiver == owner {
-            return;
+    /// Forgets the sources of an endpoint that has left the room. The others drop them when they
+    /// see it go, but for those who wait for a word.
+    pub(crate) fn forget(&mut self, owner: &EndpointId) {
+        self.registry.remove_owner(owner);
+        for receiver in self.participants.keys().cloned().collect::<Vec<_>>() {
+            let Some(participant) = self.participants.get_mut(&receiver) else {
+                continue;
+            };
+            if participant.misses_rewriting() {
+                self.tell(&receiver, std::slice::from_ref(owner));
+            } else if let Some(session) = &mut participant.session {
+                session.signalled.remove(owner);
+            }
         }
-        let announced = self.registry.announced(owner);
-        let Some(participant) = self.participants.get_mut(receiver) else {
+    }
+
+    /// Tells one client what changed in these endpoints' sources: one source-remove, one
+    /// source-add.
+    fn tell(&mut self, receiver: &EndpointId, owners: &[EndpointId]) {
+        let participant = self.participants.get_mut(receiver);
+        let Some(session) = participant.and_then(|participant| participant.session.as_mut()) else {
             return;
         };
-        let Some(features) = participant.features() else {
-            return;
-        };
-        let Some(session) = participant.session.as_mut() else {
-            return;
-        };
-        if session.state != SessionState::Accepted {
-            // Told by the offer, or when it accepts.
+        let features = session.features;
+        // Before that it is told by the offer, or when it accepts.
+        let is_told = session.state == SessionState::Accepted && !features.has_ssrc_rewriting;
+        if !is_told {
             return;
         }
         let sid = session.sid.clone();
-        let before = if announced.is_empty() {
-            session.signalled.remove(owner)
-        } else {
-            session.signalled.insert(owner.clone(), announced.clone())
-        };
-        let before = before.unwrap_or_else(|| Arc::from([]));
-        let difference = |of: &Arc<[Announced]>, without: &Arc<[Announced]>| {
-            described(visible(of, features).filter(|source| !without.contains(source)))
-        };
-        let changes = [
-            (Action::SourceRemove, difference(&before, &announced)),
-            (Action::SourceAdd, difference(&announced, &before)),
-        ];
-        for (action, sources) in changes {
+        let (mut removed, mut added) = (ConferenceSources::new(), ConferenceSources::new());
+        for owner in owners.iter().filter(|owner| *owner != receiver) {
+            let announced = self.registry.announced(owner);
+            let before = if announced.is_empty() {
+                session.signalled.remove(owner)
+            } else {
+                session.signalled.insert(owner.clone(), announced.clone())
+            };
+            let before = before.unwrap_or_else(|| Arc::from([]));
+            let changes = [
+                (&mut removed, difference(&before, &announced, features)),
+                (&mut added, difference(&announced, &before, features)),
+            ];
+            for (all, sources) in changes {
+                if !sources.is_empty() {
+                    all.insert(owner.as_str().to_owned(), sources);
+                }
+            }
+        }
+        for (action, sources) in [(Action::SourceRemove, removed), (Action::SourceAdd, added)] {
             if sources.is_empty() {
                 continue;
             }
             let mut jingle = Jingle::new(action, &sid);
             jingle.initiator = Some(self.jid.to_string());
-            let sources = ConferenceSources::from([(owner.as_str().to_owned(), sources)]);
             add_sources(&mut jingle, &sources, features.has_json_sources);
             let id = self.iq_id();
             self.send(
@@ -117,27 +134,29 @@ impl Focus {
         }
     }
 
-    /// Whether every client with an accepted session was told exactly what the others send.
+    /// Whether every client with an accepted session was told exactly what the others send; one
+    /// whose sources are rewritten, nothing.
     pub(crate) fn is_signalling_consistent(&self) -> bool {
         let is_told = |(receiver, participant): (&EndpointId, &crate::Participant)| {
             let Some(session) = &participant.session else {
                 return true;
             };
-            if session.state != SessionState::Accepted {
-                return true;
+            if session.features.has_ssrc_rewriting {
+                return session.signalled.is_empty();
             }
-            let others = self.registry.owners().filter(|owner| *owner != receiver);
-            let announced = others.map(|owner| (owner.clone(), self.registry.announced(owner)));
-            let wanted: BTreeMap<_, _> = announced
-                .filter(|(_, announced)| !announced.is_empty())
-                .collect();
-            wanted == session.signalled
+            let (wanted, _) = self.wanted(receiver, session.features);
+            session.state != SessionState::Accepted || wanted == session.signalled
         };
         invariant!(
             self.participants.iter().all(is_told),
-            "who has accepted knows exactly the others' sources"
+            "who has accepted knows exactly the others' sources, or nothing of them"
         )
     }
+}
+
+/// What of the sources the client receives and is not among the others.
+fn difference(of: &[Announced], without: &[Announced], features: Features) -> EndpointSources {
+    described(visible(of, features).filter(|source| !without.contains(source)))
 }
 
 /// The sources of kinds that the client receives.

@@ -37,6 +37,8 @@ struct Client {
     errors: Vec<String>,
     log: Vec<String>,
     answers_nothing: bool,
+    /// It says that it can have sources rewritten.
+    can_rewrite: bool,
     adds: u32,
     next_ssrc: u32,
 }
@@ -53,11 +55,20 @@ fn config() -> Config {
         retry_interval: Duration::from_secs(5),
         retry_interval_max: Duration::from_secs(60),
         ssrcs_per_participant_max: 20,
+        has_ssrc_rewriting: true,
+        has_ice_restart: true,
+        has_opus_red: false,
+        audio_senders_max: None,
+        video_senders_max: None,
     }
 }
 
 impl World {
     fn new() -> World {
+        World::of(config())
+    }
+
+    fn of(config: Config) -> World {
         let now = Now {
             mono: Instant::now(),
             wall: Default::default(),
@@ -65,7 +76,7 @@ impl World {
         let jid = "focus@auth.localhost/focus".parse().unwrap();
         World {
             focus: Focus::new(
-                Arc::new(config()),
+                Arc::new(config),
                 ConferenceId::new("conf"),
                 jid,
                 [7; 32],
@@ -89,6 +100,10 @@ impl World {
     }
 
     fn join(&mut self, name: &str) {
+        self.join_as(name, false);
+    }
+
+    fn join_as(&mut self, name: &str, can_rewrite: bool) {
         let profile = SessionProfile {
             id: SessionId(0),
             jid: format!("{name}@localhost/r").parse().unwrap(),
@@ -105,6 +120,7 @@ impl World {
             * 100_000;
         let client = Client {
             next_ssrc: first,
+            can_rewrite,
             ..Client::default()
         };
         self.clients.insert(name.to_owned(), client);
@@ -224,7 +240,10 @@ impl World {
                 .as_ref()
                 .and_then(|from| from.resource())
                 .unwrap();
-            client.known.remove(name.as_str());
+            // A client that expects rewriting keeps them until it is told.
+            if !client.can_rewrite {
+                client.known.remove(name.as_str());
+            }
             return;
         }
         if let Some(condition) = stanza.error_condition() {
@@ -232,7 +251,8 @@ impl World {
             return;
         }
         if stanza.child("query", ns::DISCO_INFO).is_some() {
-            let info = DiscoInfo::default().with_features(BROWSER);
+            let rewriting = client.can_rewrite.then_some(ns::SSRC_REWRITING);
+            let info = DiscoInfo::default().with_features(BROWSER.into_iter().chain(rewriting));
             let reply = stanza.result().with_child(info.to_element());
             return self.send(name, &reply);
         }
@@ -319,16 +339,18 @@ impl World {
         });
     }
 
-    /// Everybody knows exactly what the others send (rooms-and-focus 17, 2 to 4).
+    /// Everybody knows exactly what the others send (rooms-and-focus 17, 2 to 4), or nothing of it
+    /// if the bridge rewrites it.
     fn check_knowledge(&self) {
         for (name, client) in &self.clients {
             if client.sid.is_none() {
                 continue;
             }
+            let is_rewritten = client.can_rewrite && self.focus.config.has_ssrc_rewriting;
             let others = self
                 .clients
                 .iter()
-                .filter(|(other, o)| *other != name && !o.sending.is_empty());
+                .filter(|(other, o)| *other != name && !o.sending.is_empty() && !is_rewritten);
             let expected: BTreeMap<String, BTreeSet<u32>> = others
                 .map(|(other, o)| (other.clone(), o.sending.clone()))
                 .collect();

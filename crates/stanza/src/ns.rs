@@ -2,6 +2,8 @@
 
 pub const CLIENT: &str = "jabber:client";
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+pub const HTTP_BIND: &str = "http://jabber.org/protocol/httpbind";
+pub const XBOSH: &str = "urn:xmpp:xbosh";
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -42,3 +44,6 @@ pub const JITSI_MEET: &str = "http://jitsi.org/jitmeet";
 pub const JSON_SOURCES: &str = "http://jitsi.org/json-encoded-sources";
 pub const RTX_FEATURE: &str = "urn:ietf:rfc:4588";
 pub const TCC_FEATURE: &str = "http://jitsi.org/tcc";
+pub const REMB_FEATURE: &str = "http://jitsi.org/remb";
+pub const OPUS_RED_FEATURE: &str = "http://jitsi.org/opus-red";
+pub const SSRC_REWRITING: &str = "http://jitsi.org/ssrc-rewriting-1";

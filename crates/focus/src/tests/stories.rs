@@ -412,3 +412,100 @@ fn rights_reach_the_bridge_with_every_allocation() {
     w.restart("ann");
     assert_eq!(w.commands.iter().find_map(forward), Some(silent));
 }
+
+fn without_rewriting() -> Config {
+    Config {
+        has_ssrc_rewriting: false,
+        ..config()
+    }
+}
+
+fn rewriting_asked_for(w: &World) -> Vec<bool> {
+    let offer = |c: &BridgeCommand| match c {
+        BridgeCommand::Allocate { offer, .. } => Some(offer.has_ssrc_rewriting),
+        _ => None,
+    };
+    w.commands.iter().filter_map(offer).collect()
+}
+
+/// In one room: who has its sources rewritten hears of nobody's, everybody else of all.
+#[test]
+fn rewriting_is_the_bridges_business() {
+    let mut w = World::new();
+    w.join_as("ann", true);
+    w.join("bob");
+    for name in ["ann", "bob"] {
+        w.client_step(name);
+    }
+    assert_eq!(rewriting_asked_for(&w), [true, false]);
+    while w.bridge_step() {}
+    let offer = w.inbox["ann"].back().unwrap();
+    let jingle = Jingle::parse(offer.child("jingle", ns::JINGLE).unwrap()).unwrap();
+    let owners: Vec<String> = jingle.sources("nobody").into_keys().collect();
+    assert_eq!(owners, ["jvb"], "the bridge's own sources and no others");
+    w.run();
+    w.join_as("cat", true);
+    w.run();
+    w.add("cat");
+    w.add("bob");
+    w.run();
+    w.remove("bob");
+    w.leave("cat");
+    w.run();
+    assert_eq!(w.log("ann"), ["session-initiate"]);
+    let bobs = ["session-initiate", "source-add", "source-add", "source-add"];
+    assert_eq!(w.log("bob"), bobs, "ann's, cat's, cat's second");
+    w.check_knowledge();
+}
+
+/// COMPAT(lib-jitsi-meet): a client that expects rewriting does not drop sources by itself.
+#[test]
+fn who_misses_rewriting_is_told_when_somebody_leaves() {
+    let mut w = World::of(without_rewriting());
+    w.join_as("ann", true);
+    w.join("bob");
+    w.join("cat");
+    w.run();
+    assert!(rewriting_asked_for(&w).is_empty());
+    w.leave("cat");
+    w.run();
+    let log = w.log("ann");
+    assert_eq!(log.last().map(String::as_str), Some("source-remove"));
+    assert!(!w.log("bob").contains(&"source-remove".to_owned()));
+    w.check_knowledge();
+}
+
+/// The first word on what a client can counts for a session; a later one for the next.
+#[test]
+fn what_is_said_too_late_counts_for_the_next_session() {
+    let mut w = World::with(&["bob"]);
+    w.join_as("ann", true);
+    let query = w.inbox.get_mut("ann").unwrap().pop_front().unwrap();
+    w.wait(2);
+    w.run();
+    let features = BROWSER.into_iter().chain([ns::SSRC_REWRITING]);
+    let info = DiscoInfo::default().with_features(features);
+    w.send("ann", &query.result().with_child(info.to_element()));
+    w.add("bob");
+    w.run();
+    assert_eq!(w.clients["ann"].known["bob"], w.clients["bob"].sending);
+    w.restart("ann");
+    w.run();
+    w.check_knowledge();
+    assert!(w.clients["ann"].known.is_empty());
+}
+
+#[test]
+fn what_was_missed_comes_in_one_word() {
+    let mut w = World::with(&["ann", "bob", "cat"]);
+    w.join("dan");
+    w.client_step("dan");
+    while w.bridge_step() {}
+    w.add("ann");
+    w.remove("bob");
+    w.add("cat");
+    w.run();
+    let expected = ["session-initiate", "source-remove", "source-add"];
+    assert_eq!(w.log("dan"), expected);
+    w.check_knowledge();
+}
