@@ -63,7 +63,7 @@ pub(crate) fn read(keys: &mut Reader) -> Settings {
         media: media(keys),
         limits: limits(keys),
         stream: stream(keys),
-        conference: conference(keys, &hosts),
+        conference: conference(keys, &hosts, &meeting),
         bridge: bridge(keys),
         hosts,
     };
@@ -231,7 +231,7 @@ fn stream(keys: &mut Reader) -> stream::Config {
     }
 }
 
-fn conference(keys: &mut Reader, hosts: &Hosts) -> conference::Config {
+fn conference(keys: &mut Reader, hosts: &Hosts, meeting: &MeetingSettings) -> conference::Config {
     conference::Config {
         hosts: hosts.clone(),
         room: tertulia_room::Config {
@@ -253,11 +253,12 @@ fn conference(keys: &mut Reader, hosts: &Hosts) -> conference::Config {
             retry_interval: keys.duration("room.retry_interval"),
             retry_interval_max: keys.duration("room.retry_interval_max"),
             ssrcs_per_participant_max: keys.count("room.ssrcs_per_participant"),
-            has_ssrc_rewriting: true,
-            has_ice_restart: true,
+            has_ssrc_rewriting: meeting.has_ssrc_rewriting,
+            has_ice_restart: meeting.has_ice_restart,
+            // The bridge has no rule yet for receivers without it.
             has_opus_red: false,
-            audio_senders_max: None,
-            video_senders_max: None,
+            audio_senders_max: meeting.audio_senders_max,
+            video_senders_max: meeting.video_senders_max,
         },
         initial_timeout: keys.duration("room.initial_timeout"),
         expected_max: keys.count("room.expected"),
