@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("focus", &["model", "stanza"]),
     ("conference", &["model", "stanza", "room", "focus"]),
     ("bridge", &["model"]),
+    ("store", &["model"]),
     (
         "config",
         &[
@@ -35,7 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["model", "stanza", "stream", "conference", "bridge"],
+        &["model", "stanza", "stream", "conference", "bridge", "store"],
     ),
     ("tertulia", &["model", "config", "server", "client"]),
     ("client", &["model", "stanza", "stream"]),
