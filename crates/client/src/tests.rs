@@ -193,6 +193,7 @@ fn offer() -> Jingle {
             related: None,
         }],
         sctp_streams: None,
+        ice_generation: None,
     };
     let mut jingle = Jingle::new(Action::SessionInitiate, "sid1");
     for media in [MediaType::Audio, MediaType::Video] {

@@ -9,6 +9,7 @@ mod transport;
 use minidom::Element;
 use tertulia_model::{MediaType, Ssrc, VideoType};
 
+use crate::mute::StartMuted;
 use crate::sources::{
     self, ConferenceSources, InvalidSources, Semantics, SourceDescription, SsrcGroup,
 };
@@ -30,6 +31,8 @@ pub struct Jingle {
     pub reason: Option<Reason>,
     /// `<ice-state>` of old clients' session-info.
     pub ice_state: Option<String>,
+    /// What its receiver is to leave off at first.
+    pub start_muted: StartMuted,
     /// Sources in the compact JSON form.
     pub json_sources: Option<ConferenceSources>,
 }
@@ -143,6 +146,7 @@ impl Jingle {
             bridge_session: None,
             reason: None,
             ice_state: None,
+            start_muted: StartMuted::default(),
             json_sources: None,
         }
     }
@@ -163,10 +167,13 @@ impl Jingle {
         jingle.responder = element.attr("responder").map(str::to_owned);
         for child in element.children() {
             if child.is("content", ns::JINGLE) {
-                if jingle.contents.len() == CONTENTS_MAX {
+                if jingle.contents.len() < CONTENTS_MAX {
+                    jingle.contents.push(Content::parse(child)?);
+                } else if jingle.action != Action::TransportInfo {
                     return Err(InvalidJingle::TooManyContents);
                 }
-                jingle.contents.push(Content::parse(child)?);
+                // COMPAT(lib-jitsi-meet): after an ice restart it sends the same transport once
+                // for each media line, and in a large meeting there are many.
             } else if child.is("group", ns::JINGLE_GROUPING) {
                 let contents = child.children().filter(|c| c.name() == "content");
                 jingle.bundle = contents
@@ -178,6 +185,8 @@ impl Jingle {
                 jingle.reason = Reason::parse(child);
             } else if child.is("ice-state", ns::FOCUS) {
                 jingle.ice_state = Some(child.text());
+            } else if let Some(muted) = StartMuted::parse(child) {
+                jingle.start_muted = muted;
             } else if let Some(sources) = sources::parse_element(child) {
                 jingle.json_sources = Some(sources?);
             }
@@ -209,6 +218,7 @@ impl Jingle {
             .append_all(self.reason.as_ref().map(Reason::to_element))
             .append_all(self.bridge_session.as_ref().map(BridgeSession::to_element))
             .append_all(ice_state.map(|state| text_element("ice-state", ns::FOCUS, state)))
+            .append_all(self.start_muted.to_element())
             .append_all(self.json_sources.as_ref().map(sources::to_element))
             .build()
     }
@@ -241,10 +251,15 @@ impl Jingle {
         all
     }
 
+    /// The transports in the order of their contents.
+    pub fn transports(&self) -> impl Iterator<Item = &Transport> {
+        self.contents.iter().filter_map(|c| c.transport.as_ref())
+    }
+
     /// The first transport that has ICE credentials and a fingerprint.
     pub fn complete_transport(&self) -> Option<&Transport> {
-        let mut transports = self.contents.iter().filter_map(|c| c.transport.as_ref());
-        transports.find(|t| t.ufrag.is_some() && t.pwd.is_some() && t.fingerprint.is_some())
+        self.transports()
+            .find(|t| t.ufrag.is_some() && t.pwd.is_some() && t.fingerprint.is_some())
     }
 }
 

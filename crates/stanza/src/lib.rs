@@ -7,7 +7,9 @@ pub mod conference_request;
 pub mod disco;
 pub mod jingle;
 pub mod muc;
+pub mod mute;
 pub mod ns;
+pub mod source_info;
 pub mod sources;
 
 mod condition;

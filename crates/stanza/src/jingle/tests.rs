@@ -153,6 +153,41 @@ fn what_has_no_meaning_is_refused() {
     assert!(parse("<jingle xmlns='x'/>").is_err());
 }
 
+/// COMPAT(lib-jitsi-meet): after an ice restart the client names its transport once for each
+/// media line, of which a large meeting has many.
+#[test]
+fn the_answer_to_an_ice_restart() {
+    let content = "<content name='video'>\
+         <transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='u' pwd='p' \
+         ice-generation='2'/></content>"
+        .repeat(200);
+    let text = format!(
+        "<jingle xmlns='urn:xmpp:jingle:1' action='transport-info' sid='a'>{content}</jingle>"
+    );
+    let jingle = parse(&text).unwrap();
+    assert_eq!(jingle.contents.len(), CONTENTS_MAX);
+    assert!(jingle.transports().all(|t| t.ice_generation == Some(2)));
+    let again = Jingle::parse(&jingle.to_element()).unwrap();
+    assert_eq!(format!("{jingle:?}"), format!("{again:?}"));
+    for (written, read) in [("x", Some(0)), ("-1", Some(0)), ("", None)] {
+        let text = text.replace("ice-generation='2'", &format!("ice-generation='{written}'"));
+        let transport = parse(&text).unwrap().contents[0].transport.clone().unwrap();
+        assert_eq!(transport.ice_generation, read, "{written:?}");
+    }
+}
+
+#[test]
+fn who_starts_muted_is_told_in_the_offer() {
+    let mut jingle = Jingle::new(Action::SessionInitiate, "a");
+    assert!(jingle.to_element().children().next().is_none());
+    jingle.start_muted = StartMuted {
+        audio: true,
+        video: false,
+    };
+    let again = Jingle::parse(&jingle.to_element()).unwrap();
+    assert_eq!(again.start_muted, jingle.start_muted);
+}
+
 #[test]
 fn reasons_and_restarts() {
     let jingle = parse(

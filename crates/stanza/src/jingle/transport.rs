@@ -20,6 +20,9 @@ pub struct Transport {
     pub candidates: Vec<TransportCandidate>,
     /// Number of streams of the `<sctpmap/>`; port 5000, protocol `webrtc-datachannel`.
     pub sctp_streams: Option<u16>,
+    /// Which ICE restart it belongs to, counted from 1; none: the first transport. What is no
+    /// number reads as 0, which no restart has.
+    pub ice_generation: Option<u32>,
 }
 
 /// A `<fingerprint/>`.
@@ -64,6 +67,7 @@ impl Transport {
         let mut transport = Transport {
             ufrag: text("ufrag"),
             pwd: text("pwd"),
+            ice_generation: text("ice-generation").map(|number| number.parse().unwrap_or(0)),
             ..Transport::default()
         };
         for child in element.children() {
@@ -102,6 +106,7 @@ impl Transport {
         Element::builder("transport", ns::JINGLE_ICE)
             .with("ufrag", self.ufrag.as_deref())
             .with("pwd", self.pwd.as_deref())
+            .with("ice-generation", self.ice_generation)
             .append_all(mux)
             .append_all(web_socket)
             .append_all(sctp)
