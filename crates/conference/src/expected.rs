@@ -1,8 +1,7 @@
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use tertulia_model::{DeviceId, Random, SessionId};
+use tertulia_model::{DeviceId, SessionId};
 
 /// Those who asked for the conference and have not come in yet. For them an empty conference
 /// stays, and by them the room knows from which device somebody comes.
@@ -14,8 +13,8 @@ pub(crate) struct Expected {
     ended: VecDeque<SessionId>,
     count_max: usize,
     patience: Duration,
-    /// Makes device ids of this conference worthless elsewhere.
-    key: [u64; 2],
+    /// Makes device ids worthless elsewhere.
+    device_key: [u8; 32],
 }
 
 struct Asked {
@@ -25,14 +24,13 @@ struct Asked {
 }
 
 impl Expected {
-    pub(crate) fn new(count_max: usize, patience: Duration, random: &mut Random) -> Expected {
-        let key = [random.u64(), random.u64()];
+    pub(crate) fn new(count_max: usize, patience: Duration, device_key: [u8; 32]) -> Expected {
         Expected {
             asked: VecDeque::new(),
             ended: VecDeque::new(),
             count_max,
             patience,
-            key,
+            device_key,
         }
     }
 
@@ -107,9 +105,7 @@ impl Expected {
     }
 
     fn hashed(&self, machine_uid: &str) -> DeviceId {
-        let mut hasher = DefaultHasher::new();
-        (self.key, machine_uid).hash(&mut hasher);
-        DeviceId(hasher.finish().into())
+        DeviceId::of(&self.device_key, machine_uid)
     }
 }
 
@@ -121,7 +117,7 @@ mod tests {
     use super::*;
 
     fn expected() -> Expected {
-        Expected::new(3, Duration::from_secs(15), &mut Random::from_seed([1; 32]))
+        Expected::new(3, Duration::from_secs(15), [1; 32])
     }
 
     #[test]

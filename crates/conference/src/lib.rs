@@ -1,35 +1,44 @@
 //! A conference: a room, its focus and the Jitsi features around them, in one state machine with
-//! one owner.
+//! one owner. Its lobby and its breakout rooms belong to it: they are one family, so that there is
+//! one truth about who is where.
 //!
 //! Does not know: sockets, streams, media packets.
 
 mod census;
 mod expected;
 mod feature;
+mod hall;
+mod journal;
+mod rules;
+mod standings;
 
 pub mod host;
 pub mod route;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tertulia_focus::Focus;
 use tertulia_model::{
-    BridgeCommand, BridgeEvent, ConferenceId, Hosts, MayForward, Now, Random, RequestId, RoomJid,
+    BridgeCommand, BridgeEvent, ConferenceId, Host, Hosts, Now, Random, RequestId, RoomJid,
     SessionChange, SessionId, SessionProfile,
 };
-use tertulia_room::rights::{Act, may};
-use tertulia_room::{Audience, Candidate, OccupantId, Room};
+use tertulia_room::{Audience, Candidate, Farewell, OccupantId, Room};
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
-use tertulia_stanza::{Condition, Kind, Stanza};
+use tertulia_stanza::muc::Affiliation;
+use tertulia_stanza::{Condition, Kind, Stanza, StanzaError};
 
-pub use census::{Census, Seat};
+pub use census::{Census, RoomCensus, Seat};
 pub use host::refuse_missing;
+pub use journal::Entry;
 pub use route::{Route, route};
+pub use rules::Rules;
 
 use expected::Expected;
-use feature::{Admission, Cx, Feature, Handled, conference_request};
+use hall::Hall;
+use journal::Journal;
+use standings::Standings;
 
 /// What a conference is told from outside.
 #[derive(Clone, Debug)]
@@ -41,6 +50,14 @@ pub struct Config {
     pub initial_timeout: Duration,
     /// How many requests of those who have not joined yet are remembered.
     pub expected_max: usize,
+    /// Affiliations that people granted.
+    pub affiliations_max: usize,
+    pub rules: Rules,
+    /// How long after a crash those who moderated before are waited for, before somebody else is
+    /// elected.
+    pub owner_patience: Duration,
+    /// Hashes the devices of guests; the same in the next process (DESIGN 10).
+    pub device_key: [u8; 32],
 }
 
 /// Everything a conference can want from the world, in the order it wants it.
@@ -48,13 +65,24 @@ pub struct Config {
 pub enum Output {
     /// To the client of that session; `to` may be absent: the session fills in its JID.
     Deliver { to: SessionId, stanza: Arc<Stanza> },
-    /// To the conference of the same id on its bridge.
-    Bridge(BridgeCommand),
+    /// To the conference of that id on its bridge: each room with media has its own.
+    Bridge {
+        conference: ConferenceId,
+        command: BridgeCommand,
+    },
     /// The answer to an HTTP conference request.
     Reply {
         request: RequestId,
         reply: ConferenceReply,
     },
+    /// To be in the room journal before anything that follows is carried out.
+    Record(Entry),
+    /// The meeting was ended on purpose: nothing of its journal is to be kept.
+    Forget,
+    /// The conference answers for this address as well: a breakout room.
+    Claim(RoomJid),
+    /// It does not any more.
+    Release(RoomJid),
     /// It is over; nothing follows.
     Closed,
 }
@@ -69,12 +97,19 @@ pub enum Output {
 /// nobody is expected, it closes itself.
 pub struct Conference {
     config: Arc<Config>,
-    room: Room,
-    focus: Focus,
-    features: Vec<Box<dyn Feature>>,
+    random: Random,
+    /// The address of the main room.
+    main: RoomJid,
+    /// The rooms with people in them, the main room always.
+    halls: BTreeMap<RoomJid, Hall>,
+    standings: Standings,
+    journal: Journal,
     expected: Expected,
     /// Until then it stays although nobody has asked or come yet.
     opens_until: Option<Instant>,
+    /// Until then those who moderated before a crash are waited for.
+    owners_until: Option<Instant>,
+    is_ended: bool,
     is_closed: bool,
     outputs: VecDeque<Queued>,
 }
@@ -87,60 +122,81 @@ enum Queued {
 }
 
 impl Conference {
-    /// A conference in that room, without anybody.
-    pub fn new(config: Arc<Config>, room: RoomJid, seed: [u8; 32], now: Now) -> Conference {
-        let mut random = Random::from_seed(seed);
-        let id = ConferenceId::new(&random.uuid());
-        let jid = config.hosts.focus_full();
-        let focus_config = Arc::new(config.focus.clone());
-        let focus = Focus::new(focus_config, id.clone(), jid.clone(), random.seed(), now);
-        let room_config = Arc::new(config.room.clone());
+    /// A conference in that room, without anybody. `id` is that of its main room on the bridge;
+    /// `journal` is what was kept of a meeting in this room that a crash cut off, or empty.
+    pub fn new(
+        config: Arc<Config>,
+        room: RoomJid,
+        id: ConferenceId,
+        journal: BTreeMap<String, String>,
+        seed: [u8; 32],
+        now: Now,
+    ) -> Conference {
+        let journal = Journal::new(journal);
+        let standings = Standings::restored(&journal);
+        let had_owner = standings.has(Affiliation::Owner);
         tracing::info!(conference = %id, "conference created");
-        Conference {
-            room: Room::new(room_config, room, id, jid, focus.presence()),
-            focus,
-            features: feature::all(),
-            expected: Expected::new(config.expected_max, config.initial_timeout, &mut random),
+        let mut conference = Conference {
+            random: Random::from_seed(seed),
+            main: room.clone(),
+            halls: BTreeMap::new(),
+            standings,
+            journal,
+            expected: Expected::new(
+                config.expected_max,
+                config.initial_timeout,
+                config.device_key,
+            ),
             opens_until: Some(now.mono + config.initial_timeout),
+            owners_until: had_owner.then(|| now.mono + config.owner_patience),
+            is_ended: false,
             is_closed: false,
             outputs: VecDeque::new(),
             config,
-        }
+        };
+        conference.open(now, room, id);
+        conference.settle(now);
+        conference
     }
 
     /// The id of this instance of the meeting.
     pub fn id(&self) -> &ConferenceId {
-        self.room.id()
+        self.main_hall().id()
     }
 
-    /// The address of its room.
+    /// The address of its main room.
     pub fn room(&self) -> &RoomJid {
-        self.room.jid()
+        &self.main
     }
 
-    /// A stanza to the room, to an occupant, or a conference request for this room.
+    /// A stanza to one of its rooms or to an occupant, to a service of the meeting, or a
+    /// conference request.
     pub fn handle_stanza(&mut self, now: Now, from: &Arc<SessionProfile>, stanza: Stanza) {
         if self.is_closed || self.expected.has_ended(from.id) {
             return;
         }
-        if let Some(candidate) = self.room.candidate(from, &stanza) {
-            self.handle_join(candidate, &stanza);
-        } else if !self.handle_by_feature(now, from, &stanza) {
-            self.room.handle_stanza(now, from, stanza);
+        let to = stanza.to.as_ref();
+        let host = to.and_then(|to| self.config.hosts.classify(to.domain()));
+        let is_room = to.is_some_and(|to| to.node().is_some());
+        match host {
+            Some(Host::Conference | Host::Breakout) if is_room => {
+                self.handle_room_stanza(now, from, stanza);
+            }
+            Some(Host::Focus) if stanza.kind == Kind::Iq => {
+                self.handle_conference_request(now, from.id, &stanza);
+            }
+            Some(host) => self.handle_service_stanza(now, host, from, &stanza),
+            None => {}
         }
         self.settle(now);
     }
 
     /// A conference request by HTTP.
     pub fn handle_request(&mut self, now: Now, request: RequestId, asked: ConferenceRequest) {
-        if self.is_closed {
-            return;
+        if !self.is_closed {
+            self.answer_request(now, request, &asked);
+            self.settle(now);
         }
-        self.expected
-            .add(now.mono, None, asked.machine_uid.as_deref());
-        let reply = conference_request::reply(&self.config.hosts, self.room.jid());
-        self.push(Output::Reply { request, reply });
-        self.settle(now);
     }
 
     /// Something happened to a session that is, was or may come inside.
@@ -151,17 +207,22 @@ impl Conference {
         if matches!(change, SessionChange::Ended(_)) {
             self.expected.end(session);
         }
-        self.room.handle_session(session, change);
+        for hall in self.halls.values_mut() {
+            hall.room.handle_session(session, change);
+        }
         self.settle(now);
     }
 
-    /// Something happened on the bridge.
-    pub fn handle_bridge(&mut self, now: Now, event: BridgeEvent) {
+    /// Something happened to one of its rooms on the bridge.
+    pub fn handle_bridge(&mut self, now: Now, conference: &ConferenceId, event: BridgeEvent) {
         if self.is_closed {
             return;
         }
-        self.focus.handle_bridge(now, event);
-        self.settle(now);
+        let mut halls = self.halls.values_mut();
+        if let Some(hall) = halls.find(|hall| hall.id() == conference) {
+            hall.focus.handle_bridge(now, event);
+            self.settle(now);
+        }
     }
 
     /// Time has passed.
@@ -173,16 +234,25 @@ impl Conference {
         if self.opens_until.is_some_and(|until| until <= now.mono) {
             self.opens_until = None;
         }
-        self.focus.handle_timeout(now);
+        if self.owners_until.is_some_and(|until| until <= now.mono) {
+            self.elect_owner(now);
+        }
+        for hall in self.halls.values_mut() {
+            hall.focus.handle_timeout(now);
+        }
         self.settle(now);
     }
 
-    /// Ends the meeting for everybody, with a reason for people.
+    /// Ends the meeting for everybody, with a reason for people. Nothing of it is kept.
     pub fn end(&mut self, now: Now, reason: &str) {
-        if !self.is_closed {
-            self.room.destroy(None, Some(reason));
-            self.settle(now);
+        if self.is_closed {
+            return;
         }
+        self.is_ended = true;
+        for hall in self.halls.values_mut() {
+            hall.room.destroy(None, Some(reason));
+        }
+        self.settle(now);
     }
 
     /// The next output; None when all is done.
@@ -213,170 +283,323 @@ impl Conference {
         }
         let times = [
             self.opens_until,
+            self.owners_until,
             self.expected.next_timeout(),
-            self.focus.next_timeout(),
         ];
-        times.into_iter().flatten().min()
+        let focuses = self.halls.values().map(|hall| hall.focus.next_timeout());
+        times.into_iter().chain(focuses).flatten().min()
     }
 
     /// Who is inside, what they send and how far they are.
     pub fn census(&self) -> Census {
-        Census::of(&self.room, &self.focus)
+        Census::of(&self.halls)
     }
 
-    /// Who speaks, by the bridge's account.
+    /// Who speaks in the main room, by the bridge's account.
     pub fn dominant_speaker(&self) -> Option<&str> {
-        self.focus
-            .dominant_speaker()
-            .map(|endpoint| endpoint.as_str())
+        let speaker = self.main_hall().focus.dominant_speaker()?;
+        Some(speaker.as_str())
     }
 
-    fn handle_join(&mut self, mut candidate: Candidate, stanza: &Stanza) {
+    /// A stanza to a room or to one of its occupants.
+    fn handle_room_stanza(&mut self, now: Now, from: &Arc<SessionProfile>, stanza: Stanza) {
+        let to = stanza.to.as_ref().map(|to| to.to_bare());
+        let Some(room) = to.and_then(|to| route::room(&self.config.hosts, &to)) else {
+            return;
+        };
+        let Some(hall) = self.halls.get_mut(&room) else {
+            if let Some(refusal) = refuse_missing(&stanza) {
+                self.answer(from.id, refusal);
+            }
+            return;
+        };
+        match hall.room.candidate(from, &stanza) {
+            Some(candidate) => self.handle_join(&room, candidate, &stanza),
+            None => hall.room.handle_stanza(now, from, stanza),
+        }
+    }
+
+    /// A stanza to a service of the meeting: its author must be inside.
+    fn handle_service_stanza(
+        &mut self,
+        now: Now,
+        host: Host,
+        from: &Arc<SessionProfile>,
+        stanza: &Stanza,
+    ) {
+        let result = self.try_service_stanza(now, host, from, stanza);
+        if let Err(error) = result {
+            tracing::debug!(?host, condition = %error.condition, "refused");
+            if stanza.may_be_refused() {
+                self.answer(from.id, stanza.error(error));
+            }
+        }
+    }
+
+    fn try_service_stanza(
+        &mut self,
+        now: Now,
+        host: Host,
+        from: &Arc<SessionProfile>,
+        stanza: &Stanza,
+    ) -> Result<(), StanzaError> {
+        use tertulia_model::Service;
+        if stanza.kind != Kind::Message {
+            return Err(Condition::ServiceUnavailable.into());
+        }
+        let room = self.hall_of(from.id).ok_or_else(|| {
+            StanzaError::new(Condition::Forbidden).with_text("only for those inside the meeting")
+        })?;
+        let hall = self.halls.get(&room).ok_or(Condition::ItemNotFound)?;
+        let who = hall.room.occupant_of(from.id).map(|o| o.id());
+        let who = who.ok_or(Condition::ItemNotFound)?;
+        match host {
+            Host::Service(Service::EndConference) => self.end_by_request(now, &room, who, stanza),
+            _ => Err(Condition::ServiceUnavailable.into()),
+        }
+    }
+
+    fn handle_join(&mut self, room: &RoomJid, mut candidate: Candidate, stanza: &Stanza) {
         let session = candidate.profile.id;
         candidate.device = self
             .expected
             .device(session, candidate.machine_uid.as_deref());
-        for feature in &self.features {
-            if let Admission::Refuse(error) = feature.before_join(&self.room, &candidate) {
-                return self.room.refuse(&candidate, stanza, error);
+        let standing = self.standing_of_newcomer(room, &candidate);
+        let admission = self.admit(room, &candidate, standing.affiliation);
+        let Some(hall) = self.halls.get_mut(room) else {
+            return;
+        };
+        match admission {
+            Ok(()) => {
+                hall.room.join(candidate, standing, stanza);
             }
+            Err(error) => hall.room.refuse(&candidate, stanza, error),
         }
-        self.room.join(candidate, stanza);
     }
 
-    /// Offers a request that is for no occupant to the features; true if one of them took it.
-    fn handle_by_feature(&mut self, now: Now, from: &Arc<SessionProfile>, iq: &Stanza) -> bool {
-        let has_resource = iq.to.as_ref().is_some_and(|to| to.resource().is_some());
-        if iq.kind != Kind::Iq || has_resource {
-            return false;
-        }
-        let mut cx = Cx {
-            now,
-            hosts: &self.config.hosts,
-            room: &mut self.room,
-            expected: &mut self.expected,
+    /// Whether somebody may come in: all reasons against it, in the order in which they count
+    /// (rooms-and-focus 8.6). Nick and number of occupants are the room's own.
+    fn admit(
+        &self,
+        room: &RoomJid,
+        who: &Candidate,
+        affiliation: Affiliation,
+    ) -> Result<(), StanzaError> {
+        let Some(hall) = self.halls.get(room) else {
+            return Err(Condition::ItemNotFound.into());
         };
-        for feature in &mut self.features {
-            if feature.on_iq(&mut cx, from, iq) == Handled::Yes {
-                return true;
-            }
+        if affiliation == Affiliation::Outcast {
+            return Err(Condition::Forbidden.into());
         }
-        let to_room = iq.to.as_ref().is_some_and(|to| to.node().is_some());
-        if !to_room && iq.is_request() {
-            self.room
-                .answer(from.id, iq.error(Condition::ServiceUnavailable));
-        }
-        !to_room
+        feature::password::check(&hall.room, who)
+    }
+
+    /// Brings a room to life.
+    fn open(&mut self, now: Now, room: RoomJid, id: ConferenceId) {
+        let jid = self.config.hosts.focus_full();
+        let focus = Focus::new(
+            Arc::new(self.config.focus.clone()),
+            id.clone(),
+            jid.clone(),
+            self.random.seed(),
+            now,
+        );
+        let config = Arc::new(self.config.room.clone());
+        let muc = Room::new(config, room.clone(), id, jid, focus.presence());
+        let hall = Hall::new(muc, focus, room == self.main, &self.journal);
+        self.halls.insert(room, hall);
     }
 
     /// Drains the machines inside and feeds each with what the others say, until all are quiet.
     fn settle(&mut self, now: Now) {
+        let rooms: Vec<RoomJid> = self.halls.keys().cloned().collect();
         loop {
-            if let Some(output) = self.room.poll_output() {
-                self.handle_room(now, output);
-            } else if let Some(output) = self.focus.poll_output() {
-                self.handle_focus(output);
-            } else {
+            let mut is_quiet = true;
+            for room in &rooms {
+                is_quiet &= !self.settle_hall(now, room);
+            }
+            if is_quiet {
                 break;
             }
         }
+        self.record();
         self.check();
         self.close_if_over();
     }
 
-    fn handle_room(&mut self, now: Now, output: tertulia_room::Output) {
-        use tertulia_room::Output as Room;
+    /// Whether there was anything to do.
+    fn settle_hall(&mut self, now: Now, room: &RoomJid) -> bool {
+        let mut has_acted = false;
+        while let Some(hall) = self.halls.get_mut(room) {
+            if let Some(output) = hall.room.poll_output() {
+                self.handle_room(now, room, output);
+            } else if let Some(output) = hall.focus.poll_output() {
+                self.handle_focus(room, output);
+            } else {
+                break;
+            }
+            has_acted = true;
+        }
+        has_acted
+    }
+
+    fn handle_room(&mut self, now: Now, room: &RoomJid, output: tertulia_room::Output) {
+        use tertulia_room::Output as Said;
+        let Some(hall) = self.halls.get_mut(room) else {
+            return;
+        };
         match output {
-            Room::Deliver { to, stanza } => self.push(Output::Deliver { to, stanza }),
-            Room::Broadcast { to, stanza } => {
+            Said::Deliver { to, stanza } => self.push(Output::Deliver { to, stanza }),
+            Said::Broadcast { to, stanza } => {
+                self.record();
                 self.outputs.push_back(Queued::Many { to, stanza });
             }
-            Room::Joined(id) => self.handle_joined(now, id),
-            Room::Left { endpoint, .. } => self.focus.leave(now, &endpoint),
-            Room::Paused {
+            Said::Joined(id) => self.handle_joined(now, room, id),
+            Said::Left(farewell) => self.handle_left(now, room, &farewell),
+            Said::PresenceChanged(_) => {}
+            Said::Paused {
                 occupant,
                 is_paused,
             } => {
-                if let Some(occupant) = self.room.occupant(occupant) {
-                    self.focus.set_paused(now, occupant.nick(), is_paused);
+                if let Some(occupant) = hall.room.occupant(occupant) {
+                    hall.focus.set_paused(now, occupant.nick(), is_paused);
+                }
+                self.elect_owner(now);
+            }
+            Said::RightsChanged(id) => hall.tell_rights(id),
+            Said::Admin { from, iq, changes } => self.administer(now, room, from, &iq, changes),
+            Said::ListAffiliation {
+                to,
+                iq,
+                affiliation,
+            } => {
+                let absent = self.standings.with(affiliation).into_iter();
+                hall.room
+                    .answer_affiliation_list(to, &iq, affiliation, absent);
+            }
+            Said::Configured { .. } => hall.keep_configuration(&mut self.journal),
+            Said::SubjectChanged { by, subject } => {
+                hall.keep_subject(&mut self.journal, by.as_str(), &subject);
+            }
+            Said::ForFocus { from, iq } => {
+                if let Some(occupant) = hall.room.occupant(from) {
+                    hall.focus.handle_iq(now, occupant.nick(), &iq);
                 }
             }
-            Room::RightsChanged(id) => self.tell_rights(id),
-            Room::ForFocus { from, iq } => {
-                if let Some(occupant) = self.room.occupant(from) {
-                    self.focus.handle_iq(now, occupant.nick(), &iq);
-                }
+            Said::Describe { to, iq, mut info } => {
+                hall.describe(&mut info);
+                let description = iq.result().with_child(info.to_element());
+                hall.room.answer(to, description);
             }
-            Room::Describe { to, iq, mut info } => {
-                for feature in &self.features {
-                    feature.describe(&self.room, &mut info);
-                }
-                self.room
-                    .answer(to, iq.result().with_child(info.to_element()));
-            }
-            Room::Destroyed => self.focus.close(),
+            Said::Destroyed => hall.focus.close(),
         }
     }
 
-    fn handle_focus(&mut self, output: tertulia_focus::Output) {
+    fn handle_focus(&mut self, room: &RoomJid, output: tertulia_focus::Output) {
         use tertulia_focus::Output as Focus;
+        let Some(hall) = self.halls.get_mut(room) else {
+            return;
+        };
         match output {
             Focus::Send { to, stanza } => {
-                if let Some(id) = self.room.occupant_named(to.as_str()).map(|o| o.id()) {
-                    self.room.send_from_focus(id, stanza);
+                if let Some(id) = hall.room.occupant_named(to.as_str()).map(|o| o.id()) {
+                    hall.room.send_from_focus(id, stanza);
                 }
             }
-            Focus::Bridge(command) => self.push(Output::Bridge(command)),
-            Focus::PresenceChanged => self.room.set_focus_presence(self.focus.presence()),
+            Focus::Bridge(command) => {
+                let conference = hall.id().clone();
+                self.push(Output::Bridge {
+                    conference,
+                    command,
+                });
+            }
+            Focus::PresenceChanged => hall.room.set_focus_presence(hall.focus.presence()),
         }
     }
 
-    fn handle_joined(&mut self, now: Now, id: OccupantId) {
-        let Some(occupant) = self.room.occupant(id) else {
+    fn handle_joined(&mut self, now: Now, room: &RoomJid, id: OccupantId) {
+        let Some(hall) = self.halls.get_mut(room) else {
+            return;
+        };
+        let Some(occupant) = hall.room.occupant(id) else {
             return;
         };
         let (nick, profile) = (occupant.nick().clone(), occupant.profile().clone());
         self.opens_until = None;
         self.expected.arrived(profile.id, occupant.device());
-        for feature in &mut self.features {
-            feature.after_join(now, &self.room);
-        }
-        self.focus.join(now, nick, profile);
-        self.tell_rights(id);
+        hall.greet(now, &mut self.journal, id);
+        hall.focus.join(now, nick, profile);
+        hall.tell_rights(id);
+        self.keep_standing(room, id);
+        self.elect_owner(now);
     }
 
+    fn handle_left(&mut self, now: Now, room: &RoomJid, farewell: &Farewell) {
+        if let Some(hall) = self.halls.get_mut(room) {
+            hall.focus.leave(now, farewell.occupant.nick());
+        }
+        self.elect_owner(now);
+    }
+
+    /// The room in which that session is.
+    fn hall_of(&self, session: SessionId) -> Option<RoomJid> {
+        let mut halls = self.halls.values();
+        let hall = halls.find(|hall| hall.room.occupant_of(session).is_some())?;
+        Some(hall.jid().clone())
+    }
+
+    fn main_hall(&self) -> &Hall {
+        self.halls
+            .get(&self.main)
+            .expect("the main room lives as long as its conference")
+    }
+
+    /// Answers a stanza of that session: `stanza` is addressed already.
+    fn answer(&mut self, to: SessionId, stanza: Stanza) {
+        let stanza = Arc::new(stanza);
+        self.push(Output::Deliver { to, stanza });
+    }
+
+    /// What was decided is kept before anybody is told.
     fn push(&mut self, output: Output) {
+        self.record();
         self.outputs.push_back(Queued::One(output));
     }
 
-    /// Lets the bridge enforce what an occupant may do.
-    fn tell_rights(&mut self, id: OccupantId) {
-        if let Some(occupant) = self.room.occupant(id) {
-            let may = MayForward {
-                audio: may(occupant, Act::Speak),
-                camera: may(occupant, Act::ShowCamera),
-                screen: may(occupant, Act::ShowScreen),
-                messages: may(occupant, Act::Chat),
-            };
-            self.focus.set_may_forward(occupant.nick(), may);
+    fn record(&mut self) {
+        while let Some(entry) = self.journal.poll() {
+            self.outputs.push_back(Queued::One(Output::Record(entry)));
         }
     }
 
     fn close_if_over(&mut self) {
         let is_wanted = self.opens_until.is_some()
             || self.expected.is_anybody()
-            || self.room.occupants().len() > 0;
-        if is_wanted && !self.room.is_destroyed() {
+            || self.halls.values().any(|hall| !hall.is_empty());
+        if self.is_closed || (is_wanted && !self.main_hall().room.is_destroyed()) {
             return;
         }
-        self.focus.close();
-        while let Some(output) = self.focus.poll_output() {
-            if let tertulia_focus::Output::Bridge(command) = output {
-                self.push(Output::Bridge(command));
+        let mut commands = Vec::new();
+        for hall in self.halls.values_mut() {
+            hall.focus.close();
+            while let Some(output) = hall.focus.poll_output() {
+                if let tertulia_focus::Output::Bridge(command) = output {
+                    commands.push((hall.id().clone(), command));
+                }
             }
         }
+        for (conference, command) in commands {
+            self.push(Output::Bridge {
+                conference,
+                command,
+            });
+        }
+        if self.is_ended {
+            self.journal.forget();
+            self.push(Output::Forget);
+        }
         self.is_closed = true;
-        tracing::info!(conference = %self.room.id(), "conference ended");
+        tracing::info!(conference = %self.id(), "conference ended");
         self.push(Output::Closed);
     }
 
@@ -384,8 +607,10 @@ impl Conference {
     /// meeting in production is not slowed down by it.
     fn check(&self) {
         if cfg!(debug_assertions) {
-            self.room.is_consistent();
-            self.focus.is_consistent();
+            for hall in self.halls.values() {
+                hall.room.is_consistent();
+                hall.focus.is_consistent();
+            }
             self.census().check();
         }
     }

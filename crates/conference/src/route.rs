@@ -10,8 +10,11 @@ use tertulia_stanza::{Condition, Kind, Stanza, StanzaError, ns};
 pub enum Route {
     /// One of our host names; answered by [`host::answer`](crate::host::answer).
     Host,
-    /// A room or one of its occupants.
+    /// A room or one of its occupants: a main room, the lobby beside it (by the name of the main
+    /// room), or a breakout room.
     Room(RoomJid),
+    /// A service of a meeting; which meeting, its author's session knows.
+    Service(Host),
     /// A request for the conference in this room, which is to be created if it does not live.
     ConferenceRequest(RoomJid),
     /// A session on this server, by its full JID, or all of one user's.
@@ -29,14 +32,19 @@ pub fn route(hosts: &Hosts, stanza: &Stanza) -> Route {
     let nowhere = |condition| Route::Unroutable(StanzaError::new(condition));
     match (hosts.classify(to.domain()), to.node().is_some()) {
         (None, _) => nowhere(Condition::RemoteServerNotFound),
-        (Some(Host::Conference), true) => {
-            room(hosts, &to.to_bare()).map_or_else(|| nowhere(Condition::ItemNotFound), Route::Room)
+        (Some(Host::Conference | Host::Lobby | Host::Breakout), true) => {
+            main_room(hosts, &to.to_bare())
+                .map_or_else(|| nowhere(Condition::ItemNotFound), Route::Room)
         }
         (Some(Host::Focus), false) => conference_request(hosts, stanza),
         (Some(Host::Main), true) => Route::Session(to.clone()),
         (Some(Host::Focus | Host::Auth), true) => nowhere(Condition::ServiceUnavailable),
-        (Some(Host::Lobby | Host::Breakout | Host::Service(_)), true) => {
-            nowhere(Condition::ItemNotFound)
+        (Some(Host::Service(_)), true) => nowhere(Condition::ItemNotFound),
+        // Messages are commands; anything else is a question about the service itself.
+        (Some(host @ (Host::Service(_) | Host::Breakout)), false)
+            if stanza.kind == Kind::Message =>
+        {
+            Route::Service(host)
         }
         (Some(_), false) => Route::Host,
     }
@@ -66,15 +74,26 @@ fn conference_request(hosts: &Hosts, stanza: &Stanza) -> Route {
     )
 }
 
-/// Rooms are known by their `conference.` name, also to those who say `muc.`.
-fn room(hosts: &Hosts, jid: &BareJid) -> Option<RoomJid> {
-    if hosts.classify(jid.domain()) != Some(Host::Conference) {
-        return None;
+/// Rooms are known by their `conference.` name, also to those who say `muc.`; breakout rooms have
+/// names of their own. None for everything else.
+pub fn room(hosts: &Hosts, jid: &BareJid) -> Option<RoomJid> {
+    let host = hosts.classify(jid.domain())?;
+    matches!(host, Host::Conference | Host::Breakout)
+        .then(|| named(hosts, host, jid))
+        .flatten()
+}
+
+/// The room by which the router knows the conference: a lobby is where the room of its name is.
+fn main_room(hosts: &Hosts, jid: &BareJid) -> Option<RoomJid> {
+    match hosts.classify(jid.domain())? {
+        Host::Lobby => named(hosts, Host::Conference, jid),
+        _ => room(hosts, jid),
     }
-    RoomJid::new(BareJid::from_parts(
-        Some(jid.node()?),
-        &hosts.name(Host::Conference),
-    ))
+}
+
+fn named(hosts: &Hosts, host: Host, jid: &BareJid) -> Option<RoomJid> {
+    let domain = hosts.name_for(host, hosts.tenant(jid.domain()))?;
+    RoomJid::new(BareJid::from_parts(Some(jid.node()?), &domain))
 }
 
 #[cfg(test)]
@@ -90,6 +109,7 @@ mod tests {
         let got = match route(&hosts(), stanza) {
             Route::Host => "host".to_owned(),
             Route::Room(room) => format!("room {room}"),
+            Route::Service(host) => format!("service {host:?}"),
             Route::ConferenceRequest(room) => format!("request {room}"),
             Route::Session(jid) => format!("session {jid}"),
             Route::Unroutable(error) => format!("no: {}", error.condition),
@@ -112,6 +132,18 @@ mod tests {
             &to("tea@muc.localhost/nick"),
             "room tea@conference.localhost",
         );
+        check(
+            &to("tea@muc.school.localhost/nick"),
+            "room tea@conference.school.localhost",
+        );
+        check(
+            &to("tea@lobby.localhost/nick"),
+            "room tea@conference.localhost",
+        );
+        check(&to("id@breakout.localhost"), "room id@breakout.localhost");
+        check(&to("breakout.localhost"), "service Breakout");
+        check(&to("polls.localhost"), "service Service(Polls)");
+        check(&to("x@polls.localhost"), "no: item-not-found");
         check(&to("u@localhost/r"), "session u@localhost/r");
         check(&to("focus@auth.localhost"), "no: service-unavailable");
         check(&to("x@focus.localhost"), "no: service-unavailable");

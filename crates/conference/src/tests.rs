@@ -44,17 +44,38 @@ pub(crate) fn config() -> Config {
             has_opus_red: false,
             audio_senders_max: None,
             video_senders_max: None,
-            has_ssrc_rewriting: true,
-            has_ice_restart: true,
-            has_opus_red: false,
-            audio_senders_max: None,
-            video_senders_max: None,
         },
         initial_timeout: Duration::from_secs(15),
         expected_max: 100,
         affiliations_max: 100,
-        auto_owner: true,
-        everyone_moderator: false,
+        rules: Rules {
+            has_lobby: true,
+            has_breakout_rooms: true,
+            has_av_moderation: true,
+            has_polls: true,
+            has_file_sharing: true,
+            has_end_conference: true,
+            has_speaker_stats: true,
+            has_visitors: true,
+            visitors_after: None,
+            has_auto_owner: true,
+            is_everyone_moderator: false,
+            has_wait_for_host: false,
+            is_display_name_required: false,
+            joins_per_second: 1_000,
+            joins_waiting_max: 1_000,
+            start_audio_muted: None,
+            start_video_muted: None,
+            wrong_passwords_per_minute: 5,
+            lobby_waiting_max: 100,
+            breakout_rooms_max: 50,
+            polls_max: 128,
+            poll_bytes_max: 1_024,
+            files_max: 100,
+            file_bytes_max: 4_096,
+            metadata_keys_max: 64,
+            metadata_bytes_max: 16_384,
+        },
         owner_patience: Duration::from_secs(60),
         device_key: [3; 32],
     }
@@ -79,12 +100,12 @@ impl World {
         let id = ConferenceId::new(&format!("meeting-{seed}"));
         let config = Arc::new(config());
         World {
-            conference: Conference::new(config, room, id, journal, [seed; 32], now),
+            conference: Conference::new(config, room, id, journal.clone(), [seed; 32], now),
             now,
             got: Default::default(),
             commands: Vec::new(),
             replies: Vec::new(),
-            journal: BTreeMap::new(),
+            journal,
             is_closed: false,
         }
     }
@@ -510,4 +531,157 @@ fn answer_bridge(w: &mut World) {
             w.commands.push(command);
         }
     }
+}
+
+fn admin(item: &str) -> Stanza {
+    let query: Element = format!("<query xmlns='{}'>{item}</query>", ns::MUC_ADMIN)
+        .parse()
+        .unwrap();
+    Stanza::iq("set", "a").with_to(to("")).with_child(query)
+}
+
+/// `owner/moderator` for each nick of the main room.
+fn standings(w: &World) -> Vec<String> {
+    let occupants = w.conference.main_hall().room.occupants();
+    occupants
+        .map(|o| {
+            format!(
+                "{} {}/{}",
+                o.nick(),
+                o.affiliation().as_str(),
+                o.role().as_str()
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn ownership_goes_to_the_next_in_order_with_a_socket() {
+    let mut w = World::new();
+    for (session, nick) in [(1, "ann"), (2, "bob"), (3, "cat")] {
+        w.join(session, nick);
+    }
+    w.session(2, SessionChange::Paused);
+    w.session(1, SessionChange::Ended(EndReason::Closed));
+    assert_eq!(
+        standings(&w),
+        ["bob none/participant", "cat owner/moderator"]
+    );
+    w.session(3, SessionChange::Ended(EndReason::Closed));
+    assert_eq!(
+        standings(&w),
+        ["bob none/participant"],
+        "nobody has a socket: the election waits"
+    );
+    w.session(2, SessionChange::Resumed);
+    assert_eq!(standings(&w), ["bob owner/moderator"]);
+}
+
+#[test]
+fn kicks_bans_and_grants() {
+    let mut w = World::new();
+    for (session, nick) in [(1, "ann"), (2, "bob"), (3, "cat")] {
+        w.join(session, nick);
+    }
+    w.send(1, admin("<item affiliation='owner' jid='u3@localhost'/>"));
+    w.send(3, admin("<item affiliation='none' jid='u3@localhost'/>"));
+    assert_eq!(
+        standings(&w),
+        [
+            "ann owner/moderator",
+            "bob none/participant",
+            "cat none/participant"
+        ]
+    );
+    w.send(1, admin("<item affiliation='none' jid='u1@localhost'/>"));
+    assert_eq!(
+        w.last(1).error_condition(),
+        Some(Condition::Conflict),
+        "the last owner stays"
+    );
+    w.send(3, admin("<item affiliation='owner' jid='u3@localhost'/>"));
+    assert_eq!(w.last(3).error_condition(), Some(Condition::Forbidden));
+    w.send(
+        1,
+        admin("<item affiliation='outcast' jid='u3@localhost'/><item nick='zed' role='none'/>"),
+    );
+    assert_eq!(w.last(1).error_condition(), Some(Condition::ItemNotFound));
+    assert_eq!(standings(&w).len(), 3, "all items or none");
+    w.send(1, admin("<item affiliation='outcast' jid='u3@localhost'/>"));
+    w.join(3, "cat");
+    assert_eq!(w.last(3).error_condition(), Some(Condition::Forbidden));
+    w.send(1, admin("<item affiliation='member' jid='u2@localhost'/>"));
+    w.send(1, admin("<item nick='bob' role='none'/>"));
+    w.join(2, "bob");
+    assert_eq!(
+        standings(&w),
+        ["ann owner/moderator", "bob none/participant"],
+        "a kick takes the standing, not the way back"
+    );
+}
+
+#[test]
+fn after_a_crash_everybody_is_who_they_were() {
+    let mut w = World::new();
+    for (session, nick) in [(1, "ann"), (2, "bob"), (3, "cat")] {
+        w.request(session, nick);
+        w.join(session, nick);
+    }
+    w.send(1, admin("<item affiliation='owner' jid='u2@localhost'/>"));
+    w.send(2, admin("<item affiliation='none' jid='u1@localhost'/>"));
+    let mut w = World::with(9, w.journal);
+    w.request(13, "cat");
+    w.join(13, "cat");
+    w.request(11, "ann");
+    w.join(11, "ann");
+    assert_eq!(
+        standings(&w),
+        ["cat none/participant", "ann none/participant"],
+        "whoever comes first does not take the place of the one who is still on the way"
+    );
+    w.request(12, "bob");
+    w.join(12, "bob");
+    assert_eq!(standings(&w)[2], "bob owner/moderator");
+
+    let mut w = World::with(10, w.journal);
+    w.request(21, "ann");
+    w.join(21, "ann");
+    w.request(23, "cat");
+    w.join(23, "cat");
+    w.wait(61);
+    assert_eq!(
+        standings(&w),
+        ["ann none/participant", "cat owner/moderator"],
+        "who was put back is elected after all others"
+    );
+}
+
+#[test]
+fn the_meeting_is_ended_for_all_by_those_who_may() {
+    let mut w = World::new();
+    w.join(1, "ann");
+    w.join(2, "bob");
+    let end: Element = "<end_conference xmlns='jabber:client'/>".parse().unwrap();
+    let message = Stanza::new(Kind::Message)
+        .with_to("endconference.localhost".parse::<Jid>().unwrap())
+        .with_child(end);
+    w.send(2, message.clone());
+    assert_eq!(w.last(2).error_condition(), Some(Condition::Forbidden));
+    w.send(9, message.clone());
+    assert_eq!(w.last(9).error_condition(), Some(Condition::Forbidden));
+    w.send(
+        1,
+        message
+            .clone()
+            .with_to("polls.localhost".parse::<Jid>().unwrap()),
+    );
+    assert!(w.last(1).error_condition().is_some());
+    assert!(!w.is_closed && !w.journal.is_empty());
+    w.send(1, message);
+    assert!(
+        w.last(2)
+            .to_string()
+            .contains("The meeting has been terminated")
+    );
+    assert!(w.is_closed && w.journal.is_empty());
 }

@@ -193,6 +193,11 @@ pub(crate) const KEYS: &[Key] = &[
         "People to whom one room has given rights.",
     ),
     key(
+        "room.owner_patience",
+        r#""60 s""#,
+        "After a crash, how long former moderators are waited for before somebody else is made one.",
+    ),
+    key(
         "room.history_messages",
         "50",
         "Chat messages that newcomers are shown.",

@@ -236,10 +236,10 @@ fn conference(keys: &mut Reader, hosts: &Hosts, meeting: &MeetingSettings) -> co
         hosts: hosts.clone(),
         room: tertulia_room::Config {
             occupants_max: keys.count("room.occupants"),
-            affiliations_max: keys.count("room.affiliations"),
             history_messages_max: keys.number("room.history_messages", 0, MANY),
             history_bytes_max: keys.bytes("room.history_bytes"),
             name_chars_max: keys.count("room.name_characters"),
+            has_lobby: meeting.has_lobby,
         },
         focus: tertulia_focus::Config {
             // Drawn by the server at each start.
@@ -262,6 +262,38 @@ fn conference(keys: &mut Reader, hosts: &Hosts, meeting: &MeetingSettings) -> co
         },
         initial_timeout: keys.duration("room.initial_timeout"),
         expected_max: keys.count("room.expected"),
+        affiliations_max: keys.count("room.affiliations"),
+        owner_patience: keys.duration("room.owner_patience"),
+        // From the data folder.
+        device_key: [0; 32],
+        rules: conference::Rules {
+            has_lobby: meeting.has_lobby,
+            has_breakout_rooms: meeting.has_breakout_rooms,
+            has_av_moderation: meeting.has_av_moderation,
+            has_polls: meeting.has_polls,
+            has_file_sharing: meeting.has_file_sharing,
+            has_end_conference: meeting.has_end_conference,
+            has_speaker_stats: meeting.has_speaker_stats,
+            has_visitors: meeting.has_visitors,
+            visitors_after: meeting.visitors_after,
+            has_auto_owner: meeting.has_auto_owner,
+            is_everyone_moderator: meeting.is_everyone_moderator,
+            has_wait_for_host: meeting.has_wait_for_host,
+            is_display_name_required: meeting.is_display_name_required,
+            joins_per_second: meeting.joins_per_second,
+            joins_waiting_max: meeting.joins_waiting_max,
+            start_audio_muted: meeting.start_audio_muted,
+            start_video_muted: meeting.start_video_muted,
+            wrong_passwords_per_minute: meeting.wrong_passwords_per_minute,
+            lobby_waiting_max: meeting.lobby_waiting_max,
+            breakout_rooms_max: meeting.breakout_rooms_max,
+            polls_max: meeting.polls_max,
+            poll_bytes_max: meeting.poll_bytes_max,
+            files_max: meeting.files_max,
+            file_bytes_max: meeting.file_bytes_max,
+            metadata_keys_max: meeting.metadata_keys_max,
+            metadata_bytes_max: meeting.metadata_bytes_max,
+        },
     }
 }
 

@@ -7,13 +7,15 @@ use tertulia_stanza::disco::{DataForm, Field, FormType};
 use tertulia_stanza::{Condition, Element, Stanza, StanzaError, ns};
 
 use crate::rights::{Act, may};
-use crate::{OccupantId, Room};
+use crate::{OccupantId, Output, Room};
 
 /// What owners set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configuration {
     /// The password that newcomers must know.
     pub password: Option<String>,
+    /// Only members come in; the others wait in the lobby.
+    pub is_members_only: bool,
 }
 
 impl Room {
@@ -54,8 +56,10 @@ impl Room {
         if form.type_ == FormType::Submit {
             let configuration = self.submitted(&form)?;
             if configuration != self.configuration {
-                self.configuration = configuration;
-                self.announce_configuration();
+                self.configure(configuration);
+                if let Some(by) = sender {
+                    self.outputs.push_back(Output::Configured { by });
+                }
             }
         }
         Ok(Some(iq.result()))
@@ -79,7 +83,7 @@ impl Room {
             values: vec![value.to_owned()],
         };
         let is_locked = if password.is_some() { "1" } else { "0" };
-        DataForm::new(FormType::Form, ns::MUC_ROOM_CONFIG)
+        let form = DataForm::new(FormType::Form, ns::MUC_ROOM_CONFIG)
             .with_field(field(WHOIS, "list-single", "anyone"))
             .with_field(field(IS_LOCKED, "boolean", is_locked))
             .with_field(field(SECRET, "text-private", password.unwrap_or_default()))
@@ -87,7 +91,16 @@ impl Room {
                 "muc#roominfo_meetingId",
                 "text-single",
                 self.id.as_str(),
-            ))
+            ));
+        if !self.config.has_lobby {
+            return form;
+        }
+        let is_members_only = if self.configuration.is_members_only {
+            "1"
+        } else {
+            "0"
+        };
+        form.with_field(field(MEMBERS_ONLY, "boolean", is_members_only))
     }
 
     /// The configuration after a submission; fields that are not in it keep their value.
@@ -96,10 +109,15 @@ impl Room {
             // Jitsi's clients need real addresses.
             return Err(Condition::NotAcceptable);
         }
-        let is_locked = form
-            .value(IS_LOCKED)
-            .map(|flag| flag == "1" || flag == "true");
+        let flag = |var| form.value(var).map(|flag| flag == "1" || flag == "true");
+        let is_locked = flag(IS_LOCKED);
         let mut configuration = self.configuration.clone();
+        if let Some(is_members_only) = flag(MEMBERS_ONLY) {
+            if is_members_only && !self.config.has_lobby {
+                return Err(Condition::NotAcceptable);
+            }
+            configuration.is_members_only = is_members_only;
+        }
         if let Some(secret) = form.value(SECRET) {
             if secret.len() > PASSWORD_BYTES_MAX {
                 return Err(Condition::NotAcceptable);
@@ -116,4 +134,5 @@ impl Room {
 const WHOIS: &str = "muc#roomconfig_whois";
 const IS_LOCKED: &str = "muc#roomconfig_passwordprotectedroom";
 const SECRET: &str = "muc#roomconfig_roomsecret";
+const MEMBERS_ONLY: &str = "muc#roomconfig_membersonly";
 const PASSWORD_BYTES_MAX: usize = 1_024;

@@ -38,6 +38,11 @@ impl Room {
         } else {
             "muc_unsecured"
         };
+        let access = if self.configuration.is_members_only {
+            "muc_membersonly"
+        } else {
+            "muc_open"
+        };
         DiscoInfo::default()
             .with_identity("conference", "text", Some(self.jid.name()))
             .with_features([
@@ -47,7 +52,7 @@ impl Room {
                 "muc_nonanonymous",
                 "muc_temporary",
                 "muc_hidden",
-                "muc_open",
+                access,
                 "muc_unmoderated",
                 lock,
             ])
@@ -76,7 +81,7 @@ impl Room {
         } else if is("query", ns::MUC_OWNER) {
             self.handle_owner_query(sender, &iq)
         } else if is("query", ns::MUC_ADMIN) {
-            self.handle_admin_query(sender, &iq).map(Some)
+            self.handle_admin_query(sender, &iq)
         } else if is("ping", ns::PING) {
             Ok(Some(iq.result()))
         } else {

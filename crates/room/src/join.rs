@@ -6,11 +6,11 @@ use std::sync::Arc;
 use memchr::memmem;
 use tertulia_model::jid::Jid;
 use tertulia_model::{DeviceId, EndpointId, SessionId, SessionProfile};
-use tertulia_stanza::muc::{Affiliation, Item, UserX, status};
+use tertulia_stanza::muc::{Item, UserX, status};
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns, text_element};
 
 use crate::occupant::written;
-use crate::rights::role;
+use crate::rights::Standing;
 use crate::{FOCUS_NICK, Occupant, OccupantId, Output, Room, relay};
 
 /// Somebody who wants to come in.
@@ -21,6 +21,8 @@ pub struct Candidate {
     pub nick: String,
     /// The password that came with the join.
     pub password: Option<String>,
+    /// The display name that it brings.
+    pub display_name: Option<String>,
     /// The client's `machine-uid`, where it comes with the join (HTTP conference requests).
     pub machine_uid: Option<String>,
     /// The device it comes from, if the owner of the room knows it.
@@ -52,6 +54,10 @@ impl Room {
             profile: from.clone(),
             nick,
             password: text("password"),
+            display_name: stanza
+                .child("nick", ns::NICK)
+                .map(Element::text)
+                .filter(|name| !name.trim().is_empty()),
             machine_uid: text("billingid"),
             device: None,
             history_max,
@@ -63,14 +69,14 @@ impl Room {
         self.refuse_stanza(candidate.profile.id, stanza, error);
     }
 
-    /// Lets somebody in, if the room itself has nothing against it. `stanza` is the presence that
+    /// Lets somebody in with that standing, if the room itself has nothing against it. `stanza` is the presence that
     /// made the [`Candidate`].
-    pub fn join(&mut self, candidate: Candidate, stanza: &Stanza) {
+    pub fn join(&mut self, candidate: Candidate, standing: Standing, stanza: &Stanza) {
         if self.is_destroyed {
             return;
         }
         match self.admit(&candidate) {
-            Ok(nick) => self.enter(candidate, nick, stanza),
+            Ok(nick) => self.enter(candidate, nick, standing, stanza),
             Err(error) => self.refuse(&candidate, stanza, error),
         }
     }
@@ -95,54 +101,31 @@ impl Room {
         }
     }
 
-    /// Makes an owner if the room has none: the first of those with a socket. While nobody has
-    /// one, the election waits for the first who comes back or in.
-    pub(crate) fn elect_owner(&mut self) {
-        if self.has_owner() {
-            return;
-        }
-        let first = self.occupants.values().find(|o| !o.is_paused).map(|o| o.id);
-        if let Some(id) = first {
-            self.set_affiliation(id, Affiliation::Owner, true);
-        }
-    }
-
     /// Changes an occupant's standing and tells everybody.
-    pub(crate) fn set_affiliation(
-        &mut self,
-        id: OccupantId,
-        affiliation: Affiliation,
-        is_elected: bool,
-    ) {
+    pub fn set_standing(&mut self, id: OccupantId, standing: Standing) {
         let Some(occupant) = self.occupants.get_mut(&id) else {
             return;
         };
-        occupant.is_elected = is_elected;
-        if occupant.affiliation == affiliation {
+        let before = std::mem::replace(&mut occupant.standing, standing);
+        if before == standing {
             return;
         }
-        occupant.affiliation = affiliation;
-        occupant.write_items();
-        let lang = occupant.presence.clone();
-        occupant.set_presence(occupant.children.clone(), Some(&lang));
-        self.show(id, None);
-        self.outputs.push_back(Output::RightsChanged(id));
-    }
-
-    pub(crate) fn has_owner(&self) -> bool {
-        self.occupants
-            .values()
-            .any(|o| o.affiliation == Affiliation::Owner)
+        let is_shown = (before.affiliation, before.role) != (standing.affiliation, standing.role);
+        if is_shown {
+            occupant.write_items();
+            let lang = occupant.presence.clone();
+            occupant.set_presence(occupant.children.clone(), Some(&lang));
+            self.show(id, None);
+        }
+        if before.capabilities != standing.capabilities {
+            self.outputs.push_back(Output::RightsChanged(id));
+        }
     }
 
     fn admit(&mut self, candidate: &Candidate) -> Result<EndpointId, StanzaError> {
         let nick = legal_nick(&candidate.nick)?;
         if candidate.nick.eq_ignore_ascii_case(FOCUS_NICK) {
             return Err(Condition::Conflict.into());
-        }
-        let bare = candidate.profile.jid.to_bare();
-        if self.affiliations.get(&bare) == Some(&Affiliation::Outcast) {
-            return Err(Condition::Forbidden.into());
         }
         self.replace_lost(candidate, &nick);
         if self.by_nick.contains_key(&nick) {
@@ -179,11 +162,18 @@ impl Room {
 
     /// The order that clients expect: the others (the focus first), oneself to the others,
     /// oneself, history, subject.
-    fn enter(&mut self, candidate: Candidate, nick: EndpointId, stanza: &Stanza) {
+    fn enter(
+        &mut self,
+        candidate: Candidate,
+        nick: EndpointId,
+        standing: Standing,
+        stanza: &Stanza,
+    ) {
         let id = OccupantId(self.next_id);
         self.next_id += 1;
         let session = candidate.profile.id;
-        let occupant = self.new_occupant(id, candidate.profile, candidate.device, nick, stanza);
+        let (profile, device) = (candidate.profile, candidate.device);
+        let occupant = self.new_occupant(id, profile, device, nick, standing, stanza);
 
         self.show_others(session, None);
         self.by_session.insert(session, id);
@@ -208,7 +198,8 @@ impl Room {
     /// Shows everybody who is inside to one of them, the focus first.
     fn show_others(&mut self, to: SessionId, except: Option<OccupantId>) {
         self.deliver(to, self.focus_presence.clone());
-        let others = self.occupants.values().filter(|o| Some(o.id) != except);
+        let others = self.occupants.values();
+        let others = others.filter(|o| Some(o.id) != except && !o.is_hidden());
         let others = others.map(|o| Output::Deliver {
             to,
             stanza: o.presence.clone(),
@@ -222,6 +213,7 @@ impl Room {
         profile: Arc<SessionProfile>,
         device: Option<DeviceId>,
         nick: EndpointId,
+        standing: Standing,
         stanza: &Stanza,
     ) -> Occupant {
         let resource = stanza
@@ -229,21 +221,13 @@ impl Room {
             .as_ref()
             .and_then(Jid::resource)
             .expect("a candidate has a nick");
-        let granted = self.affiliations.get(&profile.jid.to_bare()).copied();
-        // Known before the first presence, so that clients never see a moderator appear late.
-        let is_elected = !self.has_owner();
         let mut occupant = Occupant {
             id,
             nick,
             jid: self.jid.occupant(resource),
             profile,
             device,
-            affiliation: match granted {
-                _ if is_elected => Affiliation::Owner,
-                Some(affiliation) => affiliation,
-                None => Affiliation::None,
-            },
-            is_elected,
+            standing,
             is_paused: false,
             children: Default::default(),
             presence: Arc::new(Stanza::new(Kind::Presence)),
@@ -263,12 +247,14 @@ impl Room {
             return;
         };
         let jid = Some(Jid::from(occupant.profile.jid.clone()));
-        let item = Item::new(occupant.affiliation, role(occupant.affiliation), jid);
+        let item = Item::new(occupant.affiliation(), occupant.role(), jid);
         let mut x = UserX::item(item).with_status(status::SELF);
         x.statuses.push(STATUS_NON_ANONYMOUS);
         let own = occupant.own_presence(&written(&x), stanza.id.clone());
         let (session, presence) = (occupant.profile.id, occupant.presence.clone());
-        self.broadcast(&presence, Some(session));
+        if !occupant.is_hidden() {
+            self.broadcast(&presence, Some(session));
+        }
         self.deliver(session, Arc::new(own));
     }
 
@@ -290,6 +276,7 @@ impl Room {
             self.show_others(session, Some(id));
         }
         self.show(id, stanza.id.clone());
+        self.outputs.push_back(Output::PresenceChanged(id));
     }
 
     /// Sends an occupant's presence to everybody.
@@ -299,7 +286,9 @@ impl Room {
         };
         let own = occupant.own_presence(&occupant.own_item, stanza_id);
         let (session, presence) = (occupant.profile.id, occupant.presence.clone());
-        self.broadcast(&presence, Some(session));
+        if !occupant.is_hidden() {
+            self.broadcast(&presence, Some(session));
+        }
         self.deliver(session, Arc::new(own));
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tertulia_model::jid::Jid;
 use tertulia_stanza::muc::{Affiliation, Destroy, Item, Role, UserX, status};
-use tertulia_stanza::{Kind, Stanza};
+use tertulia_stanza::{Element, Kind, Stanza, ns};
 
 use crate::occupant::{joined, written};
-use crate::{Occupant, OccupantId, Output, Room, relay};
+use crate::{Farewell, Occupant, OccupantId, Output, Room, relay};
 
 impl Room {
     /// Ends the room: everybody is told why and, maybe, where to go instead.
@@ -42,16 +42,17 @@ impl Room {
     /// The occupant says goodbye; `stanza` is its last presence.
     pub(crate) fn leave(&mut self, id: OccupantId, stanza: &Stanza) {
         let children = relay::children(stanza, self.config.name_chars_max);
-        self.remove(id, &children, |_| {}, true);
+        let status = stanza.child("status", ns::CLIENT).map(Element::text);
+        self.remove(id, &children, |_| {}, true, status);
     }
 
     /// The occupant's session is no more; there is nobody to be told about it but the others.
-    pub(crate) fn drop_occupant(&mut self, id: OccupantId) {
-        self.remove(id, &Bytes::new(), |_| {}, false);
+    pub fn drop_occupant(&mut self, id: OccupantId) {
+        self.remove(id, &Bytes::new(), |_| {}, false, None);
     }
 
-    /// Throws somebody out.
-    pub(crate) fn expel(&mut self, id: OccupantId, code: u16, actor: &str, reason: Option<String>) {
+    /// Throws somebody out; `code` says why (XEP-0045 15.6), `actor` is the nick of who did it.
+    pub fn expel(&mut self, id: OccupantId, code: u16, actor: &str, reason: Option<String>) {
         let explain = |x: &mut UserX| {
             x.statuses.push(code);
             if let Some(item) = &mut x.item {
@@ -59,7 +60,7 @@ impl Room {
                 item.reason = reason;
             }
         };
-        self.remove(id, &Bytes::new(), explain, true);
+        self.remove(id, &Bytes::new(), explain, true, None);
     }
 
     /// The one way out for one occupant.
@@ -69,6 +70,7 @@ impl Room {
         children: &Bytes,
         explain: impl FnOnce(&mut UserX),
         tells_itself: bool,
+        status_text: Option<String>,
     ) {
         let Some(occupant) = self.occupants.remove(&id) else {
             return;
@@ -79,19 +81,20 @@ impl Room {
         self.count_audience();
 
         let jid = Some(Jid::from(occupant.profile.jid.clone()));
-        let mut x = UserX::item(Item::new(occupant.affiliation, Role::None, jid));
+        let mut x = UserX::item(Item::new(occupant.affiliation(), Role::None, jid));
         explain(&mut x);
         let farewell = Arc::new(unavailable(&occupant, children, &written(&x)));
-        self.broadcast(&farewell, None);
+        if !occupant.is_hidden() {
+            self.broadcast(&farewell, None);
+        }
         if tells_itself {
             let own = written(&x.with_status(status::SELF));
             self.deliver(session, Arc::new(unavailable(&occupant, children, &own)));
         }
-        self.outputs.push_back(Output::Left {
-            endpoint: occupant.nick,
-            session,
-        });
-        self.elect_owner();
+        self.outputs.push_back(Output::Left(Box::new(Farewell {
+            occupant,
+            status: status_text,
+        })));
     }
 }
 

@@ -19,14 +19,15 @@ pub mod rights;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use tertulia_model::jid::{BareJid, FullJid, Jid, ResourcePart};
+use tertulia_model::jid::{FullJid, Jid, ResourcePart};
 use tertulia_model::{
     ConferenceId, EndpointId, Now, RoomJid, SessionChange, SessionId, SessionProfile, invariant,
 };
 use tertulia_stanza::disco::DiscoInfo;
 use tertulia_stanza::muc::{Affiliation, Item, Role, UserX};
-use tertulia_stanza::{Element, Kind, Stanza, StanzaError};
+use tertulia_stanza::{Element, Kind, Stanza, StanzaError, ns, text_element};
 
+pub use admin::AdminChange;
 pub use configuration::Configuration;
 pub use join::Candidate;
 pub use occupant::{Occupant, OccupantId};
@@ -38,14 +39,14 @@ use history::History;
 pub struct Config {
     /// Occupants, the focus not counted.
     pub occupants_max: usize,
-    /// Affiliations that people granted.
-    pub affiliations_max: usize,
     /// Messages that newcomers are shown.
     pub history_messages_max: usize,
     /// Bytes of those messages.
     pub history_bytes_max: usize,
     /// Characters of a display name that others get.
     pub name_chars_max: usize,
+    /// Whether owners can open a lobby.
+    pub has_lobby: bool,
 }
 
 /// Everything a room can want from its owner, in the order it wants it.
@@ -58,10 +59,9 @@ pub enum Output {
     /// Somebody is inside now, and everybody has been told.
     Joined(OccupantId),
     /// Somebody is out, and everybody has been told.
-    Left {
-        endpoint: EndpointId,
-        session: SessionId,
-    },
+    Left(Box<Farewell>),
+    /// An occupant shows something else of itself; everybody has been told.
+    PresenceChanged(OccupantId),
     /// An occupant's socket was lost or came back.
     Paused {
         occupant: OccupantId,
@@ -69,6 +69,24 @@ pub enum Output {
     },
     /// What an occupant may do has changed.
     RightsChanged(OccupantId),
+    /// Somebody who may wants to change standings. The owner carries out all of it or nothing and
+    /// calls [`Room::answer`] with the result.
+    Admin {
+        from: OccupantId,
+        iq: Stanza,
+        changes: Vec<AdminChange>,
+    },
+    /// Somebody who may asks who has that affiliation; the owner calls
+    /// [`Room::answer_affiliation_list`].
+    ListAffiliation {
+        to: SessionId,
+        iq: Stanza,
+        affiliation: Affiliation,
+    },
+    /// An owner changed the configuration; everybody has been told that it changed.
+    Configured { by: OccupantId },
+    /// The subject changed; everybody has been told.
+    SubjectChanged { by: EndpointId, subject: String },
     /// An occupant sent an iq to the focus.
     ForFocus { from: OccupantId, iq: Stanza },
     /// Somebody asks what the room is. The owner adds what it knows and calls
@@ -80,6 +98,15 @@ pub enum Output {
     },
     /// The room is over; everybody has been told. Nothing follows.
     Destroyed,
+}
+
+/// The last of an occupant.
+#[derive(Debug)]
+pub struct Farewell {
+    pub occupant: Occupant,
+    /// Why it went, in its own words; Jitsi's clients say `switch_room` on the way to another room
+    /// of the meeting.
+    pub status: Option<String>,
 }
 
 /// The receivers of a broadcast: a list shared by all broadcasts until somebody comes or goes.
@@ -120,8 +147,6 @@ pub struct Room {
     next_id: u64,
     focus_jid: FullJid,
     focus_presence: Arc<Stanza>,
-    /// What people granted, by real bare JID; outlives the visit.
-    affiliations: BTreeMap<BareJid, Affiliation>,
     configuration: Configuration,
     subject: Option<Arc<Stanza>>,
     history: History,
@@ -157,7 +182,6 @@ impl Room {
             next_id: 0,
             focus_jid: focus,
             focus_presence,
-            affiliations: BTreeMap::new(),
             configuration: Configuration::default(),
             subject: None,
             is_destroyed: false,
@@ -251,6 +275,30 @@ impl Room {
         &self.configuration
     }
 
+    /// Sets the configuration in nobody's name; everybody is told that it changed.
+    pub fn configure(&mut self, configuration: Configuration) {
+        if configuration != self.configuration {
+            self.configuration = configuration;
+            self.announce_configuration();
+        }
+    }
+
+    /// The subject of an earlier instance of the room, said by that nick.
+    pub fn restore_subject(&mut self, by: &EndpointId, subject: &str) {
+        if let Ok(nick) = ResourcePart::new(by.as_str()) {
+            let message = Stanza::new(Kind::Message)
+                .with_type("groupchat")
+                .with_from(self.jid.occupant(&nick))
+                .with_child(text_element("subject", ns::CLIENT, subject));
+            self.subject = Some(Arc::new(message));
+        }
+    }
+
+    /// Sends a stanza of the owner's to all occupants.
+    pub fn send_to_everybody(&mut self, stanza: Stanza) {
+        self.broadcast(&Arc::new(stanza), None);
+    }
+
     /// Whether all indexes tell the same.
     pub fn is_consistent(&self) -> bool {
         let sizes = [
@@ -263,18 +311,10 @@ impl Room {
                 && self.by_nick.get(&o.nick) == Some(&o.id)
                 && self.audience.contains(&o.profile.id)
         };
-        let has_live = self.occupants.values().any(|o| !o.is_paused);
-        let has_owner = self
-            .occupants
-            .values()
-            .any(|o| o.affiliation == Affiliation::Owner);
         invariant!(
             sizes.iter().all(|size| *size == self.occupants.len())
                 && self.occupants.values().all(is_indexed),
             "an occupant is in all indexes or in none"
-        ) && invariant!(
-            has_owner || !has_live,
-            "a room with live occupants has an owner"
         )
     }
 
@@ -288,7 +328,6 @@ impl Room {
                 occupant: id,
                 is_paused,
             });
-            self.elect_owner();
         }
     }
 

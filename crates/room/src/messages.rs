@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tertulia_model::jid::Jid;
 use tertulia_model::{Now, SessionProfile};
 use tertulia_stanza::muc::{UserX, status};
-use tertulia_stanza::{Condition, Kind, Stanza, StanzaError, ns};
+use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns};
 
 use crate::rights::{Act, may};
-use crate::{FOCUS_NICK, OccupantId, Room, relay};
+use crate::{FOCUS_NICK, OccupantId, Output, Room, relay};
 
 impl Room {
     /// A message to the room or to one occupant.
@@ -54,7 +54,13 @@ impl Room {
         let message = Arc::new(self.relayed(id, act, stanza)?);
         self.broadcast(&message, None);
         if is_subject {
+            let by = self.occupants.get(&id).map(|author| author.nick.clone());
+            let subject = stanza.child("subject", ns::CLIENT).map(Element::text);
             self.subject = Some(message);
+            if let (Some(by), Some(subject)) = (by, subject) {
+                self.outputs
+                    .push_back(Output::SubjectChanged { by, subject });
+            }
         } else if has_body {
             self.history.push(now, &message);
         }

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tertulia_model::jid::{FullJid, Jid};
 use tertulia_model::{Capabilities, DeviceId, EndpointId, SessionProfile};
 use tertulia_stanza::muc::{Affiliation, Item, Role, UserX, status};
-use tertulia_stanza::{Kind, Stanza};
+use tertulia_stanza::{Kind, Stanza, ns};
 
-use crate::rights;
+use crate::rights::Standing;
 
 /// One visit of somebody to a room; the order is that of joining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,9 +21,7 @@ pub struct Occupant {
     pub(crate) jid: FullJid,
     pub(crate) profile: Arc<SessionProfile>,
     pub(crate) device: Option<DeviceId>,
-    pub(crate) affiliation: Affiliation,
-    /// The affiliation comes from the election, not from somebody's grant.
-    pub(crate) is_elected: bool,
+    pub(crate) standing: Standing,
     pub(crate) is_paused: bool,
     /// The children of the last presence, without what the room adds.
     pub(crate) children: Bytes,
@@ -62,17 +60,38 @@ impl Occupant {
 
     /// The standing in the room.
     pub fn affiliation(&self) -> Affiliation {
-        self.affiliation
+        self.standing.affiliation
     }
 
-    /// The role that goes with the affiliation.
+    /// The role as others see it.
     pub fn role(&self) -> Role {
-        rights::role(self.affiliation)
+        self.standing.role
+    }
+
+    /// All of the standing.
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Whether the others are not shown this one.
+    pub fn is_hidden(&self) -> bool {
+        self.standing.role == Role::Visitor
+    }
+
+    /// The last presence as the others get it.
+    pub fn presence(&self) -> &Arc<Stanza> {
+        &self.presence
+    }
+
+    /// The display name of the last presence.
+    pub fn display_name(&self) -> Option<String> {
+        let name = self.presence.child("nick", ns::NICK)?.text();
+        Some(name).filter(|name| !name.is_empty())
     }
 
     /// What the occupant may do; to be asked by [`rights::may`].
     pub fn capabilities(&self) -> Capabilities {
-        rights::capabilities(self.role())
+        self.standing.capabilities
     }
 
     /// Whether its session has no socket at the moment.
@@ -83,7 +102,7 @@ impl Occupant {
     /// Writes the room's `<x/>` anew after a change of the standing.
     pub(crate) fn write_items(&mut self) {
         let jid = Some(Jid::from(self.profile.jid.clone()));
-        let x = UserX::item(Item::new(self.affiliation, self.role(), jid));
+        let x = UserX::item(Item::new(self.affiliation(), self.role(), jid));
         self.item = written(&x);
         self.own_item = written(&x.with_status(status::SELF));
     }

@@ -18,12 +18,24 @@ pub enum Act {
     Chat,
     /// Write to one occupant.
     PrivateChat,
+    /// Answer a message with a sign.
+    React,
+    /// Ask all a question, or answer one.
+    Poll,
+    /// Offer a file to all.
+    ShareFile,
+    /// Let people in from the lobby.
+    Admit,
+    /// Mute somebody else, and decide who may unmute.
+    MuteOthers,
     /// Change subject, password or another part of the room's configuration.
     Configure,
     /// Throw somebody out, or keep somebody out.
     Kick,
     /// Give or take somebody's standing.
     Grant,
+    /// Make breakout rooms and send people there.
+    ArrangeRooms,
     /// End the meeting for all.
     End,
 }
@@ -38,29 +50,69 @@ pub fn may(who: &Occupant, act: Act) -> bool {
         Act::ShowScreen => has(Capability::Screen),
         Act::Chat => has(Capability::Chat),
         Act::PrivateChat => has(Capability::PrivateChat),
+        Act::React => has(Capability::React),
+        Act::Poll => has(Capability::Poll),
+        Act::ShareFile => has(Capability::Files),
+        Act::Admit => has(Capability::Admit),
+        Act::MuteOthers => has(Capability::MuteOthers),
         Act::Configure => has(Capability::Lock),
         Act::Kick => has(Capability::Kick),
-        Act::Grant => has(Capability::Grant),
+        Act::Grant | Act::ArrangeRooms => has(Capability::Grant),
         Act::End => has(Capability::End),
     }
 }
 
-/// The role by which clients see an affiliation. Jitsi's clients count moderators by it.
-pub(crate) fn role(affiliation: Affiliation) -> Role {
-    match affiliation {
-        Affiliation::Owner | Affiliation::Admin => Role::Moderator,
-        Affiliation::Member | Affiliation::None => Role::Participant,
-        Affiliation::Outcast => Role::None,
-    }
+/// Where somebody stands in a room, as others see it, and what it permits. Decided by the owner of
+/// the room, which knows more than the room: grants of earlier visits, policies, tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub affiliation: Affiliation,
+    pub role: Role,
+    pub capabilities: Capabilities,
 }
 
-/// What a role may do unless something else was decided.
-pub(crate) fn capabilities(role: Role) -> Capabilities {
-    match role {
-        Role::Moderator => Preset::Moderator.capabilities(),
-        Role::Participant => Preset::Participant.capabilities(),
-        Role::Visitor => Preset::Visitor.capabilities(),
-        Role::None => Capabilities::NONE,
+impl Standing {
+    /// What an affiliation means unless something else was decided.
+    pub fn of(affiliation: Affiliation) -> Standing {
+        // Jitsi's clients count moderators by their role.
+        let (role, capabilities) = match affiliation {
+            Affiliation::Owner | Affiliation::Admin => {
+                (Role::Moderator, Preset::Moderator.capabilities())
+            }
+            Affiliation::Member | Affiliation::None => {
+                (Role::Participant, Preset::Participant.capabilities())
+            }
+            Affiliation::Outcast => (Role::None, Capabilities::NONE),
+        };
+        Standing {
+            affiliation,
+            role,
+            capabilities,
+        }
+    }
+
+    /// Somebody who listens and looks; the others only learn how many of them there are.
+    pub fn visitor() -> Standing {
+        Standing {
+            affiliation: Affiliation::None,
+            role: Role::Visitor,
+            capabilities: Preset::Visitor.capabilities(),
+        }
+    }
+
+    /// The same without some capabilities.
+    #[must_use]
+    pub fn without(self, capabilities: impl IntoIterator<Item = Capability>) -> Standing {
+        let left = capabilities.into_iter();
+        Standing {
+            capabilities: left.fold(self.capabilities, Capabilities::without),
+            ..self
+        }
+    }
+
+    /// Whether clients show a moderator.
+    pub fn is_moderator(&self) -> bool {
+        self.role == Role::Moderator
     }
 }
 
@@ -69,9 +121,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn standings_and_what_they_may() {
+    fn standings_and_what_they_permit() {
         let check = |affiliation, kick: bool, chat: bool| {
-            let capabilities = capabilities(role(affiliation));
+            let capabilities = Standing::of(affiliation).capabilities;
             assert_eq!(capabilities.has(Capability::Kick), kick, "{affiliation:?}");
             assert_eq!(capabilities.has(Capability::Chat), chat, "{affiliation:?}");
         };
@@ -80,5 +132,8 @@ mod tests {
         check(Affiliation::Member, false, true);
         check(Affiliation::None, false, true);
         check(Affiliation::Outcast, false, false);
+        let muted = Standing::of(Affiliation::None).without([Capability::Speak]);
+        assert!(!muted.capabilities.has(Capability::Speak));
+        assert!(!Standing::visitor().capabilities.has(Capability::Speak));
     }
 }

@@ -5,6 +5,7 @@ use tertulia_model::{DeviceId, EndReason};
 use tertulia_stanza::{Condition, ns, text_element};
 
 use super::*;
+use crate::rights::Standing;
 
 /// A room and what each session got from it.
 struct World {
@@ -18,10 +19,10 @@ impl World {
     fn new() -> World {
         let config = Config {
             occupants_max: 4,
-            affiliations_max: 10,
             history_messages_max: 2,
             history_bytes_max: 10_000,
             name_chars_max: 16,
+            has_lobby: true,
         };
         let jid = RoomJid::new("tea@conference.localhost".parse().unwrap()).unwrap();
         let focus = "focus@auth.localhost/focus".parse().unwrap();
@@ -64,8 +65,18 @@ impl World {
         let stanza = presence(session, nick).with_children(children);
         let profile = World::profile(session);
         let mut candidate = self.room.candidate(&profile, &stanza).expect("a join");
-        candidate.device = device.map(DeviceId);
-        self.room.join(candidate, &stanza);
+        candidate.device = device.map(|device| DeviceId(u128::from(device)));
+        let is_first = self
+            .room
+            .occupants()
+            .all(|o| o.affiliation() != Affiliation::Owner);
+        let affiliation = if is_first {
+            Affiliation::Owner
+        } else {
+            Affiliation::None
+        };
+        self.room
+            .join(candidate, Standing::of(affiliation), &stanza);
         self.drain();
     }
 
@@ -370,33 +381,6 @@ fn leaving_by_word_and_by_end_of_session() {
 }
 
 #[test]
-fn ownership_goes_to_the_next_in_order_with_a_socket() {
-    let mut w = World::new();
-    for (session, nick) in [(1, "ann"), (2, "bob"), (3, "cat")] {
-        w.join(session, nick);
-    }
-    w.session(2, SessionChange::Paused);
-    w.forget();
-    w.session(1, SessionChange::Ended(EndReason::Closed));
-    assert_eq!(
-        w.got(3),
-        ["gone ann owner/none", "here cat owner/moderator 110"]
-    );
-    assert_eq!(
-        w.got(2),
-        ["gone ann owner/none", "here cat owner/moderator"]
-    );
-    w.session(3, SessionChange::Ended(EndReason::Closed));
-    assert_eq!(
-        w.got(2),
-        ["gone cat owner/none"],
-        "nobody has a socket: the election waits"
-    );
-    w.session(2, SessionChange::Resumed);
-    assert_eq!(w.got(2), ["here bob owner/moderator 110"]);
-}
-
-#[test]
 fn a_device_replaces_its_own_lost_occupant_at_once() {
     let mut w = World::new();
     w.join_with(1, "ann", Some(7), vec![]);
@@ -589,7 +573,7 @@ fn the_password_is_set_in_part_and_announced() {
 }
 
 #[test]
-fn kicks_bans_and_grants() {
+fn changes_of_standing_are_for_the_owner_of_the_room() {
     let mut w = World::new();
     for (session, nick) in [(1, "ann"), (2, "bob"), (3, "cat")] {
         w.join(session, nick);
@@ -598,7 +582,12 @@ fn kicks_bans_and_grants() {
     let kick = "<item nick='bob' role='none'><reason>noise</reason></item>";
     w.send(3, admin(kick));
     assert_eq!(w.got(3), ["iq error forbidden"]);
+    assert!(w.events.is_empty());
     w.send(1, admin(kick));
+    assert!(w.events[0].contains("Kick"), "{:?}", w.events);
+    let bob = w.room.occupant_named("bob").unwrap().id();
+    w.room.expel(bob, 307, "ann", Some("noise".to_owned()));
+    w.drain();
     let own = w.raw(2).remove(0);
     assert_eq!(summary(&own), "gone bob none/none 307,110");
     let item = UserX::parse(own.child("x", ns::MUC_USER).unwrap())
@@ -611,29 +600,57 @@ fn kicks_bans_and_grants() {
     );
     assert_eq!(w.got(3), ["gone bob none/none 307"]);
 
-    w.got.clear();
-    w.send(1, admin("<item affiliation='owner' jid='u3@localhost'/>"));
+    w.forget();
+    let cat = w.room.occupant_named("cat").unwrap().id();
+    w.room.set_standing(cat, Standing::of(Affiliation::Owner));
+    w.drain();
     assert_eq!(w.got(3), ["here cat owner/moderator 110"]);
-    w.send(3, admin("<item affiliation='none' jid='u3@localhost'/>"));
-    assert_eq!(
-        w.got(3),
-        ["here cat none/participant 110", "iq room result"]
-    );
-    w.got.clear();
-    w.send(1, admin("<item affiliation='none' jid='u1@localhost'/>"));
-    assert_eq!(w.got(1), ["iq error conflict"], "the last owner stays");
-    w.send(
-        1,
-        admin("<item affiliation='outcast' jid='u3@localhost'/><item nick='zed' role='none'/>"),
-    );
-    assert_eq!(w.got(1), ["iq error item-not-found"]);
-    assert_eq!(w.room.occupants().count(), 2, "all items or none");
-    w.send(1, admin("<item affiliation='outcast' jid='u3@localhost'/>"));
-    assert_eq!(w.got(3), ["gone cat none/none 301,110"]);
-    w.join(3, "cat");
-    assert_eq!(w.got(3), ["presence error forbidden"]);
-    w.send(1, admin("<item nick='focus' role='none'/>"));
-    assert_eq!(w.got(1).last().unwrap(), "iq error not-allowed");
+    assert_eq!(w.got(1), ["here cat owner/moderator"]);
+    let muted = Standing::of(Affiliation::Owner).without([tertulia_model::Capability::Speak]);
+    w.forget();
+    w.room.set_standing(cat, muted);
+    w.drain();
+    assert!(w.got.is_empty(), "what others do not see is not shown");
+    assert!(w.events[0].contains("RightsChanged"));
+
+    w.forget();
+    for (item, expected) in [
+        (
+            "<item affiliation='king' jid='u3@localhost'/>",
+            "bad-request",
+        ),
+        ("<item affiliation='owner' jid='@'/>", "jid-malformed"),
+        ("<item nick='zed' role='none'/>", "item-not-found"),
+        ("<item nick='focus' role='none'/>", "not-allowed"),
+        (
+            "<item nick='cat' role='visitor'/>",
+            "feature-not-implemented",
+        ),
+        ("<item affiliation='owner'/>", "bad-request"),
+        ("", "bad-request"),
+    ] {
+        w.send(1, admin(item));
+        assert_eq!(w.got(1), [format!("iq error {expected}")], "{item}");
+    }
+    assert!(w.events.is_empty(), "all items or none");
+}
+
+#[test]
+fn a_visitor_sees_the_others_and_is_not_seen() {
+    let mut w = World::new();
+    w.join(1, "ann");
+    w.forget();
+    let stanza = presence(2, "vic").with_child(Element::bare("x", ns::MUC));
+    let candidate = w.room.candidate(&World::profile(2), &stanza).unwrap();
+    w.room.join(candidate, Standing::visitor(), &stanza);
+    w.drain();
+    assert!(w.got(1).is_empty());
+    let got = w.got(2);
+    assert_eq!(got[1], "here ann owner/moderator");
+    assert_eq!(got[2], "here vic none/visitor 110,100");
+    w.send(2, presence(2, "vic").with_type("unavailable"));
+    assert!(w.got(1).is_empty());
+    assert_eq!(w.got(2), ["gone vic none/none 110"]);
 }
 
 #[test]

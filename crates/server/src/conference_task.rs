@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tertulia_conference::{Conference, Output};
 use tertulia_model::{
-    BridgeCommand, BridgeEvent, ConferenceId, EndReason, Now, RequestId, RoomJid, SessionChange,
-    SessionId,
+    BridgeCommand, BridgeEvent, ConferenceId, EndReason, Now, Random, RequestId, RoomJid,
+    SessionChange, SessionId,
 };
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
 use tertulia_stanza::{Condition, ErrorType, Kind, Stanza, StanzaError, ns};
@@ -87,9 +87,12 @@ pub(crate) fn find_or_start(
         debug!("too many new rooms of one address");
         return None;
     }
+    let id = ConferenceId::new(&node.with_random(Random::uuid));
     let machine = Conference::new(
         Arc::clone(&node.conference),
         room.clone(),
+        id,
+        BTreeMap::new(),
         node.seed(),
         clock::now(),
     );
@@ -199,7 +202,8 @@ impl ConferenceTask {
                 self.machine.handle_session(now, session, change);
             }
             Mail::Control(ConferenceControl::Bridge(event)) => {
-                self.machine.handle_bridge(now, event);
+                let id = self.handle.id.clone();
+                self.machine.handle_bridge(now, &id, event);
             }
             Mail::Control(ConferenceControl::End(reason)) => self.machine.end(now, reason),
         }
@@ -216,12 +220,17 @@ impl ConferenceTask {
                         }
                     }
                 },
-                Output::Bridge(command) => {
+                Output::Bridge {
+                    conference,
+                    command,
+                } => {
                     if !self.command(command) {
                         // The worker is overloaded or gone: everyone is to be invited again.
-                        self.machine.handle_bridge(now, BridgeEvent::Failed);
+                        self.machine
+                            .handle_bridge(now, &conference, BridgeEvent::Failed);
                     }
                 }
+                Output::Record(_) | Output::Forget | Output::Claim(_) | Output::Release(_) => {}
                 Output::Reply { request, reply } => {
                     if let Some(waiting) = self.requests.remove(&request) {
                         let _ = waiting.send(reply);

@@ -212,6 +212,14 @@ pub(crate) fn route(node: &Arc<Node>, from: &Arc<SessionHandle>, stanza: Stanza)
                 tertulia_conference::refuse_missing(&stanza).map_or(Routed::Done, Routed::Answer)
             }
         },
+        Route::Service(_) => {
+            let room = from.profile.room.as_ref();
+            match room.and_then(|room| node.router.conference(room)) {
+                Some(conference) => into_conference(node, conference, from, stanza),
+                None => tertulia_conference::refuse_missing(&stanza)
+                    .map_or(Routed::Done, Routed::Answer),
+            }
+        }
         Route::ConferenceRequest(room) => {
             if is_reserved_name(room.name()) {
                 let error = StanzaError::new(Condition::NotAcceptable);

@@ -483,7 +483,10 @@ impl Node {
             return id.clone();
         }
         let config = Arc::clone(&self.config.conference);
-        let machine = Conference::new(config, room.clone(), self.random.seed(), now);
+        let id = ConferenceId::new(&self.random.uuid());
+        let seed = self.random.seed();
+        let journal = BTreeMap::new();
+        let machine = Conference::new(config, room.clone(), id, journal, seed, now);
         let load = |index: &usize| {
             self.meetings
                 .values()
@@ -509,9 +512,14 @@ impl Node {
                 tertulia_conference::Output::Deliver { to, stanza } => {
                     self.deliver(now, to, stanza)
                 }
-                tertulia_conference::Output::Bridge(command) => {
-                    self.command(now, worker, id, command);
-                }
+                tertulia_conference::Output::Bridge {
+                    conference,
+                    command,
+                } => self.command(now, worker, &conference, command),
+                tertulia_conference::Output::Record(_)
+                | tertulia_conference::Output::Forget
+                | tertulia_conference::Output::Claim(_)
+                | tertulia_conference::Output::Release(_) => {}
                 tertulia_conference::Output::Reply { request, reply } => {
                     self.reply(request, &reply);
                 }
@@ -558,7 +566,7 @@ impl Node {
             match output {
                 tertulia_bridge::Output::Event { conference, event } => {
                     if let Some(meeting) = self.meetings.get_mut(&conference) {
-                        meeting.machine.handle_bridge(now, event);
+                        meeting.machine.handle_bridge(now, &conference, event);
                         self.wake(Machine::Meeting(conference));
                     }
                 }

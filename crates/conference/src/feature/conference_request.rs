@@ -5,38 +5,53 @@
 //! answered twice: nothing depends on how often.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use tertulia_model::{Hosts, RoomJid, SessionProfile};
+use tertulia_model::{Hosts, Now, RoomJid, SessionId};
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
-use tertulia_stanza::{Stanza, ns};
+use tertulia_stanza::{Condition, Stanza, ns};
 
-use super::{Cx, Feature, Handled};
+use crate::{Conference, Output};
 
-pub(crate) struct ConferenceRequests;
-
-impl Feature for ConferenceRequests {
-    fn on_iq(&mut self, cx: &mut Cx<'_>, from: &Arc<SessionProfile>, iq: &Stanza) -> Handled {
+impl Conference {
+    /// An iq to the address of conference requests.
+    pub(crate) fn handle_conference_request(&mut self, now: Now, from: SessionId, iq: &Stanza) {
         let element = iq
             .child("conference", ns::FOCUS)
             .filter(|_| iq.is_type("set"));
         let Some(request) = element.and_then(ConferenceRequest::parse) else {
-            return Handled::No;
+            if iq.is_request() {
+                self.answer(from, iq.error(Condition::ServiceUnavailable));
+            }
+            return;
         };
-        let is_inside = cx.room.occupant_of(from.id).is_some();
-        if !is_inside {
-            cx.expected
-                .add(cx.now.mono, Some(from.id), request.machine_uid.as_deref());
+        if self.hall_of(from).is_none() {
+            self.expected
+                .add(now.mono, Some(from), request.machine_uid.as_deref());
         }
-        let reply = reply(cx.hosts, cx.room.jid());
-        cx.room
-            .answer(from.id, iq.result().with_child(reply.to_element()));
-        Handled::Yes
+        let room = crate::route::requested_room(&self.config.hosts, &request);
+        let room = room.unwrap_or_else(|| self.main.clone());
+        let reply = reply(&self.config.hosts, &room);
+        self.answer(from, iq.result().with_child(reply.to_element()));
+    }
+
+    /// A conference request by HTTP.
+    pub(crate) fn answer_request(
+        &mut self,
+        now: Now,
+        request: tertulia_model::RequestId,
+        asked: &ConferenceRequest,
+    ) {
+        self.expected
+            .add(now.mono, None, asked.machine_uid.as_deref());
+        let room = crate::route::requested_room(&self.config.hosts, asked);
+        let room = room.unwrap_or_else(|| self.main.clone());
+        let reply = reply(&self.config.hosts, &room);
+        self.push(Output::Reply { request, reply });
     }
 }
 
 /// The answer to everybody: the focus is there, come in.
-pub(crate) fn reply(hosts: &Hosts, room: &RoomJid) -> ConferenceReply {
+fn reply(hosts: &Hosts, room: &RoomJid) -> ConferenceReply {
     let properties = [("authentication", "false"), ("visitors-supported", "false")];
     let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
     ConferenceReply {

@@ -5,15 +5,9 @@
 use tertulia_room::Room;
 use tertulia_stanza::disco::DiscoInfo;
 
-use super::Feature;
-
-pub(crate) struct MeetingId;
-
-impl Feature for MeetingId {
-    fn describe(&self, room: &Room, info: &mut DiscoInfo) {
-        if let Some(form) = info.forms.pop() {
-            info.forms
-                .push(form.with("muc#roominfo_meetingId", room.id().as_str()));
-        }
+pub(crate) fn describe(room: &Room, info: &mut DiscoInfo) {
+    if let Some(form) = info.forms.pop() {
+        info.forms
+            .push(form.with("muc#roominfo_meetingId", room.id().as_str()));
     }
 }

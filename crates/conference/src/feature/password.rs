@@ -5,19 +5,14 @@
 use tertulia_room::{Candidate, Room};
 use tertulia_stanza::{Condition, StanzaError};
 
-use super::{Admission, Feature};
-
-pub(crate) struct Password;
-
-impl Feature for Password {
-    fn before_join(&self, room: &Room, who: &Candidate) -> Admission {
-        let Some(password) = &room.configuration().password else {
-            return Admission::Continue;
-        };
-        if who.password.as_ref() == Some(password) {
-            Admission::Continue
-        } else {
-            Admission::Refuse(StanzaError::new(Condition::NotAuthorized))
-        }
+/// Whether somebody may come in, as far as the password goes.
+pub(crate) fn check(room: &Room, who: &Candidate) -> Result<(), StanzaError> {
+    let Some(password) = &room.configuration().password else {
+        return Ok(());
+    };
+    if who.password.as_ref() == Some(password) {
+        Ok(())
+    } else {
+        Err(StanzaError::new(Condition::NotAuthorized))
     }
 }

@@ -70,6 +70,14 @@ impl Node {
                 Some(meeting) => self.tell_meeting(now, from, meeting, stanza),
                 None => self.answer(now, from, tertulia_conference::refuse_missing(&stanza)),
             },
+            // The room that a session is in, as far as this node knows.
+            Route::Service(_) => {
+                let session = self.sessions.get(&from);
+                match session.and_then(|session| session.meetings.first().cloned()) {
+                    Some(meeting) => self.tell_meeting(now, from, meeting, stanza),
+                    None => self.answer(now, from, tertulia_conference::refuse_missing(&stanza)),
+                }
+            }
             Route::ConferenceRequest(room) => {
                 let meeting = self.find_or_start(now, &room);
                 self.tell_meeting(now, from, meeting, stanza);

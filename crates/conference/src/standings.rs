@@ -1,0 +1,205 @@
+//! Who has which standing, whether inside or not: by identity, so that it outlives a visit, and
+//! for the whole family of rooms.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use tertulia_model::jid::BareJid;
+use tertulia_model::{DeviceId, SessionProfile};
+use tertulia_stanza::muc::Affiliation;
+
+use crate::journal::Journal;
+
+/// By what somebody is known again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Identity {
+    /// Somebody who logged in.
+    Account(BareJid),
+    /// The device of a guest (DESIGN 10): all that is left of a guest after a crash.
+    Device(DeviceId),
+    /// A guest's name, for as long as its session lives.
+    Guest(BareJid),
+}
+
+impl Identity {
+    /// All that somebody is known by.
+    pub(crate) fn all_of(profile: &SessionProfile, device: Option<DeviceId>) -> Vec<Identity> {
+        if let Some(account) = &profile.account {
+            return vec![Identity::Account(account.clone())];
+        }
+        let guest = Identity::Guest(profile.jid.to_bare());
+        device
+            .map(Identity::Device)
+            .into_iter()
+            .chain([guest])
+            .collect()
+    }
+
+    fn bare_jid(&self) -> Option<&BareJid> {
+        match self {
+            Identity::Account(jid) | Identity::Guest(jid) => Some(jid),
+            Identity::Device(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identity::Account(jid) => write!(f, "account:{jid}"),
+            Identity::Device(device) => write!(f, "device:{device}"),
+            Identity::Guest(jid) => write!(f, "guest:{jid}"),
+        }
+    }
+}
+
+impl FromStr for Identity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Identity, ()> {
+        let (kind, value) = text.split_once(':').ok_or(())?;
+        match kind {
+            "account" => value.parse().map(Identity::Account).map_err(drop),
+            "guest" => value.parse().map(Identity::Guest).map_err(drop),
+            "device" => value.parse().map(Identity::Device).map_err(drop),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What people decided about each other.
+#[derive(Default)]
+pub(crate) struct Standings {
+    /// Also says who has been put back to none: such a one is elected after all others.
+    granted: BTreeMap<Identity, Affiliation>,
+}
+
+impl Standings {
+    /// The standings of a meeting that was cut off.
+    pub(crate) fn restored(journal: &Journal) -> Standings {
+        let read = |(key, value): (&str, &str)| {
+            let identity: Identity = key.parse().ok()?;
+            Some((identity, Affiliation::from_name(value)?))
+        };
+        Standings {
+            granted: journal.under(PREFIX).filter_map(read).collect(),
+        }
+    }
+
+    /// The standing of somebody, if anything was ever said about it.
+    pub(crate) fn of(
+        &self,
+        profile: &SessionProfile,
+        device: Option<DeviceId>,
+    ) -> Option<Affiliation> {
+        let identities = Identity::all_of(profile, device);
+        let known = identities.iter().filter_map(|i| self.granted.get(i));
+        // Who is kept out is kept out by whatever it is known; otherwise the device knows best,
+        // since it is the first.
+        let mut known = known.copied().collect::<Vec<_>>().into_iter();
+        let first = known.next()?;
+        if known.any(|affiliation| affiliation == Affiliation::Outcast) {
+            return Some(Affiliation::Outcast);
+        }
+        Some(first)
+    }
+
+    /// The standing of somebody who may be elsewhere.
+    pub(crate) fn of_absent(&self, who: &BareJid) -> Option<Affiliation> {
+        let mut known = self.granted.iter();
+        let found = known.find(|(identity, _)| identity.bare_jid() == Some(who));
+        found.map(|(_, affiliation)| *affiliation)
+    }
+
+    /// Everybody with that standing who is known by an address.
+    pub(crate) fn with(&self, affiliation: Affiliation) -> Vec<BareJid> {
+        let with = self.granted.iter().filter(|(_, a)| **a == affiliation);
+        with.filter_map(|(identity, _)| identity.bare_jid().cloned())
+            .collect()
+    }
+
+    /// Whether anybody at all has that standing.
+    pub(crate) fn has(&self, affiliation: Affiliation) -> bool {
+        self.granted.values().any(|a| *a == affiliation)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.granted.len()
+    }
+
+    pub(crate) fn set(
+        &mut self,
+        journal: &mut Journal,
+        who: impl IntoIterator<Item = Identity>,
+        affiliation: Affiliation,
+    ) {
+        for identity in who {
+            journal.set(&format!("{PREFIX}{identity}"), affiliation.as_str());
+            self.granted.insert(identity, affiliation);
+        }
+    }
+
+    /// Forgets what was said: whoever comes back is anybody.
+    pub(crate) fn forget(
+        &mut self,
+        journal: &mut Journal,
+        who: impl IntoIterator<Item = Identity>,
+    ) {
+        for identity in who {
+            journal.remove(&format!("{PREFIX}{identity}"));
+            self.granted.remove(&identity);
+        }
+    }
+}
+
+const PREFIX: &str = "affiliation/";
+
+#[cfg(test)]
+mod tests {
+    use tertulia_model::SessionId;
+
+    use super::*;
+
+    fn profile(name: &str) -> SessionProfile {
+        SessionProfile {
+            id: SessionId(1),
+            jid: format!("{name}@localhost/r").parse().unwrap(),
+            websocket_base: String::new(),
+            is_loopback: false,
+            room: None,
+            account: None,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+
+    #[test]
+    fn a_guest_is_known_by_its_device_after_all_else_is_gone() {
+        let (mut journal, mut standings) = (Journal::default(), Standings::default());
+        let device = Some(DeviceId(7));
+        let ann = Identity::all_of(&profile("ann"), device);
+        standings.set(&mut journal, ann.clone(), Affiliation::Owner);
+        let again = Standings::restored(&journal);
+        assert_eq!(again.of(&profile("new"), device), Some(Affiliation::Owner));
+        assert_eq!(again.of(&profile("ann"), None), Some(Affiliation::Owner));
+        assert_eq!(again.of(&profile("new"), Some(DeviceId(8))), None);
+        standings.set(&mut journal, ann.clone(), Affiliation::None);
+        let again = Standings::restored(&journal);
+        assert_eq!(again.of(&profile("new"), device), Some(Affiliation::None));
+        standings.forget(&mut journal, ann);
+        assert_eq!(Standings::restored(&journal).len(), 0);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_passed_over() {
+        let mut journal = Journal::default();
+        for key in ["nobody", "device:xyz", "guest:@", "account:a@b@c"] {
+            journal.set(&format!("{PREFIX}{key}"), "owner");
+        }
+        journal.set(
+            &format!("{PREFIX}{}", Identity::Device(DeviceId(1))),
+            "king",
+        );
+        assert_eq!(Standings::restored(&journal).len(), 0);
+    }
+}
