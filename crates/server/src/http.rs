@@ -6,31 +6,46 @@ mod conference_request;
 mod config_js;
 mod page;
 mod reserved;
+pub(crate) mod tenant;
 pub(crate) mod upgrade;
+pub(crate) mod web_app;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority as UriAuthority;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tracing::debug;
 
 use crate::authority::Authority;
 use crate::listen::websocket;
 use crate::node::Node;
 
+use web_app::WebApp;
+
 pub(crate) use reserved::RESERVED;
 pub use reserved::is_reserved_name;
 
 /// All paths. The names of files and services among them stand in `reserved.rs` too.
-pub(crate) fn routes(node: Arc<Node>) -> Router {
+pub(crate) fn routes(node: Arc<Node>, app: Option<WebApp>) -> Router {
+    let pages = match app {
+        Some(app) => Router::new()
+            .fallback(web_app::serve)
+            .layer(Extension(Arc::new(app))),
+        None => Router::new()
+            .route("/", get(page::start))
+            .route("/assets/{*path}", get(page::asset))
+            .route("/{room}", get(page::room))
+            .route("/{tenant}/{room}", get(page::tenant_room))
+            .fallback(page::missing),
+    };
     Router::new()
-        .route("/", get(page::start))
         .route("/config.js", get(config_js::serve))
+        .route("/{tenant}/config.js", get(config_js::serve_tenant))
         .route("/xmpp-websocket", get(websocket::open))
         .route(
             "/colibri-ws/{server}/{conference}/{endpoint}",
@@ -40,10 +55,7 @@ pub(crate) fn routes(node: Arc<Node>) -> Router {
             "/conference-request/v1",
             post(conference_request::post).options(conference_request::options),
         )
-        .route("/assets/{*path}", get(page::asset))
-        .route("/{room}", get(page::room))
-        .route("/{tenant}/{room}", get(page::tenant_room))
-        .fallback(page::missing)
+        .merge(pages)
         .layer(middleware::from_fn_with_state(
             Arc::clone(&node),
             check_authority,
@@ -73,7 +85,13 @@ async fn check_authority(
         return (StatusCode::MISDIRECTED_REQUEST, NOT_OUR_NAME).into_response();
     };
     let _: Option<Authority> = request.extensions_mut().insert(authority);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if let Some(shard) = &node.web.client.shard
+        && let Ok(shard) = HeaderValue::from_str(shard)
+    {
+        response.headers_mut().insert(SHARD, shard);
+    }
+    response
 }
 
 /// Headers that belong to every answer.
@@ -90,5 +108,7 @@ async fn harden(mut response: Response) -> Response {
     response
 }
 
+/// COMPAT(lib-jitsi-meet): compares it with `deploymentInfo.shard`.
+const SHARD: HeaderName = HeaderName::from_static("x-jitsi-shard");
 const NOT_OUR_NAME: &str = "This server does not know that name. Use an IP address, localhost or \
     the machine's name, or add the name to [web] names in the configuration.\n";

@@ -19,9 +19,10 @@ use crate::addresses::Addresses;
 use crate::authority::Authorities;
 use crate::certificate::{Certificate, CertificateError};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, WebConfig};
 use crate::data_folder::{DataFolder, FolderError};
 use crate::http;
+use crate::http::web_app::WebApp;
 use crate::listen::web;
 use crate::media;
 use crate::node::{Node, NodeParts};
@@ -35,6 +36,7 @@ pub struct Server {
     tls: TlsAcceptor,
     all_closed: mpsc::Receiver<()>,
     facts: Facts,
+    app: Option<WebApp>,
 }
 
 /// What there is to say about a server that is about to run.
@@ -81,6 +83,12 @@ pub enum StartError {
         error: io::Error,
         flag: &'static str,
     },
+    #[error(
+        "cannot serve the web app in {} ({reason}); let web.app name the folder of an unpacked \
+         Jitsi Meet web build, or leave it empty",
+        path.display()
+    )]
+    App { path: PathBuf, reason: String },
     #[error("cannot start the media workers: {0}")]
     Workers(io::Error),
 }
@@ -100,6 +108,7 @@ impl Server {
             mut bridge,
         } = config;
         tertulia_bridge::install_crypto();
+        let app = web_app(&web)?;
         let addresses = Addresses::of_this_machine();
         let folder = DataFolder::open(&data)?;
         let key = folder.key("resumption.key")?;
@@ -161,6 +170,7 @@ impl Server {
             tls,
             all_closed,
             facts,
+            app,
         })
     }
 
@@ -171,7 +181,7 @@ impl Server {
 
     /// Serves until `stop`, then takes leave of everybody.
     pub async fn run(self, stop: impl Future<Output = Stop>) {
-        let pages = http::routes(Arc::clone(&self.node));
+        let pages = http::routes(Arc::clone(&self.node), self.app);
         info!(media_port = self.facts.media_port, "server ready");
         let mut listening = Vec::new();
         for (listeners, tls) in [(self.plain, None), (self.secure, Some(self.tls))] {
@@ -203,6 +213,18 @@ impl From<CertificateError> for StartError {
             other => StartError::Certificate(other.to_string()),
         }
     }
+}
+
+/// Jitsi's web app, if it takes the place of our client.
+fn web_app(web: &WebConfig) -> Result<Option<WebApp>, StartError> {
+    let Some(folder) = &web.app else {
+        return Ok(None);
+    };
+    let app = WebApp::open(folder, &web.app_sources, &web.frame_ancestors);
+    app.map(Some).map_err(|error| StartError::App {
+        path: folder.clone(),
+        reason: error.to_string(),
+    })
 }
 
 /// One less than there are cores.

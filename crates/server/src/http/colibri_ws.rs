@@ -87,13 +87,14 @@ impl Drop for Channel {
 }
 
 async fn enter(node: &Node, conference: &str, endpoint: &str, password: &str) -> Option<Channel> {
-    let conference = node.router.conference_of(&ConferenceId::new(conference))?;
-    let worker = node.workers.get(usize::from(conference.worker))?.clone();
+    let conference = ConferenceId::new(conference);
+    let worker = node.router.worker_of(&conference)?;
+    let worker = node.workers.get(usize::from(worker))?.clone();
     let (to_socket, mail) = mpsc::channel(node.limits.channel_messages);
     let (reply, answer) = oneshot::channel();
     let id = node.channel_id();
     let question = OpenChannel {
-        conference: conference.id.clone(),
+        conference,
         endpoint: endpoint.parse().ok()?,
         password: password.to_owned(),
         channel: id,

@@ -8,6 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::authority::Authority;
+use crate::http::config_js::NO_TENANT;
+use crate::http::tenant::Tenant;
 use crate::http::{RESERVED, is_reserved_name};
 use crate::listen::web::Visitor;
 use crate::node::Node;
@@ -61,6 +63,9 @@ pub(crate) async fn tenant_room(
 ) -> Response {
     if is_reserved_name(&tenant) || is_reserved_name(&name) {
         return (StatusCode::NOT_FOUND, format!("{RESERVED}\n")).into_response();
+    }
+    if Tenant::parse(&node.hosts, &tenant).is_none() {
+        return (StatusCode::NOT_FOUND, NO_TENANT).into_response();
     }
     page(&node, &visitor, &authority, &headers)
 }
@@ -128,7 +133,10 @@ fn send(file: &'static File, caching: &'static str, asked: &HeaderMap) -> Respon
         }
     };
     let headers = [
-        (header::CONTENT_TYPE, content_type(file.name)),
+        (
+            header::CONTENT_TYPE,
+            content_type(file.name).unwrap_or("application/octet-stream"),
+        ),
         (header::CACHE_CONTROL, caching),
         (header::ETAG, file.tag),
         (header::VARY, "Accept-Encoding"),
@@ -141,8 +149,9 @@ fn send(file: &'static File, caching: &'static str, asked: &HeaderMap) -> Respon
     response
 }
 
-fn content_type(name: &str) -> &'static str {
-    match name.rsplit('.').next().unwrap_or_default() {
+/// What a file's name says about it.
+pub(crate) fn content_type(name: &str) -> Option<&'static str> {
+    Some(match name.rsplit('.').next().unwrap_or_default() {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
@@ -155,8 +164,8 @@ fn content_type(name: &str) -> &'static str {
         "mp3" => "audio/mpeg",
         "ogg" | "opus" => "audio/ogg",
         "txt" => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    }
+        _ => return None,
+    })
 }
 
 const PAGE: &str = "index.html";
