@@ -3,17 +3,18 @@
 use tertulia_model::bridge::{IceCredentials, RemoteTransport};
 use tertulia_model::{BridgeCommand, EndpointId, Now};
 use tertulia_stanza::disco::DiscoInfo;
-use tertulia_stanza::jingle::{Action, Jingle, Setup};
+use tertulia_stanza::jingle::{Action, Jingle, Setup, Transport};
 use tertulia_stanza::sources::EndpointSources;
 use tertulia_stanza::{Condition, Element, ErrorType, Stanza, StanzaError, ns};
 
 use crate::Focus;
 use crate::features::Features;
 use crate::participant::{FeaturesKnown, SessionState};
+use crate::restart::rate_limited;
 use crate::timer::Timer;
 
 /// What is still to be done once the sender has its result.
-type Then = Box<dyn FnOnce(&mut Focus)>;
+pub(crate) type Then = Box<dyn FnOnce(&mut Focus)>;
 
 impl Focus {
     pub(crate) fn handle_participant_iq(&mut self, now: Now, from: &EndpointId, iq: &Stanza) {
@@ -84,9 +85,14 @@ impl Focus {
             .participants
             .get_mut(from)
             .ok_or(Condition::ItemNotFound)?;
-        let session = participant
-            .session_by_sid(&jingle.sid)
-            .ok_or_else(unknown_session)?;
+        let Some(session) = participant.session_by_sid(&jingle.sid) else {
+            let is_late = jingle.action == Action::SessionAccept && participant.had(&jingle.sid);
+            return Err(if is_late {
+                Condition::Gone.into()
+            } else {
+                unknown_session()
+            });
+        };
         let is_accepted = session.state == SessionState::Accepted;
         let bridge_session = session.bridge_session.clone();
         match jingle.action {
@@ -95,9 +101,8 @@ impl Focus {
             Action::SourceAdd | Action::SourceRemove if !is_accepted => Err(out_of_order()),
             Action::SourceAdd | Action::SourceRemove => self.handle_sources(from, &jingle),
             Action::SessionTerminate => self.handle_terminate(now, from, &jingle, &bridge_session),
-            Action::SessionInfo => handle_info(&jingle, &bridge_session),
-            // Clients are learnt as peer-reflexive; what they name is not needed.
-            Action::TransportInfo => Ok(nothing()),
+            Action::SessionInfo => self.handle_info(now, from, &jingle),
+            Action::TransportInfo => self.handle_transport_info(from, &jingle),
             Action::SessionInitiate | Action::Other(_) => {
                 Err(Condition::FeatureNotImplemented.into())
             }
@@ -107,6 +112,7 @@ impl Focus {
     fn handle_accept(&mut self, from: &EndpointId, jingle: &Jingle) -> Result<Then, StanzaError> {
         let transport = remote_transport(jingle)?;
         let sources = own_sources(from, jingle)?;
+        self.check_sender(from, &sources)?;
         self.registry
             .add(from, &sources, self.config.ssrcs_per_participant_max)
             .map_err(|refusal| bad_request(&refusal.to_string()))?;
@@ -115,6 +121,7 @@ impl Focus {
             .get_mut(from)
             .ok_or(Condition::ItemNotFound)?;
         participant.unanswered = 0;
+        participant.has_come_in = true;
         let session = participant.session.as_mut().ok_or_else(unknown_session)?;
         session.state = SessionState::Accepted;
         let allocation = session.allocation;
@@ -136,6 +143,8 @@ impl Focus {
             return Ok(nothing());
         }
         let result = if jingle.action == Action::SourceAdd {
+            self.check_sender(from, &sources)?;
+            self.check_sender_limits(from, &sources)?;
             self.registry
                 .add(from, &sources, self.config.ssrcs_per_participant_max)
         } else {
@@ -147,7 +156,7 @@ impl Focus {
     }
 
     /// Tells bridge and participants what an endpoint sends now.
-    fn publish(&mut self, endpoint: &EndpointId) {
+    pub(crate) fn publish(&mut self, endpoint: &EndpointId) {
         let session = self
             .participants
             .get(endpoint)
@@ -175,13 +184,11 @@ impl Focus {
             return Err(Condition::ItemNotFound.into());
         }
         let wants_restart = named.is_some_and(|named| named.wants_restart);
-        let config = self.config.clone();
+        let (interval_min, per_minute) = self.restart_bounds();
         let participant = self
             .participants
             .get_mut(from)
             .ok_or(Condition::ItemNotFound)?;
-        let (interval_min, per_minute) =
-            (config.restart_interval_min, config.restarts_per_minute_max);
         let is_permitted = wants_restart
             && participant
                 .restarts
@@ -196,49 +203,22 @@ impl Focus {
         };
         if wants_restart && !is_permitted {
             end(self);
-            let error = StanzaError::new(Condition::ResourceConstraint);
-            return Err(error.with_text("rate-limited"));
+            return Err(rate_limited());
         }
         // The new invitation follows from settling, after the result.
         Ok(Box::new(end))
     }
 }
 
-fn handle_info(jingle: &Jingle, bridge_session: &str) -> Result<Then, StanzaError> {
-    let Some(named) = &jingle.bridge_session else {
-        return Ok(nothing());
-    };
-    if named.wants_ice_restart {
-        // The client then falls back to a restart of the whole session.
-        return Err(Condition::FeatureNotImplemented.into());
-    }
-    if named.id != bridge_session {
-        return Err(Condition::ItemNotFound.into());
-    }
-    Ok(nothing())
-}
-
 /// The client's half of the transport.
 fn remote_transport(jingle: &Jingle) -> Result<RemoteTransport, StanzaError> {
-    let transport = jingle
-        .complete_transport()
-        .ok_or_else(|| bad_request("expected a transport with ufrag, pwd and fingerprint"))?;
-    let (Some(ufrag), Some(pwd), Some(fingerprint)) =
-        (&transport.ufrag, &transport.pwd, &transport.fingerprint)
-    else {
-        return Err(bad_request(
-            "expected a transport with ufrag, pwd and fingerprint",
-        ));
-    };
-    if ufrag.len() > ICE_BYTES_MAX || pwd.len() > ICE_BYTES_MAX {
-        return Err(bad_request("expected ICE credentials of at most 256 bytes"));
-    }
+    let incomplete = || bad_request("expected a transport with ufrag, pwd and fingerprint");
+    let transport = jingle.complete_transport().ok_or_else(incomplete)?;
+    let ice = ice_credentials(transport)?;
+    let fingerprint = transport.fingerprint.as_ref().ok_or_else(incomplete)?;
     let candidates = transport.candidates.iter().take(CANDIDATES_MAX);
     Ok(RemoteTransport {
-        ice: IceCredentials {
-            ufrag: ufrag.clone(),
-            pwd: pwd.clone(),
-        },
+        ice,
         fingerprint: fingerprint.fingerprint.clone(),
         is_active: fingerprint.setup != Setup::Passive,
         candidates: candidates.map(|candidate| candidate.address).collect(),
@@ -246,6 +226,20 @@ fn remote_transport(jingle: &Jingle) -> Result<RemoteTransport, StanzaError> {
             .contents
             .iter()
             .find_map(|content| content.initial_last_n),
+    })
+}
+
+/// The client's ICE credentials.
+pub(crate) fn ice_credentials(transport: &Transport) -> Result<IceCredentials, StanzaError> {
+    let (Some(ufrag), Some(pwd)) = (&transport.ufrag, &transport.pwd) else {
+        return Err(bad_request("expected a transport with ufrag and pwd"));
+    };
+    if ufrag.len() > ICE_BYTES_MAX || pwd.len() > ICE_BYTES_MAX {
+        return Err(bad_request("expected ICE credentials of at most 256 bytes"));
+    }
+    Ok(IceCredentials {
+        ufrag: ufrag.clone(),
+        pwd: pwd.clone(),
     })
 }
 
@@ -276,11 +270,11 @@ fn describe() -> DiscoInfo {
         ])
 }
 
-fn nothing() -> Then {
+pub(crate) fn nothing() -> Then {
     Box::new(|_| {})
 }
 
-fn bad_request(text: &str) -> StanzaError {
+pub(crate) fn bad_request(text: &str) -> StanzaError {
     StanzaError::new(Condition::BadRequest).with_text(text)
 }
 
@@ -289,7 +283,7 @@ fn unknown_session() -> StanzaError {
     StanzaError::new(Condition::ItemNotFound).with_extra(unknown)
 }
 
-fn out_of_order() -> StanzaError {
+pub(crate) fn out_of_order() -> StanzaError {
     let out_of_order = Element::bare("out-of-order", ns::JINGLE_ERRORS);
     StanzaError::new(Condition::UnexpectedRequest)
         .with_type(ErrorType::Wait)
@@ -297,4 +291,4 @@ fn out_of_order() -> StanzaError {
 }
 
 const ICE_BYTES_MAX: usize = 256;
-const CANDIDATES_MAX: usize = 20;
+pub(crate) const CANDIDATES_MAX: usize = 20;

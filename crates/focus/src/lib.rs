@@ -7,8 +7,10 @@ mod codecs;
 mod features;
 mod jingle;
 mod lifecycle;
+mod mute;
 mod offer;
 mod participant;
+mod presence;
 mod restart;
 mod signal;
 mod sources;
@@ -23,12 +25,14 @@ use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ConferenceId, EndpointId, MayForward, Now, Random,
     SessionProfile, Source, invariant,
 };
+use tertulia_stanza::Stanza;
 use tertulia_stanza::disco::DiscoInfo;
-use tertulia_stanza::{Element, Stanza, WithAttribute, ns, text_element};
 
 pub use sources::Refusal;
 
+use mute::StartMutedRules;
 use participant::{Participant, SessionState};
+use presence::Shown;
 use sources::Registry;
 use timer::{Timer, Timers};
 
@@ -113,6 +117,11 @@ pub struct Focus {
     /// The bridge refused or failed; shown to everybody until it works again.
     is_bridge_missing: bool,
     dominant_speaker: Option<EndpointId>,
+    /// So many participants make a meeting.
+    participants_min: usize,
+    start_muted: StartMutedRules,
+    has_visitors: bool,
+    shown: Shown,
     outputs: VecDeque<Output>,
 }
 
@@ -139,6 +148,10 @@ impl Focus {
             is_open: false,
             is_bridge_missing: false,
             dominant_speaker: None,
+            participants_min: 2,
+            start_muted: StartMutedRules::default(),
+            has_visitors: false,
+            shown: Shown::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -159,8 +172,9 @@ impl Focus {
         });
         let patience = now.mono + self.config.features_timeout;
         self.timers.set(Timer::Features(endpoint.clone()), patience);
+        let start_muted = self.start_muted();
         self.participants
-            .insert(endpoint, Participant::new(profile, query));
+            .insert(endpoint, Participant::new(profile, query, start_muted));
         self.settle(now);
     }
 
@@ -207,6 +221,13 @@ impl Focus {
         }
     }
 
+    /// How many participants it takes for media to be negotiated: 2, or 1 while something listens
+    /// to each of them, as transcription does.
+    pub fn set_participants_min(&mut self, now: Now, participants: usize) {
+        self.participants_min = participants.max(1);
+        self.settle(now);
+    }
+
     /// The conference is over; frees everything on the bridge. Nobody is told: the room does that.
     pub fn close(&mut self) {
         self.participants.clear();
@@ -246,34 +267,6 @@ impl Focus {
     /// When to call [`Focus::handle_timeout`].
     pub fn next_timeout(&self) -> Option<Instant> {
         self.timers.next()
-    }
-
-    /// What the focus shows of itself in the room.
-    pub fn presence(&self) -> Vec<Element> {
-        let property = |key: &str, value: &str| {
-            Element::builder("property", ns::FOCUS)
-                .with("key", key)
-                .with("value", value)
-                .build()
-        };
-        let properties = Element::builder("conference-properties", ns::FOCUS)
-            .append(property("support-terminate-restart", "true"))
-            .append(property(
-                "bridge-count",
-                if self.is_bridge_missing { "0" } else { "1" },
-            ))
-            .build();
-        let component = Element::builder("component", ns::JITSI_MEET)
-            .with("name", "focus")
-            .append(env!("CARGO_PKG_VERSION"))
-            .build();
-        let versions = Element::builder("versions", ns::JITSI_MEET)
-            .append(component)
-            .build();
-        let missing = self
-            .is_bridge_missing
-            .then(|| text_element("bridgeNotAvailable", ns::FOCUS, ""));
-        [versions, properties].into_iter().chain(missing).collect()
     }
 
     /// All participants and how far they are.
@@ -333,6 +326,19 @@ impl Focus {
             && invariant!(
                 self.by_allocation.len() == sessions && self.by_allocation.iter().all(is_allocated),
                 "every session has its allocation and every allocation its session"
+            )
+            && invariant!(
+                self.registry
+                    .owners()
+                    .all(|owner| { self.participants.get(owner).is_some_and(|p| !p.is_visitor) }),
+                "visitors send nothing"
+            )
+            && invariant!(
+                sessions == 0
+                    || self.participants.values().filter(|p| p.has_media()).count()
+                        >= self.participants_min
+                    || self.timers.is_set(&Timer::SingleParticipant),
+                "sessions exist while there is a meeting, and a while longer"
             )
             && invariant!(
                 self.is_open || sessions == 0,

@@ -1,6 +1,7 @@
 //! The life of Jingle sessions: when somebody is invited, and how a session ends.
 //!
-//! Everybody with media is invited as soon as there are two of them, and loses the session when
+//! Everybody with media is invited as soon as there are enough of them (two, but one where the
+//! meeting is transcribed), and loses the session when
 //! one of them has been alone for a while. Who does not answer is invited a few times more and
 //! then left in peace: it stays in the room without media until it comes in anew or the meeting
 //! falls back to one.
@@ -10,11 +11,11 @@ use tertulia_model::{AllocationId, BridgeCommand, BridgeEvent, EndpointId, Now};
 use tertulia_stanza::Stanza;
 use tertulia_stanza::jingle::{Action, Jingle, Reason};
 
+use crate::Focus;
 use crate::features::Features;
 use crate::offer::{Offer, percent_encoded};
 use crate::participant::{FeaturesKnown, JingleSession, Participant, SessionState};
 use crate::timer::Timer;
-use crate::{Focus, Output};
 
 impl Focus {
     /// Brings sessions in line with who is there: the last step of every `handle_*`.
@@ -25,19 +26,20 @@ impl Focus {
         let ready = self.participants.values().filter(has_media).count();
         let has_sessions = !self.by_allocation.is_empty();
         let alone = Timer::SingleParticipant;
-        if members >= PARTICIPANTS_MIN {
+        if members >= self.participants_min {
             self.timers.cancel(&alone);
         } else if has_sessions && !self.timers.is_set(&alone) {
             self.timers
                 .set(alone, now.mono + self.config.single_participant_timeout);
         }
-        if ready >= PARTICIPANTS_MIN {
+        if ready >= self.participants_min {
             self.invite_all();
         }
         if self.by_allocation.is_empty() {
             self.timers.cancel(&Timer::SingleParticipant);
             self.close_bridge();
         }
+        self.show(now);
     }
 
     pub(crate) fn handle_event(&mut self, now: Now, event: BridgeEvent) {
@@ -47,7 +49,7 @@ impl Focus {
                 transport,
             } => {
                 if let Some(endpoint) = self.by_allocation.get(&allocation).cloned() {
-                    self.show_bridge(false);
+                    self.is_bridge_missing = false;
                     self.initiate(now, &endpoint, &transport);
                 }
             }
@@ -55,11 +57,15 @@ impl Focus {
                 if let Some(endpoint) = self.by_allocation.get(&allocation).cloned() {
                     tracing::debug!(%endpoint, ?reason, "allocation failed");
                     self.end_session(&endpoint);
-                    self.show_bridge(true);
+                    self.is_bridge_missing = true;
                     self.retry_later(now, &endpoint, false);
                 }
             }
-            BridgeEvent::IceRestarted { .. } => {}
+            BridgeEvent::IceRestarted {
+                allocation,
+                ice,
+                candidates,
+            } => self.handle_ice_restarted(allocation, ice, &candidates),
             BridgeEvent::Connected { allocation } => {
                 let endpoint = self.by_allocation.get(&allocation);
                 if let Some(participant) = endpoint.and_then(|e| self.participants.get_mut(e)) {
@@ -102,8 +108,8 @@ impl Focus {
                 self.terminate(&endpoint, &Reason::new("timeout", "no session-accept"));
                 self.count_unanswered(&endpoint);
             }
-            // Waiting was all that kept it from being invited.
-            Timer::Retry(_) => {}
+            // Waiting was all that kept it from being invited, or from being shown.
+            Timer::Retry(_) | Timer::Visitors => {}
             Timer::SingleParticipant => {
                 let reason = Reason::new("expired", "Idle session timeout");
                 for endpoint in self.participants.keys().cloned().collect::<Vec<_>>() {
@@ -138,7 +144,7 @@ impl Focus {
     /// Ends a session on the bridge; its client is not told. Its sources are still to be taken
     /// back: by [`Focus::retract`], or without a word where the endpoint has left the room.
     pub(crate) fn end_session(&mut self, endpoint: &EndpointId) -> Option<JingleSession> {
-        let session = self.participants.get_mut(endpoint)?.session.take()?;
+        let session = self.participants.get_mut(endpoint)?.take_session()?;
         self.timers.cancel(&Timer::Accept(endpoint.clone()));
         self.by_allocation.remove(&session.allocation);
         self.command(BridgeCommand::Expire {
@@ -201,6 +207,7 @@ impl Focus {
             state: SessionState::Allocating,
             signalled: Default::default(),
             is_active: false,
+            ice: Default::default(),
         });
         let offer = EndpointOffer {
             has_rtx: features.has_rtx,
@@ -257,6 +264,7 @@ impl Focus {
             transport,
             web_socket: format!("{base}/colibri-ws/{path}?pwd={password}"),
             sources,
+            start_muted: self.starts_muted(endpoint),
         };
         let stanza = Stanza::iq("set", &id).with_child(offer.to_jingle().to_element());
         let session = self
@@ -303,7 +311,7 @@ impl Focus {
             self.terminate(endpoint, &moving());
             self.retry_later(now, endpoint, true);
         }
-        self.show_bridge(true);
+        self.is_bridge_missing = true;
     }
 
     /// Invites again after longer and longer waits; `at_once` the first time.
@@ -335,17 +343,9 @@ impl Focus {
             tracing::warn!(%endpoint, "client ignores session-initiate; it is not invited again");
         }
     }
-
-    fn show_bridge(&mut self, is_missing: bool) {
-        if self.is_bridge_missing != is_missing {
-            self.is_bridge_missing = is_missing;
-            self.outputs.push_back(Output::PresenceChanged);
-        }
-    }
 }
 
-fn moving() -> Reason {
+/// Why a session ends that is followed by another.
+pub(crate) fn moving() -> Reason {
     Reason::new("success", "moving")
 }
-
-const PARTICIPANTS_MIN: usize = 2;

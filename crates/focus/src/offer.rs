@@ -1,11 +1,12 @@
 //! session-initiate: what a client is offered. The codecs are in `codecs`.
 
 use tertulia_model::MediaType;
-use tertulia_model::bridge::{CandidateKind, LocalTransport};
+use tertulia_model::bridge::{Candidate, CandidateKind, LocalTransport};
 use tertulia_stanza::jingle::{
     Action, BridgeSession, Content, Description, Jingle, Setup, Transport, TransportCandidate,
     TransportFingerprint,
 };
+use tertulia_stanza::mute::StartMuted;
 use tertulia_stanza::sources::{ConferenceSources, SourceDescription};
 
 use crate::codecs;
@@ -21,6 +22,7 @@ pub(crate) struct Offer<'a> {
     pub(crate) web_socket: String,
     /// What the others send.
     pub(crate) sources: ConferenceSources,
+    pub(crate) start_muted: StartMuted,
 }
 
 impl Offer<'_> {
@@ -53,6 +55,7 @@ impl Offer<'_> {
             id: self.bridge_session.to_owned(),
             ..BridgeSession::default()
         });
+        jingle.start_muted = self.start_muted;
         add_sources(&mut jingle, &self.sources, self.features.has_json_sources);
         jingle
     }
@@ -77,8 +80,9 @@ impl Offer<'_> {
                     fingerprint: self.transport.fingerprint.clone(),
                     setup: Setup::Actpass,
                 }),
-                candidates: candidates(self.transport),
+                candidates: candidates(&self.transport.candidates),
                 sctp_streams,
+                ice_generation: None,
             }),
             initial_last_n: None,
         }
@@ -144,8 +148,9 @@ pub(crate) fn add_sources(jingle: &mut Jingle, sources: &ConferenceSources, as_j
     }
 }
 
-fn candidates(transport: &LocalTransport) -> Vec<TransportCandidate> {
-    let written = |(index, candidate): (usize, &tertulia_model::bridge::Candidate)| {
+/// Our candidates as they are written.
+pub(crate) fn candidates(local: &[Candidate]) -> Vec<TransportCandidate> {
+    let written = |(index, candidate): (usize, &Candidate)| {
         let (type_, related) = match candidate.kind {
             CandidateKind::Host => ("host", None),
             CandidateKind::ServerReflexive { base } => ("srflx", Some(base)),
@@ -159,12 +164,7 @@ fn candidates(transport: &LocalTransport) -> Vec<TransportCandidate> {
             related,
         }
     };
-    transport
-        .candidates
-        .iter()
-        .enumerate()
-        .map(written)
-        .collect()
+    local.iter().enumerate().map(written).collect()
 }
 
 /// A path segment or query value, percent-encoded (RFC 3986).
@@ -184,7 +184,7 @@ const SCTP_STREAMS: u16 = 1024;
 
 #[cfg(test)]
 mod tests {
-    use tertulia_model::bridge::{Candidate, FeedbackSources, IceCredentials};
+    use tertulia_model::bridge::{FeedbackSources, IceCredentials};
     use tertulia_model::{Fingerprint, Ssrc};
     use tertulia_stanza::sources::parse_json;
 
@@ -229,6 +229,7 @@ mod tests {
             transport: &transport,
             web_socket: "wss://192.0.2.1/colibri-ws/s/c/me?pwd=secret".to_owned(),
             sources: parse_json(sources).unwrap(),
+            start_muted: StartMuted::default(),
         }
         .to_jingle()
     }

@@ -1,10 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tertulia_model::{AllocationId, EndpointId, MayForward, SessionProfile};
+use tertulia_stanza::mute::StartMuted;
+use tertulia_stanza::source_info::Sending;
 
 use crate::features::Features;
-use crate::restart::RestartLimit;
+use crate::restart::{IceRestarts, RestartLimit};
 use crate::sources::Announced;
 
 /// An occupant as the focus sees it.
@@ -14,9 +16,20 @@ pub(crate) struct Participant {
     pub(crate) session: Option<JingleSession>,
     pub(crate) is_paused: bool,
     pub(crate) may_forward: MayForward,
+    /// It only receives.
+    pub(crate) is_visitor: bool,
+    /// What it sends, by its own account.
+    pub(crate) sending: Sending,
+    /// What it is to leave off at first, by the rules when it came.
+    pub(crate) start_muted: StartMuted,
+    /// It has accepted a session since it joined.
+    pub(crate) has_come_in: bool,
     /// It ended its session itself and is not invited again while the meeting goes on.
     pub(crate) has_declined: bool,
     pub(crate) restarts: RestartLimit,
+    pub(crate) ice_restarts: RestartLimit,
+    /// Ids of its last sessions that are over.
+    ended: VecDeque<String>,
     /// Invitations in a row that were not answered by a session-accept.
     pub(crate) unanswered: u32,
     /// Transports in a row that never came up.
@@ -48,6 +61,7 @@ pub(crate) struct JingleSession {
     pub(crate) signalled: Signalled,
     /// Media and consent arrive at the bridge.
     pub(crate) is_active: bool,
+    pub(crate) ice: IceRestarts,
 }
 
 /// How far a Jingle session is.
@@ -62,15 +76,25 @@ pub(crate) enum SessionState {
 }
 
 impl Participant {
-    pub(crate) fn new(profile: Arc<SessionProfile>, query: String) -> Participant {
+    pub(crate) fn new(
+        profile: Arc<SessionProfile>,
+        query: String,
+        start_muted: StartMuted,
+    ) -> Participant {
         Participant {
             profile,
             features: FeaturesKnown::Asked(query),
             session: None,
             is_paused: false,
             may_forward: MayForward::ALL,
+            is_visitor: false,
+            sending: Sending::default(),
+            start_muted,
+            has_come_in: false,
             has_declined: false,
             restarts: RestartLimit::default(),
+            ice_restarts: RestartLimit::default(),
+            ended: VecDeque::new(),
             unanswered: 0,
             failures: 0,
         }
@@ -102,6 +126,21 @@ impl Participant {
         expects && session.is_some_and(|session| !session.features.has_ssrc_rewriting)
     }
 
+    /// Ends the session, if there is one, and remembers its id.
+    pub(crate) fn take_session(&mut self) -> Option<JingleSession> {
+        let session = self.session.take()?;
+        self.ended.push_back(session.sid.clone());
+        if self.ended.len() > ENDED_MAX {
+            self.ended.pop_front();
+        }
+        Some(session)
+    }
+
+    /// Whether that session was one of its last.
+    pub(crate) fn had(&self, sid: &str) -> bool {
+        self.ended.iter().any(|ended| ended == sid)
+    }
+
     /// The session, if session-initiate is out and it has that id.
     pub(crate) fn session_by_sid(&mut self, sid: &str) -> Option<&mut JingleSession> {
         self.session
@@ -109,3 +148,5 @@ impl Participant {
             .filter(|session| session.sid == sid && session.state != SessionState::Allocating)
     }
 }
+
+const ENDED_MAX: usize = 8;

@@ -3,14 +3,19 @@ use std::collections::BTreeSet;
 use tertulia_model::MediaType;
 use tertulia_model::bridge::{AllocationFailure, FeedbackSources, IceCredentials, LocalTransport};
 use tertulia_model::{Fingerprint, SessionId, Ssrc};
+use tertulia_stanza::disco::DiscoInfo;
 use tertulia_stanza::jingle::{
-    Action, Content, Description, Jingle, Reason, Setup, Transport, TransportFingerprint,
+    Action, BridgeSession, Content, Description, Jingle, Reason, Setup, Transport,
+    TransportFingerprint,
 };
+use tertulia_stanza::mute::StartMuted;
 use tertulia_stanza::sources::{ConferenceSources, EndpointSources, SourceDescription};
-use tertulia_stanza::{Condition, Kind};
+use tertulia_stanza::{Condition, Element, Kind, ns};
 
 use super::*;
 
+mod muting;
+mod repairs;
 mod stories;
 mod walk;
 
@@ -23,6 +28,8 @@ struct World {
     commands: Vec<BridgeCommand>,
     clients: BTreeMap<String, Client>,
     bridge_is_down: bool,
+    /// How often the focus showed itself anew.
+    presences: u32,
 }
 
 /// What a client remembers of its session.
@@ -39,6 +46,10 @@ struct Client {
     answers_nothing: bool,
     /// It says that it can have sources rewritten.
     can_rewrite: bool,
+    only_receives: bool,
+    start_muted: StartMuted,
+    /// Of the last transport-info.
+    ice_generation: u32,
     adds: u32,
     next_ssrc: u32,
 }
@@ -87,6 +98,7 @@ impl World {
             commands: Vec::new(),
             clients: BTreeMap::new(),
             bridge_is_down: false,
+            presences: 0,
         }
     }
 
@@ -180,7 +192,7 @@ impl World {
                         .push_back(stanza);
                 }
                 Output::Bridge(command) => self.commands.push(command),
-                Output::PresenceChanged => {}
+                Output::PresenceChanged => self.presences += 1,
             }
         }
         assert!(self.focus.is_consistent());
@@ -206,12 +218,26 @@ impl World {
 
     /// The bridge answers the oldest question, if any is open.
     fn bridge_step(&mut self) -> bool {
-        let is_question = |c: &BridgeCommand| matches!(c, BridgeCommand::Allocate { .. });
+        let is_question = |c: &BridgeCommand| {
+            matches!(
+                c,
+                BridgeCommand::Allocate { .. } | BridgeCommand::RestartIce { .. }
+            )
+        };
         let Some(index) = self.commands.iter().position(is_question) else {
             return false;
         };
-        let BridgeCommand::Allocate { allocation, .. } = self.commands.remove(index) else {
-            unreachable!("just found")
+        let allocation = match self.commands.remove(index) {
+            BridgeCommand::Allocate { allocation, .. } => allocation,
+            BridgeCommand::RestartIce { allocation } => {
+                self.bridge(BridgeEvent::IceRestarted {
+                    allocation,
+                    ice: transport().ice,
+                    candidates: vec![],
+                });
+                return true;
+            }
+            other => unreachable!("just found: {other:?}"),
         };
         if self.bridge_is_down {
             let reason = AllocationFailure::Unavailable;
@@ -274,15 +300,26 @@ impl World {
                 client.known.clear();
                 client.learn(&told);
                 client.sending.clear();
+                client.ice_generation = 0;
+                client.start_muted = jingle.start_muted;
                 let mut sources = EndpointSources::default();
-                client.add_source(name, MediaType::Audio, &mut sources);
-                client.add_source(name, MediaType::Video, &mut sources);
+                if !client.only_receives {
+                    client.add_source(name, MediaType::Audio, &mut sources);
+                    client.add_source(name, MediaType::Video, &mut sources);
+                }
                 replies.push(jingle_iq(&accept(&jingle.sid, &sources)));
             }
             Action::SessionTerminate => {
                 assert_eq!(client.sid.take(), Some(jingle.sid));
                 client.sending.clear();
                 client.known.clear();
+            }
+            Action::TransportInfo => {
+                let transport = jingle.transports().next().unwrap();
+                let generation = transport.ice_generation.unwrap();
+                assert!(generation > client.ice_generation, "{generation}");
+                client.ice_generation = generation;
+                replies.push(jingle_iq(&ice_answer(&jingle.sid, generation)));
             }
             Action::SourceAdd => client.learn(&told),
             Action::SourceRemove => client.forget(&told),
@@ -323,11 +360,23 @@ impl World {
         });
     }
 
+    fn restart_ice(&mut self, name: &str) {
+        self.iq(name, |client, sid| {
+            let mut jingle = Jingle::new(Action::SessionInfo, sid);
+            jingle.bridge_session = Some(BridgeSession {
+                id: client.bridge_session.clone(),
+                wants_ice_restart: true,
+                ..Default::default()
+            });
+            Some(jingle)
+        });
+    }
+
     fn restart(&mut self, name: &str) {
         self.iq(name, |client, sid| {
             let mut jingle = Jingle::new(Action::SessionTerminate, sid);
             jingle.reason = Some(Reason::new("connectivity-error", "ICE FAILED"));
-            jingle.bridge_session = Some(tertulia_stanza::jingle::BridgeSession {
+            jingle.bridge_session = Some(BridgeSession {
                 id: client.bridge_session.clone(),
                 wants_restart: true,
                 ..Default::default()
@@ -365,6 +414,21 @@ impl World {
 
     fn states(&self) -> Vec<ParticipantState> {
         self.focus.participants().map(|(_, state)| state).collect()
+    }
+
+    /// A property of the conference as everybody sees it.
+    fn property(&self, key: &str) -> Option<String> {
+        let presence = self.focus.presence();
+        let properties = presence
+            .iter()
+            .find(|e| e.name() == "conference-properties");
+        let property = properties?.children().find(|p| p.attr("key") == Some(key));
+        property?.attr("value").map(str::to_owned)
+    }
+
+    /// Commands since the last time, without the questions that the bridge has answered.
+    fn take_commands(&mut self) -> Vec<BridgeCommand> {
+        std::mem::take(&mut self.commands)
     }
 
     fn log(&mut self, name: &str) -> Vec<String> {
@@ -480,6 +544,23 @@ fn with_sources(action: Action, sid: &str, sources: &EndpointSources) -> Jingle 
         ..Content::default()
     };
     jingle.contents = [MediaType::Audio, MediaType::Video].map(content).into();
+    jingle
+}
+
+/// A client's answer to an ICE restart: the same transport in each content.
+fn ice_answer(sid: &str, generation: u32) -> Jingle {
+    let mut jingle = Jingle::new(Action::TransportInfo, sid);
+    let content = |name: &str| Content {
+        name: name.to_owned(),
+        transport: Some(Transport {
+            ufrag: Some(format!("cu{generation}")),
+            pwd: Some("cp".to_owned()),
+            ice_generation: Some(generation),
+            ..Transport::default()
+        }),
+        ..Content::default()
+    };
+    jingle.contents = ["audio", "video", "data"].map(content).into();
     jingle
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Timer {
     Retry(EndpointId),
     /// Somebody has been alone with a session.
     SingleParticipant,
+    /// The number of visitors was shown a moment ago.
+    Visitors,
 }
 
 /// At most one time for each timer.
