@@ -25,7 +25,7 @@ impl Hall {
         let journal_prefix = if is_main {
             String::new()
         } else {
-            format!("room/{}/", room.jid())
+            journal_prefix(room.jid())
         };
         let mut hall = Hall {
             duration: ConferenceDuration::restored(journal, &journal_prefix),
@@ -107,6 +107,11 @@ impl Hall {
         let key = format!("{}{SUBJECT}", self.journal_prefix);
         journal.set(&key, &format!("{by}\n{subject}"));
     }
+}
+
+/// Before what the features of a breakout room keep.
+pub(crate) fn journal_prefix(room: &RoomJid) -> String {
+    format!("room/{room}/")
 }
 
 const PASSWORD: &str = "password";

@@ -1,6 +1,6 @@
 //! What our host names answer by themselves: pings, discovery, and refusals for everything else.
 
-use tertulia_model::{Host, Hosts, jid::Jid};
+use tertulia_model::{Host, Hosts, Service, jid::Jid};
 use tertulia_stanza::disco::{self, DiscoInfo};
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns};
 
@@ -17,6 +17,19 @@ pub fn answer(config: &Config, stanza: &Stanza) -> Option<Stanza> {
         Kind::Iq if !stanza.is_request() => None,
         Kind::Iq => Some(answer_request(config, stanza)),
     }
+}
+
+/// What a client is told of this server before its session begins; the receiver is to be added.
+///
+/// COMPAT(lib-jitsi-meet): it takes features and addresses of services from this message, as from
+/// Jitsi's `mod_jiconop`, and then asks for nothing. The features of the services are looked for
+/// among those of the server.
+pub fn announcement(config: &Config) -> Stanza {
+    let renames = config.rules.has_breakout_rooms.then_some(BREAKOUT_RENAME);
+    let info = describe(config, Host::Main).with_features(renames);
+    Stanza::new(Kind::Message)
+        .with_from(Jid::from(config.hosts.name(Host::Main)))
+        .with_children([info.to_element(), services::list(ns::EXT_DISCO)])
 }
 
 /// The refusal of a stanza to a room that does not live; None where nothing is to be said.
@@ -54,7 +67,7 @@ fn answer_request(config: &Config, iq: &Stanza) -> Stanza {
     }
     if payload.is("query", ns::DISCO_INFO) {
         // Nodes are how Jitsi's client asks for details of a component.
-        let info = host.map(describe).unwrap_or_default();
+        let info = host.map(|host| describe(config, host)).unwrap_or_default();
         let node = payload.attr("node").map(str::to_owned);
         return iq
             .result()
@@ -69,25 +82,78 @@ fn answer_request(config: &Config, iq: &Stanza) -> Stanza {
     iq.error(Condition::ServiceUnavailable)
 }
 
-fn describe(host: Host) -> DiscoInfo {
+fn describe(config: &Config, host: Host) -> DiscoInfo {
+    let component = |name| DiscoInfo::default().with_identity("component", name, None);
     let info = match host {
-        Host::Main => DiscoInfo::default()
+        Host::Main => components(config)
             .with_identity("server", "im", Some("Tertulia"))
             .with_features([ns::EXT_DISCO, ns::EXT_DISCO_1]),
         Host::Conference => DiscoInfo::default()
             .with_identity("conference", "text", Some("Rooms"))
             .with_features([ns::MUC]),
-        Host::Lobby => DiscoInfo::default().with_identity("component", "lobbyrooms", None),
-        Host::Breakout => DiscoInfo::default().with_identity("component", "breakout_rooms", None),
-        Host::Service(service) => {
-            DiscoInfo::default().with_identity("component", service.label(), None)
-        }
+        Host::Lobby => component(LOBBY).with_features([ns::MUC]),
+        Host::Breakout => component(BREAKOUT).with_features([ns::MUC, BREAKOUT_RENAME]),
+        Host::Service(service) => component(component_type(service)),
         Host::Focus | Host::Auth => {
             DiscoInfo::default().with_identity("component", "generic", Some("Focus"))
         }
     };
     info.with_features([ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING])
 }
+
+/// COMPAT(lib-jitsi-meet): a feature is there if the main host has an identity of its type, whose
+/// name is the address to talk to. Messages from other addresses are not delivered.
+fn components(config: &Config) -> DiscoInfo {
+    let services = Service::ALL
+        .into_iter()
+        .filter(|service| has_service(config, *service))
+        .map(|service| (component_type(service), Host::Service(service)));
+    let rooms = [
+        (config.rules.has_lobby, LOBBY, Host::Lobby),
+        (config.rules.has_breakout_rooms, BREAKOUT, Host::Breakout),
+    ];
+    let rooms = rooms
+        .into_iter()
+        .filter_map(|(is_there, name, host)| is_there.then_some((name, host)));
+    services
+        .chain(rooms)
+        .fold(DiscoInfo::default(), |info, (type_, host)| {
+            let address = config.hosts.name(host);
+            info.with_identity("component", type_, Some(address.as_str()))
+        })
+}
+
+fn has_service(config: &Config, service: Service) -> bool {
+    let rules = &config.rules;
+    match service {
+        Service::AvModeration => rules.has_av_moderation,
+        Service::EndConference => rules.has_end_conference,
+        Service::FileSharing => rules.has_file_sharing,
+        Service::Polls => rules.has_polls,
+        Service::SpeakerStats => rules.has_speaker_stats,
+        Service::Visitors => rules.has_visitors,
+        Service::ConferenceDuration | Service::Metadata => true,
+    }
+}
+
+/// Jitsi's name for a service, as the type of an identity.
+fn component_type(service: Service) -> &'static str {
+    match service {
+        Service::AvModeration => "av_moderation",
+        Service::ConferenceDuration => "conference_duration",
+        Service::EndConference => "end_conference",
+        Service::FileSharing => "file-sharing",
+        Service::Metadata => "room_metadata",
+        Service::Polls => "polls",
+        Service::SpeakerStats => "speakerstats",
+        Service::Visitors => "visitors",
+    }
+}
+
+const LOBBY: &str = "lobbyrooms";
+const BREAKOUT: &str = "breakout_rooms";
+/// Moderators may rename breakout rooms.
+const BREAKOUT_RENAME: &str = "http://jitsi.org/protocol/breakout_rooms#rename";
 
 /// The parts of the main host. Who is in which room is nobody else's business.
 fn items(hosts: &Hosts, host: Option<Host>) -> Element {
@@ -173,17 +239,69 @@ mod tests {
         check(Stanza::new(Kind::Message).with_type("error"), None);
     }
 
-    #[test]
-    fn the_domain_says_that_it_can_be_pinged_and_names_no_components() {
-        let answer = answer(&config(), &get("localhost", DiscoInfo::query(None))).unwrap();
-        let info = DiscoInfo::parse(answer.child("query", ns::DISCO_INFO).unwrap()).unwrap();
+    /// What Jitsi's client switches on, with the addresses it would talk to.
+    fn switched_on(query: &Element) -> Vec<(String, String)> {
+        let info = DiscoInfo::parse(query).unwrap();
         assert!(info.has_feature(ns::PING));
-        assert!(
-            info.identities
-                .iter()
-                .all(|identity| identity.category != "component")
-        );
         assert_eq!(info.forms, Vec::<DataForm>::new());
+        let components = info.identities.into_iter();
+        let components = components.filter(|identity| identity.category == "component");
+        components
+            .map(|component| (component.type_, component.name.unwrap()))
+            .collect()
+    }
+
+    const EVERYTHING: [(&str, &str); 10] = [
+        ("av_moderation", "avmoderation.localhost"),
+        ("conference_duration", "conferenceduration.localhost"),
+        ("end_conference", "endconference.localhost"),
+        ("file-sharing", "filesharing.localhost"),
+        ("room_metadata", "metadata.localhost"),
+        ("polls", "polls.localhost"),
+        ("speakerstats", "speakerstats.localhost"),
+        ("visitors", "visitors.localhost"),
+        ("lobbyrooms", "lobby.localhost"),
+        ("breakout_rooms", "breakout.localhost"),
+    ];
+
+    #[test]
+    fn the_domain_names_the_services_of_its_meetings() {
+        let answer = answer(&config(), &get("localhost", DiscoInfo::query(None))).unwrap();
+        let on = switched_on(answer.child("query", ns::DISCO_INFO).unwrap());
+        let on: Vec<_> = on.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        assert_eq!(on, EVERYTHING);
+        let mut config = config();
+        config.rules.has_polls = false;
+        config.rules.has_lobby = false;
+        config.rules.has_breakout_rooms = false;
+        let message = announcement(&config);
+        let query = message.child("query", ns::DISCO_INFO).unwrap();
+        let on = switched_on(query);
+        assert_eq!(on.len(), 7, "{on:?}");
+        assert!(!on.iter().any(|one| ["polls", LOBBY, BREAKOUT].contains(&one.0.as_str())));
+        assert!(!DiscoInfo::parse(query).unwrap().has_feature(BREAKOUT_RENAME));
+    }
+
+    #[test]
+    fn what_is_announced_needs_no_question() {
+        let message = announcement(&config());
+        assert_eq!(message.from, Some("localhost".parse().unwrap()));
+        let query = message.child("query", ns::DISCO_INFO).unwrap();
+        assert_eq!(switched_on(query).len(), EVERYTHING.len());
+        // COMPAT(lib-jitsi-meet): a feature of a service counts when its name ends so.
+        assert!(DiscoInfo::parse(query).unwrap().has_feature(BREAKOUT_RENAME));
+        assert!(message.child("services", ns::EXT_DISCO).is_some());
+    }
+
+    #[test]
+    fn services_describe_themselves() {
+        for (type_, address) in EVERYTHING {
+            let answer = answer(&config(), &get(address, DiscoInfo::query(Some(type_)))).unwrap();
+            let info = DiscoInfo::parse(answer.child("query", ns::DISCO_INFO).unwrap()).unwrap();
+            assert_eq!(info.node.as_deref(), Some(type_));
+            assert_eq!(info.identities[0].type_, type_);
+            assert_eq!(info.has_feature(BREAKOUT_RENAME), type_ == "breakout_rooms");
+        }
     }
 
     /// COMPAT(lib-jitsi-meet): requests the conference again on exactly this text or element.

@@ -36,6 +36,7 @@ pub use route::{Route, route};
 pub use rules::Rules;
 
 use expected::Expected;
+use feature::breakout_rooms::Breakouts;
 use hall::Hall;
 use journal::Journal;
 use standings::Standings;
@@ -104,6 +105,7 @@ pub struct Conference {
     halls: BTreeMap<RoomJid, Hall>,
     standings: Standings,
     journal: Journal,
+    breakouts: Breakouts,
     expected: Expected,
     /// Until then it stays although nobody has asked or come yet.
     opens_until: Option<Instant>,
@@ -140,6 +142,7 @@ impl Conference {
             random: Random::from_seed(seed),
             main: room.clone(),
             halls: BTreeMap::new(),
+            breakouts: Breakouts::restored(&journal),
             standings,
             journal,
             expected: Expected::new(
@@ -155,6 +158,9 @@ impl Conference {
             config,
         };
         conference.open(now, room, id);
+        for room in conference.breakouts.rooms().cloned().collect::<Vec<_>>() {
+            conference.push(Output::Claim(room));
+        }
         conference.settle(now);
         conference
     }
@@ -206,6 +212,7 @@ impl Conference {
         }
         if matches!(change, SessionChange::Ended(_)) {
             self.expected.end(session);
+            self.breakouts.arrived_or_ended(session);
         }
         for hall in self.halls.values_mut() {
             hall.room.handle_session(session, change);
@@ -237,6 +244,7 @@ impl Conference {
         if self.owners_until.is_some_and(|until| until <= now.mono) {
             self.elect_owner(now);
         }
+        self.handle_breakout_timeout(now);
         for hall in self.halls.values_mut() {
             hall.focus.handle_timeout(now);
         }
@@ -285,6 +293,7 @@ impl Conference {
             self.opens_until,
             self.owners_until,
             self.expected.next_timeout(),
+            self.breakouts.next_timeout(),
         ];
         let focuses = self.halls.values().map(|hall| hall.focus.next_timeout());
         times.into_iter().chain(focuses).flatten().min()
@@ -307,6 +316,10 @@ impl Conference {
         let Some(room) = to.and_then(|to| route::room(&self.config.hosts, &to)) else {
             return;
         };
+        let wants_in = stanza.kind == Kind::Presence && stanza.type_.is_none();
+        if wants_in && !self.halls.contains_key(&room) {
+            self.open_breakout_room(now, &room);
+        }
         let Some(hall) = self.halls.get_mut(&room) else {
             if let Some(refusal) = refuse_missing(&stanza) {
                 self.answer(from.id, refusal);
@@ -355,6 +368,7 @@ impl Conference {
         let who = who.ok_or(Condition::ItemNotFound)?;
         match host {
             Host::Service(Service::EndConference) => self.end_by_request(now, &room, who, stanza),
+            Host::Breakout => self.handle_breakout_command(now, &room, who, stanza),
             _ => Err(Condition::ServiceUnavailable.into()),
         }
     }
@@ -380,11 +394,12 @@ impl Conference {
     /// Whether somebody may come in: all reasons against it, in the order in which they count
     /// (rooms-and-focus 8.6). Nick and number of occupants are the room's own.
     fn admit(
-        &self,
+        &mut self,
         room: &RoomJid,
         who: &Candidate,
         affiliation: Affiliation,
     ) -> Result<(), StanzaError> {
+        self.check_nick_in_family(room, who)?;
         let Some(hall) = self.halls.get(room) else {
             return Err(Condition::ItemNotFound.into());
         };
@@ -422,9 +437,40 @@ impl Conference {
                 break;
             }
         }
+        self.close_empty_halls();
         self.record();
         self.check();
         self.close_if_over();
+    }
+
+    /// A breakout room that nobody is in goes back to paper.
+    fn close_empty_halls(&mut self) {
+        let main = &self.main;
+        let is_over = |(jid, hall): &(&RoomJid, &Hall)| *jid != main && hall.is_empty();
+        let over: Vec<RoomJid> = self
+            .halls
+            .iter()
+            .filter(is_over)
+            .map(|(jid, _)| jid.clone())
+            .collect();
+        for room in over {
+            if let Some(mut hall) = self.halls.remove(&room) {
+                self.close_media(&mut hall);
+            }
+        }
+    }
+
+    fn close_media(&mut self, hall: &mut Hall) {
+        hall.focus.close();
+        while let Some(output) = hall.focus.poll_output() {
+            if let tertulia_focus::Output::Bridge(command) = output {
+                let conference = hall.id().clone();
+                self.push(Output::Bridge {
+                    conference,
+                    command,
+                });
+            }
+        }
     }
 
     /// Whether there was anything to do.
@@ -488,10 +534,14 @@ impl Conference {
             }
             Said::Describe { to, iq, mut info } => {
                 hall.describe(&mut info);
+                self.describe_breakout(room, &mut info);
+                let Some(hall) = self.halls.get_mut(room) else {
+                    return;
+                };
                 let description = iq.result().with_child(info.to_element());
                 hall.room.answer(to, description);
             }
-            Said::Destroyed => hall.focus.close(),
+            Said::Destroyed => self.handle_destroyed(room),
         }
     }
 
@@ -517,6 +567,19 @@ impl Conference {
         }
     }
 
+    /// A room was ended by its owner, or by us. With the main room the meeting ends.
+    fn handle_destroyed(&mut self, room: &RoomJid) {
+        if let Some(hall) = self.halls.get_mut(room) {
+            hall.focus.close();
+        }
+        if *room == self.main {
+            self.is_ended = true;
+            for hall in self.halls.values_mut() {
+                hall.room.destroy(None, Some("The meeting has ended"));
+            }
+        }
+    }
+
     fn handle_joined(&mut self, now: Now, room: &RoomJid, id: OccupantId) {
         let Some(hall) = self.halls.get_mut(room) else {
             return;
@@ -527,17 +590,20 @@ impl Conference {
         let (nick, profile) = (occupant.nick().clone(), occupant.profile().clone());
         self.opens_until = None;
         self.expected.arrived(profile.id, occupant.device());
+        self.breakouts.arrived_or_ended(profile.id);
         hall.greet(now, &mut self.journal, id);
         hall.focus.join(now, nick, profile);
         hall.tell_rights(id);
         self.keep_standing(room, id);
         self.elect_owner(now);
+        self.list_rooms_soon_if_any(now);
     }
 
     fn handle_left(&mut self, now: Now, room: &RoomJid, farewell: &Farewell) {
         if let Some(hall) = self.halls.get_mut(room) {
             hall.focus.leave(now, farewell.occupant.nick());
         }
+        self.left_for_another_room(now, farewell);
         self.elect_owner(now);
     }
 
@@ -575,25 +641,16 @@ impl Conference {
     fn close_if_over(&mut self) {
         let is_wanted = self.opens_until.is_some()
             || self.expected.is_anybody()
+            || self.breakouts.is_anybody_under_way()
             || self.halls.values().any(|hall| !hall.is_empty());
         if self.is_closed || (is_wanted && !self.main_hall().room.is_destroyed()) {
             return;
         }
-        let mut commands = Vec::new();
-        for hall in self.halls.values_mut() {
-            hall.focus.close();
-            while let Some(output) = hall.focus.poll_output() {
-                if let tertulia_focus::Output::Bridge(command) = output {
-                    commands.push((hall.id().clone(), command));
-                }
-            }
+        let mut halls = std::mem::take(&mut self.halls);
+        for hall in halls.values_mut() {
+            self.close_media(hall);
         }
-        for (conference, command) in commands {
-            self.push(Output::Bridge {
-                conference,
-                command,
-            });
-        }
+        self.halls = halls;
         if self.is_ended {
             self.journal.forget();
             self.push(Output::Forget);

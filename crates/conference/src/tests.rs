@@ -685,3 +685,172 @@ fn the_meeting_is_ended_for_all_by_those_who_may() {
     );
     assert!(w.is_closed && w.journal.is_empty());
 }
+
+fn command(type_: &str, attributes: &str) -> Stanza {
+    let xml = format!(
+        "<breakout_rooms xmlns='jabber:client' type='features/breakout-rooms/{type_}' {attributes}/>"
+    );
+    Stanza::new(Kind::Message)
+        .with_to("breakout.localhost".parse::<Jid>().unwrap())
+        .with_child(xml.parse().unwrap())
+}
+
+/// The last list of rooms that a session got.
+fn list(w: &World, session: u64) -> serde_json::Value {
+    let mut got = w.got[&session].iter().rev();
+    let update = got.find_map(|stanza| {
+        let json = stanza.child("json-message", ns::JITSI_MEET)?.text();
+        json.contains("features/breakout-rooms/update")
+            .then_some(json)
+    });
+    serde_json::from_str(&update.expect("a list")).unwrap()
+}
+
+fn switch(w: &mut World, session: u64, from: &str, to: &str) {
+    let status = text_element("status", ns::CLIENT, "switch_room");
+    let leave = Stanza::new(Kind::Presence).with_type("unavailable");
+    w.send(
+        session,
+        leave
+            .with_to(from.parse::<Jid>().unwrap())
+            .with_child(status),
+    );
+    let join = Stanza::new(Kind::Presence).with_child(Element::bare("x", ns::MUC));
+    w.send(session, join.with_to(to.parse::<Jid>().unwrap()));
+}
+
+#[test]
+fn breakout_rooms_from_the_first_to_the_last() {
+    let mut w = World::new();
+    for (session, nick) in [(1, "ann"), (2, "bob"), (3, "cat")] {
+        w.join(session, nick);
+    }
+    w.send(2, command("add", "subject='Group 1'"));
+    assert_eq!(w.last(2).error_condition(), Some(Condition::Forbidden));
+    w.send(1, command("add", "subject='Group 1'"));
+    w.send(1, command("add", ""));
+    assert_eq!(w.last(1).error_condition(), Some(Condition::BadRequest));
+    w.wait(1);
+    let rooms = list(&w, 3);
+    let id = rooms["rooms"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .find(|k| *k != "tea");
+    let id = id.unwrap().clone();
+    assert_eq!(rooms["roomCounter"], 1);
+    assert_eq!(rooms["rooms"][&id]["name"], "Group 1");
+    assert_eq!(rooms["rooms"]["tea"]["isMainRoom"], true);
+    let jid = format!("{id}@breakout.localhost");
+
+    let send = |who: &str| format!("roomJid='{jid}' participantJid='{who}'");
+    w.send(1, command("move-to-room", &send("u9@localhost/r")));
+    assert_eq!(w.last(1).error_condition(), Some(Condition::ItemNotFound));
+    w.send(1, command("move-to-room", &send("u2@localhost/r")));
+    assert!(w.last(2).to_string().contains("move-to-room"));
+
+    switch(
+        &mut w,
+        2,
+        "tea@conference.localhost/bob",
+        &format!("{jid}/bob"),
+    );
+    switch(
+        &mut w,
+        1,
+        "tea@conference.localhost/ann",
+        &format!("{jid}/ann"),
+    );
+    w.wait(1);
+    let census = w.conference.census();
+    let sizes: Vec<usize> = census.rooms.values().map(|r| r.occupants.len()).collect();
+    assert_eq!(sizes, [2, 1]);
+    assert_eq!(standings(&w), ["cat none/participant"], "no second owner");
+    let participants = &list(&w, 3)["rooms"][&id]["participants"];
+    assert_eq!(participants[format!("{jid}/ann")]["role"], "moderator");
+    let iq = Stanza::iq("get", "d").with_to(jid.parse::<Jid>().unwrap());
+    w.send(1, iq.with_child(DiscoInfo::query(None)));
+    let info = w.last(1).to_string();
+    assert!(info.contains("muc#roominfo_isbreakout"), "{info}");
+
+    // A crash: who was in the room finds it again.
+    let mut w = World::with(8, w.journal);
+    w.request(11, "ann");
+    let join = Stanza::new(Kind::Presence).with_child(Element::bare("x", ns::MUC));
+    w.send(
+        11,
+        join.with_to(format!("{jid}/ann").parse::<Jid>().unwrap()),
+    );
+    assert_eq!(w.conference.census().nicks().len(), 1);
+    w.send(
+        11,
+        command("rename", &format!("breakoutRoomJid='{jid}' subject='Two'")),
+    );
+    assert_eq!(
+        w.last(11).error_condition(),
+        Some(Condition::Forbidden),
+        "not by this device"
+    );
+    w.wait(61);
+    w.send(
+        11,
+        command("rename", &format!("breakoutRoomJid='{jid}' subject='Two'")),
+    );
+    w.wait(1);
+    assert_eq!(list(&w, 11)["rooms"][&id]["name"], "Two");
+    w.send(11, command("remove", &format!("breakoutRoomJid='{jid}'")));
+    assert!(w.last(11).to_string().contains("Breakout room removed."));
+    w.wait(20);
+    assert!(w.is_closed);
+}
+
+#[test]
+fn a_nick_is_one_persons_in_all_rooms() {
+    let mut w = World::new();
+    w.join(1, "ann");
+    w.join(2, "bob");
+    w.send(1, command("add", "subject='Group 1'"));
+    w.wait(1);
+    let rooms = list(&w, 1);
+    let rooms = rooms["rooms"].as_object().unwrap();
+    let jid = format!(
+        "{}@breakout.localhost",
+        rooms.keys().find(|k| *k != "tea").unwrap()
+    );
+    let join = |nick: &str| {
+        let join = Stanza::new(Kind::Presence).with_child(Element::bare("x", ns::MUC));
+        join.with_to(format!("{jid}/{nick}").parse::<Jid>().unwrap())
+    };
+    w.send(3, join("bob"));
+    assert_eq!(w.last(3).error_condition(), Some(Condition::Conflict));
+    w.send(2, join("bob"));
+    assert_eq!(
+        w.last(2).error_condition(),
+        Some(Condition::Conflict),
+        "leave first"
+    );
+    let status = text_element("status", ns::CLIENT, "switch_room");
+    let leave = Stanza::new(Kind::Presence)
+        .with_type("unavailable")
+        .with_child(status);
+    w.send(2, leave.with_to(to("bob")));
+    w.send(3, join("bob"));
+    assert_eq!(
+        w.last(3).error_condition(),
+        Some(Condition::Conflict),
+        "reserved"
+    );
+    w.send(2, join("bob"));
+    assert_eq!(w.conference.census().nicks().len(), 2);
+    w.send(
+        4,
+        Stanza::new(Kind::Presence)
+            .with_to("x@breakout.localhost/x".parse::<Jid>().unwrap())
+            .with_child(Element::bare("x", ns::MUC)),
+    );
+    assert_eq!(
+        w.last(4).error_condition(),
+        Some(Condition::NotAllowed),
+        "no such room"
+    );
+}

@@ -140,6 +140,14 @@ impl Room {
         Ok(nick)
     }
 
+    /// Lets an occupant whose socket is lost give way to the same one on a new session, who comes
+    /// into another room of the meeting.
+    pub fn give_way(&mut self, candidate: &Candidate) {
+        if let Ok(nick) = legal_nick(&candidate.nick) {
+            self.replace_lost(candidate, &nick);
+        }
+    }
+
     /// Whoever comes back on a new session takes the place of the one whose socket is lost:
     /// known by the device, or by JID and nick together.
     fn replace_lost(&mut self, candidate: &Candidate, nick: &EndpointId) {

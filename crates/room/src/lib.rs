@@ -31,6 +31,7 @@ pub use admin::AdminChange;
 pub use configuration::Configuration;
 pub use join::Candidate;
 pub use occupant::{Occupant, OccupantId};
+pub use relay::clean_name;
 
 use history::History;
 
@@ -281,6 +282,17 @@ impl Room {
             self.configuration = configuration;
             self.announce_configuration();
         }
+    }
+
+    /// Sets the subject in the room's own name and tells everybody.
+    pub fn set_subject(&mut self, subject: &str) {
+        let message = Stanza::new(Kind::Message)
+            .with_type("groupchat")
+            .with_from(self.bare_jid())
+            .with_child(text_element("subject", ns::CLIENT, subject));
+        let message = Arc::new(message);
+        self.broadcast(&message, None);
+        self.subject = Some(message);
     }
 
     /// The subject of an earlier instance of the room, said by that nick.

@@ -104,11 +104,7 @@ fn cleaned(kind: Kind, child: &Element, chars_max: usize) -> Element {
         return child.clone();
     }
     let name = child.text();
-    let clean: String = name
-        .chars()
-        .filter(|c| !disturbs(*c))
-        .take(chars_max)
-        .collect();
+    let clean = clean_name(&name, chars_max);
     if clean == name {
         child.clone()
     } else {
@@ -123,6 +119,12 @@ fn is_clean_name(content: &[u8], chars_max: usize) -> bool {
     }
     std::str::from_utf8(content)
         .is_ok_and(|name| !name.chars().any(disturbs) && name.chars().count() <= chars_max)
+}
+
+/// A name for people, cut and freed of what would disturb others' screens.
+pub fn clean_name(name: &str, chars_max: usize) -> String {
+    let clean = name.chars().filter(|c| !disturbs(*c));
+    clean.take(chars_max).collect()
 }
 
 /// Control characters, and those that turn the direction of the text around them.

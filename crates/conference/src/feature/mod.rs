@@ -1,5 +1,6 @@
 //! The Jitsi features around room and focus, one file each.
 
+pub(crate) mod breakout_rooms;
 pub(crate) mod conference_duration;
 pub(crate) mod conference_request;
 pub(crate) mod end_conference;

@@ -33,8 +33,12 @@ impl Conference {
             .map_or(Standing::of(affiliation), |hall| hall.standing(affiliation))
     }
 
-    /// Whether somebody who moderates is anywhere in the meeting, connected or not.
+    /// Whether somebody who moderates is anywhere in the meeting, connected or not, or on the way
+    /// from one of its rooms to another.
     fn has_owner(&self) -> bool {
+        if self.breakouts.is_owner_under_way() {
+            return true;
+        }
         let mut occupants = self.halls.values().flat_map(|hall| hall.room.occupants());
         occupants.any(|o| o.affiliation() == Affiliation::Owner)
     }

@@ -10,7 +10,12 @@ pub(crate) fn answer(request: &Element) -> Option<Element> {
     let version = versions
         .into_iter()
         .find(|version| request.is("services", *version))?;
-    Some(Element::bare("services", version))
+    Some(list(version))
+}
+
+/// All services, in this version of the protocol. There are none yet.
+pub(crate) fn list(version: &str) -> Element {
+    Element::bare("services", version)
 }
 
 #[cfg(test)]
