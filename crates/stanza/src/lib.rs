@@ -6,6 +6,7 @@
 pub mod conference_request;
 pub mod disco;
 pub mod jingle;
+pub mod json_message;
 pub mod muc;
 pub mod mute;
 pub mod ns;
