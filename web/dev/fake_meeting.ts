@@ -1,7 +1,18 @@
 /** A meeting without a server, for looking at the page: people, pictures and events out of nothing. */
 
 import type { Meeting } from "../src/meeting/meeting";
-import type { Capture, ChatMessage, MeetingState, NoticeBody, Participant, ProblemCode } from "../src/meeting/state";
+import { FREE, MAIN_ROOM } from "../src/meeting/model";
+import type {
+  Capture,
+  ChatMessage,
+  MeetingRoom,
+  MeetingState,
+  NoticeBody,
+  Order,
+  Participant,
+  ProblemCode,
+  Stage,
+} from "../src/meeting/state";
 
 const NAMES = [
   "Mehmet Yılmaz", "Sabine Krüger", "Jonas Weber", "Olena Kovalenko", "Thomas Brandt", "Fatima El-Sayed",
@@ -60,8 +71,9 @@ function slide(): MediaStreamTrack {
 }
 
 /**
- * In the address: n people, stage (outside, inside, left, removed, ended, failed), code of a problem, share, states,
- * speak, chat=n messages, line (broken, offline), device (denied, missing, silent), camera=off, mic=off, tall.
+ * In the address: n people, stage (outside, password, wrong, name, lobby, host, inside, left, removed, denied, ended,
+ * failed), code of a problem, share, states, speak, hands, door=n waiting, rooms, breakout, guest, locked, chat=n
+ * messages, line (broken, offline), device (denied, missing, silent), camera=off, mic=off, tall.
  */
 export function fakeMeeting(room: string): Meeting {
   const query = new URLSearchParams(location.search);
@@ -79,6 +91,7 @@ export function fakeMeeting(room: string): Meeting {
     id: (0x4a5b0000 + i * 7919).toString(16),
     name: NAMES[i % NAMES.length] ?? "",
     isModerator: i === 0,
+    handAt: has("hands") && (i === 1 || i === 4) ? 100 - i : null,
     joinedAt: i,
     link: has("states") && i === 2 ? "interrupted" : "active",
     isOnGrid: true,
@@ -123,26 +136,21 @@ export function fakeMeeting(room: string): Meeting {
   const line = query.get("line");
   let state: MeetingState = {
     room,
-    stage:
-      stage === "inside"
-        ? { kind: "inside", since: now }
-        : stage === "left"
-          ? { kind: "left", reason: { kind: "self" } }
-          : stage === "removed"
-            ? { kind: "left", reason: { kind: "removed", by: "Anke Hoffmann", reason: "" } }
-            : stage === "ended"
-              ? { kind: "left", reason: { kind: "ended", reason: "Server wird gewartet" } }
-              : stage === "failed"
-                ? { kind: "failed", problem: { actor: "administrator", code, detail: "HTTP 403" } }
-                : stage === "joining"
-                  ? { kind: "joining" }
-                  : { kind: "outside" },
+    stage: stageOf(stage, code, now),
     connection:
       line === null
         ? { kind: "connected" }
         : { kind: "reconnecting", since: now, nextAttemptAt: now + 12_500, attempt: 2, isOffline: line === "offline" },
     participants: Array.from({ length: n - 1 }, (_, i) => person(i)),
-    self: { id: "me", name: "Anke Hoffmann", isModerator: true, microphone, camera, screen: { kind: "off" } },
+    self: {
+      id: "me",
+      name: "Anke Hoffmann",
+      isModerator: !has("guest"),
+      handAt: null,
+      microphone,
+      camera,
+      screen: { kind: "off" },
+    },
     devices: {
       microphones: device === "missing" ? [] : [{ id: "a", label: "Internes Mikrofon" }, { id: "b", label: "Headset (USB)" }],
       cameras: device === "missing" ? [] : [{ id: "c", label: "FaceTime HD" }],
@@ -155,6 +163,15 @@ export function fakeMeeting(room: string): Meeting {
     notices: [],
     path: "bridge",
     subject: "",
+    door: {
+      hasPassword: has("locked"),
+      hasLobby: has("door"),
+      waiting: ["Heike Schröder", "Martin Busch"].slice(0, Number(query.get("door") ?? 0)).map((name) => ({ id: name, name })),
+    },
+    place: has("breakout") ? { room: "g2", name: "Gruppe 2 · Kosten", isReached: true } : MAIN_ROOM,
+    rooms: has("rooms") ? fakeRooms() : [],
+    permissions: FREE,
+    services: { hasLobby: true, hasRooms: true, hasModeration: true },
   };
   const set = (patch: Partial<MeetingState>): void => {
     state = { ...state, ...patch };
@@ -175,6 +192,18 @@ export function fakeMeeting(room: string): Meeting {
       return () => listeners.delete(listener);
     },
     prepare: () => {},
+    answer: () => {
+      const { stage: now } = state;
+      if (now.kind === "asking" || now.kind === "waiting") {
+        set({ stage: { ...now, isBusy: true } });
+        setTimeout(() => set({ stage: { ...now, isBusy: false, isWrong: true } }), 700);
+      }
+    },
+    raiseHand: (isUp) => set({ self: { ...state.self, handAt: isUp ? Date.now() : null } }),
+    goTo: (room) =>
+      set({ place: room === null ? MAIN_ROOM : { room, name: state.rooms.find((one) => one.jid === room)?.name ?? "", isReached: true } }),
+    order: (order) => set(afterOrder(state, order)),
+    recall: () => set({ rooms: state.rooms.map((room) => (room.isMain ? room : { ...room, people: [] })) }),
     join: (name) => set({ stage: { kind: "inside", since: Date.now() }, self: { ...state.self, name } }),
     leave: () => set({ stage: { kind: "left", reason: { kind: "self" } } }),
     rename: (name) => set({ self: { ...state.self, name } }),
@@ -219,4 +248,77 @@ export function fakeMeeting(room: string): Meeting {
   };
   (window as unknown as { meeting: unknown }).meeting = meeting;
   return meeting;
+}
+
+function stageOf(name: string, code: ProblemCode, now: number): Stage {
+  const waiting = { kind: "waiting", since: now - 130_000, isWrong: false, isBusy: false } as const;
+  const stages: Readonly<Record<string, Stage>> = {
+    inside: { kind: "inside", since: now },
+    joining: { kind: "joining" },
+    password: { kind: "asking", question: "password", isWrong: false, isBusy: false },
+    wrong: { kind: "asking", question: "password", isWrong: true, isBusy: false },
+    name: { kind: "asking", question: "name", isWrong: false, isBusy: false },
+    lobby: { ...waiting, isForHost: false },
+    host: { ...waiting, isForHost: true },
+    left: { kind: "left", reason: { kind: "self" } },
+    removed: { kind: "left", reason: { kind: "removed", by: "Anke Hoffmann", reason: "" } },
+    denied: { kind: "left", reason: { kind: "denied" } },
+    ended: { kind: "left", reason: { kind: "ended", reason: "Server wird gewartet" } },
+    failed: { kind: "failed", problem: { actor: "administrator", code, detail: "HTTP 403" } },
+  };
+  return stages[name] ?? { kind: "outside" };
+}
+
+function fakeRooms(): MeetingRoom[] {
+  const people = (from: number, to: number) =>
+    NAMES.slice(from, to).map((name, i) => ({ id: `r${from + i}`, jid: `${from + i}@localhost/r`, name, isModerator: false }));
+  return [
+    { jid: "main", name: "Elternabend 7b", isMain: true, people: people(0, 2) },
+    { jid: "g1", name: "Gruppe 1 · Programm", isMain: false, people: people(2, 5) },
+    { jid: "g2", name: "Gruppe 2 · Kosten", isMain: false, people: people(5, 7) },
+    { jid: "g3", name: "Gruppe 3 · Anreise", isMain: false, people: [] },
+  ];
+}
+
+/** What the server would make of it. */
+function afterOrder(state: MeetingState, order: Order): Partial<MeetingState> {
+  const { door, participants, rooms } = state;
+  switch (order.kind) {
+    case "kick":
+      return { participants: participants.filter(({ id }) => id !== order.id) };
+    case "mute":
+      return {
+        participants: participants.map((one) =>
+          one.id === order.id
+            ? { ...one, sources: one.sources.map((source) => (source.kind === order.source ? { ...source, isMuted: true } : source)) }
+            : one,
+        ),
+      };
+    case "make-moderator":
+      return { participants: participants.map((one) => (one.id === order.id ? { ...one, isModerator: true } : one)) };
+    case "set-password":
+      return { door: { ...door, hasPassword: order.password !== "" } };
+    case "set-lobby":
+      return { door: { ...door, hasLobby: order.isOn } };
+    case "admit":
+      return { door: { ...door, waiting: door.waiting.filter(({ id }) => !order.ids.includes(id)) } };
+    case "deny":
+      return { door: { ...door, waiting: door.waiting.filter(({ id }) => id !== order.id) } };
+    case "add-room":
+      return { rooms: [...rooms, { jid: `g${rooms.length + 1}`, name: order.name, isMain: false, people: [] }] };
+    case "remove-room":
+      return { rooms: rooms.filter(({ jid }) => jid !== order.room) };
+    case "send": {
+      const person = rooms.flatMap((room) => room.people).find(({ jid }) => jid === order.person);
+      if (person === undefined) return {};
+      return {
+        rooms: rooms.map((room) => ({
+          ...room,
+          people: [...room.people.filter((one) => one !== person), ...(room.jid === order.room ? [person] : [])],
+        })),
+      };
+    }
+    case "permit":
+      return {};
+  }
 }

@@ -8,6 +8,13 @@ const list = new Intl.ListFormat("de", { type: "conjunction" });
 const object = (kind: DeviceKind): string =>
   kind === "both" ? "Kamera und Mikrofon" : kind === "camera" ? "die Kamera" : "das Mikrofon";
 
+/** What may need permission: at the start of a sentence, and behind "Sie" or "Sie dürfen". */
+const ruled = {
+  microphone: { start: "Das Mikrofon braucht", use: "das Mikrofon einschalten" },
+  camera: { start: "Die Kamera braucht", use: "die Kamera einschalten" },
+  screen: { start: "Das Teilen des Bildschirms braucht", use: "den Bildschirm teilen" },
+} as const;
+
 const kept = "Der Chat bleibt erhalten.";
 
 export const messages: Messages = {
@@ -110,6 +117,10 @@ export const messages: Messages = {
     chooseMicrophone: "Mikrofon und Lautsprecher wählen",
     chooseCamera: "Kamera wählen",
     unread: (n) => plural(n, { one: "# neue Nachricht", other: "# neue Nachrichten" }),
+    hand: "Melden",
+    raiseHand: "Hand heben",
+    people: "Personen",
+    atDoor: (n) => plural(n, { one: "# Person vor der Tür", other: "# Personen vor der Tür" }),
   },
 
   tile: {
@@ -118,6 +129,7 @@ export const messages: Messages = {
     label: (p) =>
       [
         p.name,
+        p.hand === null ? "" : `meldet sich als Nummer ${p.hand}`,
         p.muted ? "stumm" : "",
         p.camera ? "" : "Kamera aus",
         p.interrupted ? "verbindet neu" : p.weak ? "Verbindung schwach" : "",
@@ -132,6 +144,87 @@ export const messages: Messages = {
     page: (p) => `Seite ${p.page} von ${p.pages}`,
     previousPage: "Vorige Seite",
     nextPage: "Nächste Seite",
+  },
+
+  wayIn: {
+    passwordTitle: "Dieser Raum hat ein Passwort",
+    passwordText: "Sie finden es in der Einladung.",
+    password: "Passwort",
+    wrong: "Das stimmt noch nicht. Groß- und Kleinschreibung zählt.",
+    continue: "Weiter",
+    nameTitle: "Dieser Raum möchte Ihren Namen wissen",
+    nameText: "Er steht bei Ihrem Bild, damit alle wissen, wer spricht.",
+    waitTitle: "Gleich geht es los",
+    waitText: (room) => [
+      "Die Moderation von ",
+      strong(room),
+      " weiß, dass Sie da sind. Sobald sie Sie einlässt, sind Sie automatisch im Raum.",
+    ],
+    hostTitle: "Der Raum öffnet in Kürze",
+    hostText: (room) => [
+      strong(room),
+      " beginnt, sobald die Leitung da ist. Bleiben Sie einfach hier, die Tür öffnet sich von selbst.",
+    ],
+    waited: (minutes) =>
+      minutes === 0 ? "gerade angekommen" : plural(minutes, { one: "wartet seit # Minute", other: "wartet seit # Minuten" }),
+    havePassword: "Ich habe ein Passwort",
+    stopWaiting: "Nicht mehr warten",
+  },
+
+  people: {
+    title: "Personen",
+    atDoor: "Vor der Tür",
+    admit: "Einlassen",
+    deny: "Ablehnen",
+    admitName: (name) => `${name} einlassen`,
+    denyName: (name) => `${name} ablehnen`,
+    admitAll: "Alle einlassen",
+    hands: "Gemeldet",
+    inRoom: "Im Raum",
+    moderator: "Moderation",
+    actions: (name) => `Aktionen für ${name}`,
+    mute: "Stummschalten",
+    cameraOff: "Kamera ausschalten",
+    stopShare: "Teilen beenden",
+    permit: (source) =>
+      ({ microphone: "Sprechen erlauben", camera: "Kamera erlauben", screen: "Teilen erlauben" })[source],
+    makeModerator: "Zur Moderation machen",
+    sendTo: (room) => `Schicken in: ${room}`,
+    remove: "Aus dem Raum entfernen …",
+    removeTitle: (name) => `${name} entfernen?`,
+    removeText: "Auf der Seite der Person steht, wer sie entfernt hat. Sie kann es neu versuchen.",
+    removeConfirm: "Entfernen",
+    cancel: "Abbrechen",
+    protect: "Raum schützen",
+    rooms: "Gruppenräume",
+  },
+
+  protect: {
+    title: "Raum schützen",
+    lobby: "Lobby",
+    lobbyText: "Wer kommt, wartet vor der Tür, bis die Moderation einlässt.",
+    password: "Passwort",
+    isLocked: "Der Raum hat ein Passwort. Wer es kennt, kommt auch an der Lobby vorbei.",
+    isOpen: "Der Raum hat kein Passwort.",
+    newPassword: "Neues Passwort",
+    set: "Setzen",
+    removePassword: "Passwort entfernen",
+  },
+
+  rooms: {
+    title: "Gruppenräume",
+    main: "Hauptraum",
+    none: "Noch kein Gruppenraum.",
+    nobody: "Noch niemand",
+    enter: "Betreten",
+    enterName: (room) => `${room} betreten`,
+    here: "Hier sind Sie",
+    close: (room) => `${room} schließen`,
+    add: "Raum anlegen",
+    defaultName: (n) => `Gruppe ${n}`,
+    newName: "Name des neuen Raums",
+    recall: "Alle zurückholen",
+    move: (name) => `${name} in einen anderen Raum schicken`,
   },
 
   alone: {
@@ -173,10 +266,14 @@ export const messages: Messages = {
     reconnectingNow: [strong("Verbindung unterbrochen."), ` Wir verbinden gerade neu. ${kept}`],
     offline: [strong("Ihr Gerät hat kein Netz."), ` Sobald es wieder da ist, verbinden wir neu. ${kept}`],
     reconnected: [strong("Wieder verbunden."), " Es geht weiter."],
-    mutedBy: (p) => {
-      const who = p.by === null ? "Die Moderation" : p.by;
-      return [strong(who), p.camera ? " hat Ihre Kamera ausgeschaltet." : " hat Sie stummgeschaltet."];
-    },
+    mutedBy: (p) => [
+      strong(p.by ?? "Die Moderation"),
+      {
+        microphone: " hat Sie stummgeschaltet.",
+        camera: " hat Ihre Kamera ausgeschaltet.",
+        screen: " hat das Teilen Ihres Bildschirms beendet.",
+      }[p.source],
+    ],
     microphoneLost: [strong("Ihr Mikrofon antwortet nicht mehr."), " Die anderen hören Sie nicht."],
     cameraLost: [strong("Ihre Kamera antwortet nicht mehr."), " Die anderen sehen Ihre Initialen."],
     screenEnded: "Sie teilen Ihren Bildschirm nicht mehr.",
@@ -186,6 +283,57 @@ export const messages: Messages = {
     ],
     chatFailed: [strong("Eine Nachricht wurde nicht gesendet."), " Im Chat lässt sie sich erneut senden."],
     noBridge: [strong("Ton und Bild fehlen."), " Der Server hat gerade keine freie Medienbrücke. Er versucht es weiter."],
+    hand: (name) => [strong(name), " meldet sich"],
+    role: (isModerator) =>
+      isModerator
+        ? [strong("Sie moderieren jetzt."), " Was Sie tun können, steht bei den Personen."]
+        : "Sie moderieren nicht mehr.",
+    startMuted: (p) => [
+      strong("Dieser Raum beginnt still."),
+      p.microphone && p.camera
+        ? " Mikrofon und Kamera sind aus, bis Sie sie einschalten."
+        : p.camera
+          ? " Ihre Kamera ist aus, bis Sie sie einschalten."
+          : " Ihr Mikrofon ist aus, bis Sie es einschalten.",
+    ],
+    rule: (p) =>
+      p.isNeeded
+        ? [
+            strong(`${ruled[p.source].start} eine Erlaubnis.`),
+            p.source === "microphone" ? " Melden Sie sich, wenn Sie sprechen möchten." : " Die Moderation vergibt sie.",
+          ]
+        : `${ruled[p.source].start} keine Erlaubnis mehr.`,
+    permission: (p) =>
+      p.isGiven ? [strong(`Sie dürfen ${ruled[p.source].use}.`)] : `Sie dürfen nicht mehr ${ruled[p.source].use}.`,
+    permissionNeeded: (source) => [
+      strong(`Die Moderation muss erlauben, dass Sie ${ruled[source].use}.`),
+      " Melden Sie sich, dann sieht sie es.",
+    ],
+    asked: (by) => [strong(by ?? "Die Moderation"), " bittet Sie, etwas zu sagen."],
+    backInMain: "Sie sind wieder im Hauptraum.",
+    roomClosed: [strong("Der Gruppenraum ist geschlossen."), " Sie sind wieder im Hauptraum."],
+    inRoom: (name) => ["Sie sind in ", strong(name === "" ? "einem Gruppenraum" : name), "."],
+    backToMain: "Zurück in den Hauptraum",
+    knock: (names) =>
+      names.length === 1
+        ? [strong(names[0] ?? ""), " möchte teilnehmen"]
+        : [
+            strong(names[0] ?? ""),
+            plural(names.length - 1, { one: " und # weitere Person möchten teilnehmen", other: " und # weitere möchten teilnehmen" }),
+          ],
+    refused: {
+      kick: "Die Person wurde nicht entfernt. Der Server hat es abgelehnt.",
+      mute: "Das wurde nicht ausgeschaltet. Der Server hat es abgelehnt.",
+      permit: "Die Erlaubnis wurde nicht erteilt. Der Server hat es abgelehnt.",
+      "make-moderator": "Die Moderation wurde nicht übertragen. Der Server hat es abgelehnt.",
+      "set-password": "Das Passwort ist, wie es war. Der Server hat die Änderung abgelehnt.",
+      "set-lobby": "Die Lobby ist, wie sie war. Der Server hat die Änderung abgelehnt.",
+      admit: "Es wurde niemand eingelassen. Der Server hat es abgelehnt.",
+      deny: "Die Person wartet weiter. Der Server hat das Ablehnen nicht angenommen.",
+      "add-room": "Der Gruppenraum wurde nicht angelegt. Der Server hat es abgelehnt.",
+      "remove-room": "Der Gruppenraum bleibt. Der Server hat das Schließen abgelehnt.",
+      send: "Es wurde niemand geschickt. Der Server hat es abgelehnt.",
+    },
     sharing: [strong("Sie teilen Ihren Bildschirm."), " Alle im Raum sehen ihn."],
     soundBlocked: [strong("Der Browser hält den Ton zurück,"), " bis Sie einen Knopf drücken."],
     playSound: "Ton abspielen",
@@ -227,6 +375,13 @@ export const messages: Messages = {
       p.by === null
         ? ["Sie wurden aus ", strong(p.room), " entfernt."]
         : [strong(p.by), " hat Sie aus ", strong(p.room), " entfernt."],
+    deniedTitle: "Sie wurden nicht eingelassen",
+    deniedText: (room) => [
+      "Die Moderation von ",
+      strong(room),
+      " hat abgelehnt. Wenn das ein Versehen war, klopfen Sie noch einmal an.",
+    ],
+    knockAgain: "Noch einmal anklopfen",
     endedTitle: "Das Treffen ist zu Ende",
     endedText: (p) => [
       strong(p.room),
@@ -303,7 +458,7 @@ export const messages: Messages = {
     },
     "password-required": {
       title: "Dieser Raum braucht ein Passwort",
-      text: "Diese Seite kann noch nicht danach fragen. Bitten Sie die Leitung, den Raum zu öffnen.",
+      text: "Es steht in der Einladung.",
       cause: "Der Raum ist durch ein Passwort geschützt.",
     },
     "members-only": {

@@ -7,6 +7,13 @@ const list = new Intl.ListFormat("en", { type: "conjunction" });
 const device = (kind: DeviceKind): string =>
   kind === "both" ? "camera and microphone" : kind === "camera" ? "camera" : "microphone";
 
+/** What may need permission: at the start of a sentence, and behind "You may". */
+const ruled = {
+  microphone: { start: "Microphones need", use: "switch your microphone on" },
+  camera: { start: "Cameras need", use: "switch your camera on" },
+  screen: { start: "Screen sharing needs", use: "share your screen" },
+} as const;
+
 const kept = "Chat is kept.";
 
 export const messages: Messages = {
@@ -109,6 +116,10 @@ export const messages: Messages = {
     chooseMicrophone: "Choose microphone and speaker",
     chooseCamera: "Choose camera",
     unread: (n) => plural(n, { one: "# new message", other: "# new messages" }),
+    hand: "Hand",
+    raiseHand: "Raise hand",
+    people: "People",
+    atDoor: (n) => plural(n, { one: "# person at the door", other: "# people at the door" }),
   },
 
   tile: {
@@ -117,6 +128,7 @@ export const messages: Messages = {
     label: (p) =>
       [
         p.name,
+        p.hand === null ? "" : `hand raised, number ${p.hand}`,
         p.muted ? "muted" : "",
         p.camera ? "" : "camera off",
         p.interrupted ? "reconnecting" : p.weak ? "weak connection" : "",
@@ -131,6 +143,87 @@ export const messages: Messages = {
     page: (p) => `Page ${p.page} of ${p.pages}`,
     previousPage: "Previous page",
     nextPage: "Next page",
+  },
+
+  wayIn: {
+    passwordTitle: "This room has a password",
+    passwordText: "You will find it in your invitation.",
+    password: "Password",
+    wrong: "Not quite. Upper and lower case matter.",
+    continue: "Continue",
+    nameTitle: "This room wants to know your name",
+    nameText: "It stands beside your picture, so that everyone knows who speaks.",
+    waitTitle: "Almost there",
+    waitText: (room) => [
+      "The moderators of ",
+      strong(room),
+      " know that you are here. As soon as they let you in, you join automatically.",
+    ],
+    hostTitle: "The room opens shortly",
+    hostText: (room) => [
+      strong(room),
+      " starts when the host arrives. Just stay here, the door opens by itself.",
+    ],
+    waited: (minutes) =>
+      minutes === 0 ? "arrived just now" : plural(minutes, { one: "waiting for # minute", other: "waiting for # minutes" }),
+    havePassword: "I have a password",
+    stopWaiting: "Stop waiting",
+  },
+
+  people: {
+    title: "People",
+    atDoor: "At the door",
+    admit: "Admit",
+    deny: "Decline",
+    admitName: (name) => `Admit ${name}`,
+    denyName: (name) => `Decline ${name}`,
+    admitAll: "Admit all",
+    hands: "Raised hands",
+    inRoom: "In the room",
+    moderator: "Moderator",
+    actions: (name) => `Actions for ${name}`,
+    mute: "Mute",
+    cameraOff: "Turn camera off",
+    stopShare: "Stop sharing",
+    permit: (source) =>
+      ({ microphone: "Allow to speak", camera: "Allow camera", screen: "Allow to share" })[source],
+    makeModerator: "Make moderator",
+    sendTo: (room) => `Send to: ${room}`,
+    remove: "Remove from room …",
+    removeTitle: (name) => `Remove ${name}?`,
+    removeText: "The person will see who removed them, and can try again.",
+    removeConfirm: "Remove",
+    cancel: "Cancel",
+    protect: "Protect room",
+    rooms: "Breakout rooms",
+  },
+
+  protect: {
+    title: "Protect the room",
+    lobby: "Lobby",
+    lobbyText: "Whoever comes waits at the door until a moderator lets them in.",
+    password: "Password",
+    isLocked: "The room has a password. Who knows it also passes the lobby.",
+    isOpen: "The room has no password.",
+    newPassword: "New password",
+    set: "Set",
+    removePassword: "Remove password",
+  },
+
+  rooms: {
+    title: "Breakout rooms",
+    main: "Main room",
+    none: "No breakout room yet.",
+    nobody: "Nobody yet",
+    enter: "Join",
+    enterName: (room) => `Join ${room}`,
+    here: "You are here",
+    close: (room) => `Close ${room}`,
+    add: "Add room",
+    defaultName: (n) => `Group ${n}`,
+    newName: "Name of the new room",
+    recall: "Bring all back",
+    move: (name) => `Send ${name} to another room`,
   },
 
   alone: {
@@ -167,10 +260,10 @@ export const messages: Messages = {
     reconnectingNow: [strong("Connection lost."), ` Reconnecting now. ${kept}`],
     offline: [strong("Your device is offline."), ` As soon as it has a network again, we reconnect. ${kept}`],
     reconnected: [strong("Connected again."), " Everything goes on."],
-    mutedBy: (p) => {
-      const what = p.camera ? " switched your camera off." : " muted you.";
-      return p.by === null ? [strong("The meeting"), what] : [strong(p.by), what];
-    },
+    mutedBy: (p) => [
+      strong(p.by ?? "The meeting"),
+      { microphone: " muted you.", camera: " switched your camera off.", screen: " stopped your screen share." }[p.source],
+    ],
     microphoneLost: [strong("Your microphone no longer answers."), " Others can’t hear you."],
     cameraLost: [strong("Your camera no longer answers."), " Others see your initials."],
     screenEnded: "You no longer share your screen.",
@@ -180,6 +273,57 @@ export const messages: Messages = {
     ],
     chatFailed: [strong("A message was not sent."), " Open the chat to send it again."],
     noBridge: [strong("Sound and picture are missing."), " The server has no free media bridge. It keeps trying."],
+    hand: (name) => [strong(name), " raised a hand"],
+    role: (isModerator) =>
+      isModerator
+        ? [strong("You are a moderator now."), " What you can do stands beside the people."]
+        : "You are no longer a moderator.",
+    startMuted: (p) => [
+      strong("This room starts quietly."),
+      p.microphone && p.camera
+        ? " Microphone and camera are off until you switch them on."
+        : p.camera
+          ? " Your camera is off until you switch it on."
+          : " Your microphone is off until you switch it on.",
+    ],
+    rule: (p) =>
+      p.isNeeded
+        ? [
+            strong(`${ruled[p.source].start} permission now.`),
+            p.source === "microphone" ? " Raise your hand when you want to speak." : " A moderator can give it.",
+          ]
+        : `${ruled[p.source].start} no permission any more.`,
+    permission: (p) =>
+      p.isGiven ? [strong(`You may ${ruled[p.source].use}.`)] : `You may no longer ${ruled[p.source].use}.`,
+    permissionNeeded: (source) => [
+      strong(`A moderator has to allow you to ${ruled[source].use}.`),
+      " Raise your hand, and they see it.",
+    ],
+    asked: (by) => [strong(by ?? "A moderator"), " asks you to speak."],
+    backInMain: "You are back in the main room.",
+    roomClosed: [strong("The breakout room was closed."), " You are back in the main room."],
+    inRoom: (name) => ["You are in ", strong(name === "" ? "a breakout room" : name), "."],
+    backToMain: "Back to main room",
+    knock: (names) =>
+      names.length === 1
+        ? [strong(names[0] ?? ""), " wants to join"]
+        : [
+            strong(names[0] ?? ""),
+            plural(names.length - 1, { one: " and # other want to join", other: " and # others want to join" }),
+          ],
+    refused: {
+      kick: "The person was not removed. The server refused it.",
+      mute: "That was not switched off. The server refused it.",
+      permit: "Permission was not given. The server refused it.",
+      "make-moderator": "The person did not become a moderator. The server refused it.",
+      "set-password": "The password is as it was. The server refused the change.",
+      "set-lobby": "The lobby is as it was. The server refused the change.",
+      admit: "Nobody was admitted. The server refused it.",
+      deny: "The person still waits. The server refused the order.",
+      "add-room": "No breakout room was added. The server refused it.",
+      "remove-room": "The breakout room stays. The server refused to close it.",
+      send: "Nobody was sent. The server refused it.",
+    },
     sharing: [strong("You share your screen."), " Everyone in the room sees it."],
     soundBlocked: [strong("The browser holds the sound back"), " until you press a button."],
     playSound: "Play sound",
@@ -213,6 +357,9 @@ export const messages: Messages = {
       p.by === null
         ? ["You were removed from ", strong(p.room), "."]
         : [strong(p.by), " removed you from ", strong(p.room), "."],
+    deniedTitle: "You were not let in",
+    deniedText: (room) => ["The moderators of ", strong(room), " declined. If that was a mistake, knock again."],
+    knockAgain: "Knock again",
     endedTitle: "The meeting has ended",
     endedText: (p) => [
       strong(p.room),
@@ -289,7 +436,7 @@ export const messages: Messages = {
     },
     "password-required": {
       title: "This room needs a password",
-      text: "This page can’t ask for it yet. Ask the host to open the room.",
+      text: "You will find it in your invitation.",
       cause: "The room is password-protected.",
     },
     "members-only": {

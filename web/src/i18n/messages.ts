@@ -6,7 +6,7 @@
  * the page shows strings as they are and a `Strong` bold and isolated, since it may be written right to left.
  */
 
-import type { ProblemCode } from "../meeting/state";
+import type { Order, ProblemCode, SourceKind } from "../meeting/state";
 
 export interface Strong {
   readonly strong: string;
@@ -120,13 +120,25 @@ export interface Messages {
     readonly chooseMicrophone: string;
     readonly chooseCamera: string;
     readonly unread: (n: number) => string;
+    readonly hand: string;
+    readonly raiseHand: string;
+    readonly people: string;
+    readonly atDoor: (n: number) => string;
   };
 
   readonly tile: {
     readonly group: string;
     readonly own: string;
     /** The accessible name of a tile: the person and what is true of them. */
-    readonly label: (p: { name: string; muted: boolean; camera: boolean; weak: boolean; interrupted: boolean }) => string;
+    readonly label: (p: {
+      name: string;
+      muted: boolean;
+      camera: boolean;
+      weak: boolean;
+      interrupted: boolean;
+      /** Place in the queue of raised hands, or null. */
+      hand: number | null;
+    }) => string;
     readonly weak: string;
     readonly reconnecting: string;
     readonly presents: (name: string) => Text;
@@ -135,6 +147,81 @@ export interface Messages {
     readonly page: (p: { page: number; pages: number }) => string;
     readonly previousPage: string;
     readonly nextPage: string;
+  };
+
+  readonly wayIn: {
+    readonly passwordTitle: string;
+    readonly passwordText: string;
+    readonly password: string;
+    readonly wrong: string;
+    readonly continue: string;
+    readonly nameTitle: string;
+    readonly nameText: string;
+    readonly waitTitle: string;
+    readonly waitText: (room: string) => Text;
+    /** Nobody is there yet who could open. */
+    readonly hostTitle: string;
+    readonly hostText: (room: string) => Text;
+    readonly waited: (minutes: number) => string;
+    readonly havePassword: string;
+    readonly stopWaiting: string;
+  };
+
+  readonly people: {
+    readonly title: string;
+    readonly atDoor: string;
+    readonly admit: string;
+    readonly deny: string;
+    readonly admitName: (name: string) => string;
+    readonly denyName: (name: string) => string;
+    readonly admitAll: string;
+    readonly hands: string;
+    readonly inRoom: string;
+    readonly moderator: string;
+    /** The button of a person's menu, and the menu. */
+    readonly actions: (name: string) => string;
+    readonly mute: string;
+    readonly cameraOff: string;
+    readonly stopShare: string;
+    readonly permit: (source: SourceKind) => string;
+    readonly makeModerator: string;
+    readonly sendTo: (room: string) => string;
+    readonly remove: string;
+    readonly removeTitle: (name: string) => string;
+    readonly removeText: string;
+    readonly removeConfirm: string;
+    readonly cancel: string;
+    readonly protect: string;
+    readonly rooms: string;
+  };
+
+  readonly protect: {
+    readonly title: string;
+    readonly lobby: string;
+    readonly lobbyText: string;
+    readonly password: string;
+    readonly isLocked: string;
+    readonly isOpen: string;
+    readonly newPassword: string;
+    readonly set: string;
+    readonly removePassword: string;
+  };
+
+  readonly rooms: {
+    readonly title: string;
+    readonly main: string;
+    readonly none: string;
+    readonly nobody: string;
+    readonly enter: string;
+    readonly enterName: (room: string) => string;
+    readonly here: string;
+    readonly close: (room: string) => string;
+    readonly add: string;
+    /** The name of the n-th room. */
+    readonly defaultName: (n: number) => string;
+    readonly newName: string;
+    readonly recall: string;
+    readonly move: (name: string) => string;
   };
 
   readonly alone: {
@@ -162,13 +249,27 @@ export interface Messages {
     readonly reconnectingNow: Text;
     readonly offline: Text;
     readonly reconnected: Text;
-    readonly mutedBy: (p: { by: string | null; camera: boolean }) => Text;
+    readonly mutedBy: (p: { by: string | null; source: SourceKind }) => Text;
     readonly microphoneLost: Text;
     readonly cameraLost: Text;
     readonly screenEnded: Text;
     readonly sourceRefused: (kind: "microphone" | "camera" | "screen") => Text;
     readonly chatFailed: Text;
     readonly noBridge: Text;
+    readonly hand: (name: string) => Text;
+    readonly role: (isModerator: boolean) => Text;
+    readonly startMuted: (p: { microphone: boolean; camera: boolean }) => Text;
+    readonly rule: (p: { source: SourceKind; isNeeded: boolean }) => Text;
+    readonly permission: (p: { source: SourceKind; isGiven: boolean }) => Text;
+    readonly permissionNeeded: (source: SourceKind) => Text;
+    /** Null: somebody whose name is not known. */
+    readonly asked: (by: string | null) => Text;
+    readonly backInMain: Text;
+    readonly roomClosed: Text;
+    readonly inRoom: (name: string) => Text;
+    readonly backToMain: string;
+    readonly knock: (names: readonly string[]) => Text;
+    readonly refused: Readonly<Record<Order["kind"], string>>;
     readonly sharing: Text;
     readonly soundBlocked: Text;
     readonly playSound: string;
@@ -191,6 +292,9 @@ export interface Messages {
     readonly text: (p: { room: string; minutes: number | null }) => Text;
     readonly removedTitle: string;
     readonly removedText: (p: { room: string; by: string | null }) => Text;
+    readonly deniedTitle: string;
+    readonly deniedText: (room: string) => Text;
+    readonly knockAgain: string;
     readonly endedTitle: string;
     readonly endedText: (p: { room: string; minutes: number | null }) => Text;
     readonly reason: (reason: string) => Text;

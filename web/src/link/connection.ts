@@ -91,6 +91,11 @@ export class Connection {
     return this.#session.jid;
   }
 
+  /** Opened, and not closed or refused since. The socket may still be on its way. */
+  get isOpen(): boolean {
+    return this.#isWanted;
+  }
+
   open(): void {
     if (this.#isWanted) return;
     this.#isWanted = true;

@@ -15,6 +15,8 @@ export interface EnteringOptions {
   readonly config: LinkConfig;
   readonly connection: Connection;
   readonly roomJid: string;
+  /** Of the room, if we know one. */
+  readonly password: string | null;
   readonly caps: XmlElement | null;
   readonly presence: () => OwnPresence;
   /** A room is being joined from now on: stanzas from it belong to this value. */
@@ -88,12 +90,12 @@ export class Entering {
 
   #join(focusUser: string | null): void {
     if (this.#isOver) return;
-    const { config, connection, roomJid, caps } = this.#options;
+    const { config, connection, roomJid, password, caps } = this.#options;
     const users = [focusUser, config.focusUser].filter((user) => user !== null);
     const room = new Room(roomJid, this.#nick, caps, users);
     this.#room = room;
     this.#options.joining(room);
-    connection.send(room.joinPresence(this.#options.presence()));
+    connection.send(room.joinPresence(this.#options.presence(), password));
     this.#timer = setTimeout(() => {
       if (this.#room === room && !room.isJoined) this.#again(0);
     }, JOIN_TIMEOUT_MS);

@@ -2,7 +2,9 @@
 
 import type { CaptureState, DeviceList } from "./capture";
 import type { OwnSource } from "./media_connection";
+import type { Order } from "./orders";
 import type { Occupant, RoomMessage, StanzaProblem } from "./room";
+import type { ServiceMessage } from "./services";
 
 export type MediaPath = "none" | "peer" | "bridge";
 
@@ -16,7 +18,12 @@ export type LinkEvent =
   | { readonly kind: "session-lost" }
   // The room
   | { readonly kind: "joined"; readonly id: string; readonly isModerator: boolean; readonly occupants: readonly string[] }
+  /** Nothing more is tried; the line stays up, so that `enter` can be called with what was missing. */
   | { readonly kind: "join-refused"; readonly error: StanzaProblem }
+  /** In the lobby, a moderator has said no. */
+  | { readonly kind: "denied" }
+  /** We leave this room for another one of the meeting; `joined` follows. */
+  | { readonly kind: "moving"; readonly room: string; readonly isMain: boolean; readonly cause: "wish" | "sent" | "room-gone" }
   | { readonly kind: "role"; readonly isModerator: boolean }
   | { readonly kind: "occupant"; readonly occupant: Occupant }
   | { readonly kind: "occupant-left"; readonly id: string }
@@ -25,6 +32,13 @@ export type LinkEvent =
   | { readonly kind: "subject"; readonly subject: string }
   | { readonly kind: "chat"; readonly message: RoomMessage }
   | { readonly kind: "chat-refused"; readonly id: string; readonly error: StanzaProblem }
+  /** What the room is like: after joining, and when a moderator changed it. */
+  | { readonly kind: "room-info"; readonly hasPassword: boolean; readonly hasLobby: boolean }
+  | { readonly kind: "services"; readonly hasLobby: boolean; readonly hasRooms: boolean; readonly hasModeration: boolean }
+  | { readonly kind: "service"; readonly message: ServiceMessage }
+  /** Everybody who waits in the lobby, for moderators. */
+  | { readonly kind: "door"; readonly waiting: readonly { readonly id: string; readonly name: string }[] }
+  | { readonly kind: "order-refused"; readonly order: Order["kind"]; readonly detail: string }
   | { readonly kind: "muted-by"; readonly source: OwnSource; readonly by: string | null }
   // Media
   /** Keys of all tracks that can be had now, by source name. */

@@ -15,6 +15,7 @@ import type { ConnectionEvent } from "./connection";
 import { capsElement, discoAnswer, readIceServers } from "./discovery";
 import { Entering } from "./entering";
 import type { LinkEvent } from "./events";
+import { Hosting } from "./hosting";
 import { readJingle, writeJingle } from "./jingle";
 import type { JingleOut } from "./jingle";
 import { OWN_SOURCES, sourceName } from "./media_connection";
@@ -22,8 +23,13 @@ import type { OwnSource } from "./media_connection";
 import { MediaPaths } from "./media_paths";
 import type { JingleAnswer, SourceReport } from "./media_paths";
 import { NS } from "./namespaces";
-import type { OwnPresence, Room, RoomEvent } from "./room";
+import type { Order } from "./orders";
+import type { OwnPresence, Room, RoomEvent, StanzaProblem } from "./room";
+import { NO_SERVICES, readServiceMessage, readServices } from "./services";
+import type { ServiceMessage, Services } from "./services";
 import { dialStrophe } from "./transport";
+import { Waiting } from "./waiting";
+import type { WaitingEvent } from "./waiting";
 import { attribute, child, element, text } from "./xml";
 import type { XmlElement } from "./xml";
 
@@ -39,27 +45,38 @@ export class Link {
   readonly #listener: (event: LinkEvent) => void;
   readonly #connection: Connection;
   readonly #capture: Capture;
-  readonly #roomJid: string;
+  readonly #mainRoom: string;
   readonly #caps: Promise<XmlElement | null>;
+  /** The room in which we are or want to be: the main room, or one of its breakout rooms. */
+  #roomJid: string;
   #room: Room | null = null;
+  #hosting: Hosting | null = null;
+  #waiting: Waiting | null = null;
+  #services: Services = NO_SERVICES;
+  #password: string | null = null;
   #entering: Entering | null = null;
   #paths: MediaPaths | null = null;
   #iceServers: readonly RTCIceServer[] = [];
   #constraints: VideoConstraints = { heights: new Map(), onStage: [] };
   #name = "";
+  /** As in `OwnPresence`. */
+  #handAt: number | null = null;
   #hasSharedScreen = false;
   /** What our last presence in this room said. */
   #saidPresence = "";
   #isPresenceDue = false;
-  #isInside = false;
+  /** We want to be in the room, so after a lost session we go there again. */
+  #isWanted = false;
 
   constructor(options: LinkOptions) {
     this.#config = options.config;
     this.#listener = options.listener;
-    this.#roomJid = roomJid(options.config, options.roomName);
+    this.#mainRoom = roomJid(options.config, options.roomName);
+    this.#roomJid = this.#mainRoom;
     this.#caps = capsElement();
     this.#connection = new Connection({
-      url: withQuery(options.config.webSocketUrl, "room", options.roomName.toLowerCase()),
+      // As Jitsi's clients spell it: the name that is in the room's JID, escaped once more.
+      url: withQuery(options.config.webSocketUrl, "room", this.#mainRoom.slice(0, this.#mainRoom.indexOf("@"))),
       domain: options.config.domain,
       dial: dialStrophe,
       listener: (event) => this.#connectionChanged(event),
@@ -83,23 +100,53 @@ export class Link {
 
   // Commands
 
-  enter(name: string): void {
+  /** Also with what an earlier refusal asked for: a name, or a password (null: the one that we know, if any). */
+  enter(name: string, password: string | null): void {
     this.#name = name;
-    this.#isInside = true;
-    this.#connection.open();
+    this.#password = password ?? this.#password;
+    this.#isWanted = true;
+    if (this.#connection.isOpen) void this.#enterRoom();
+    else this.#connection.open();
+  }
+
+  /** Waits in the lobby of the room that has refused us. */
+  knock(lobby: string): void {
+    if (this.#waiting?.lobby === lobby) return;
+    this.#isWanted = true;
+    this.#stopWaiting();
+    this.#waiting = new Waiting({
+      connection: this.#connection,
+      lobby,
+      mainRoom: this.#mainRoom,
+      name: this.#name,
+      listener: (event) => this.#waitingChanged(event),
+    });
   }
 
   /** Says goodbye to the room and ends the session, at once: nothing is waited for. */
   leave(): void {
-    this.#isInside = false;
-    const last = this.#room === null ? [] : [this.#room.leavePresence()];
-    this.#forgetRoom();
-    this.#connection.close(last);
+    const last = [this.#room?.leavePresence(), this.#waiting?.leavePresence()].filter((stanza) => stanza !== undefined);
+    this.#stop(last);
   }
 
   rename(name: string): void {
     this.#name = name;
     this.#tellPresence();
+  }
+
+  /** Raises the hand (since when, in milliseconds since 1970), or lowers it. */
+  setHand(at: number | null): void {
+    this.#handAt = at ?? (this.#handAt === null ? null : 0);
+    this.#tellPresence();
+  }
+
+  /** Goes to another room of the meeting; null is the main room. */
+  moveTo(room: string | null): void {
+    this.#move(room ?? this.#mainRoom, "wish");
+  }
+
+  order(order: Order): void {
+    this.#hosting?.carryOut(order);
   }
 
   prepareDevices(wanted: { readonly microphone: boolean; readonly camera: boolean }): void {
@@ -162,9 +209,12 @@ export class Link {
       case "bound":
         this.#listener({ kind: "connected" });
         if (this.#room !== null) this.#listener({ kind: "session-lost" });
-        this.#forgetRoom();
+        this.#forgetRoom(false);
+        // The lobby has forgotten us, too: the room will refuse us again, or not.
+        this.#waiting = null;
         void this.#askForIceServers();
-        void this.#enterRoom();
+        void this.#askForServices();
+        if (this.#isWanted) void this.#enterRoom();
         return;
       case "waiting": {
         const { attempt, nextAttemptAt } = event;
@@ -172,7 +222,7 @@ export class Link {
         return;
       }
       case "login-refused":
-        this.#isInside = false;
+        this.#isWanted = false;
         this.#forgetRoom();
         this.#listener({ kind: "login-refused", detail: event.detail });
         return;
@@ -195,16 +245,38 @@ export class Link {
     }
   }
 
+  async #askForServices(): Promise<void> {
+    const iq = element(
+      "iq",
+      { xmlns: NS.client, type: "get", to: this.#config.domain },
+      element("query", { xmlns: NS.discoInfo }),
+    );
+    try {
+      this.#services = readServices(await this.#connection.request(iq));
+    } catch {
+      // A server without services, or a new session that asks again.
+      return;
+    }
+    const { lobby, breakout, moderation } = this.#services;
+    this.#listener({
+      kind: "services",
+      hasLobby: lobby !== null,
+      hasRooms: breakout !== null,
+      hasModeration: moderation !== null,
+    });
+  }
+
   // The room
 
   async #enterRoom(): Promise<void> {
     const caps = await this.#caps.catch(() => null);
-    if (!this.#isInside) return;
+    if (!this.#isWanted) return;
     this.#entering?.stop();
     const entering = new Entering({
       config: this.#config,
       connection: this.#connection,
       roomJid: this.#roomJid,
+      password: this.#password,
       caps,
       presence: () => {
         const presence = this.#presence();
@@ -213,15 +285,12 @@ export class Link {
       },
       joining: (room) => {
         this.#room = room;
+        this.#hosting?.close(true);
+        this.#hosting = this.#createHosting(room);
         this.#paths?.close();
         this.#paths = this.#createPaths(room);
       },
-      refused: (error) => {
-        this.#isInside = false;
-        this.#forgetRoom();
-        this.#connection.close();
-        this.#listener({ kind: "join-refused", error });
-      },
+      refused: (error) => this.#refused(error),
     });
     this.#entering = entering;
     entering.start();
@@ -231,7 +300,7 @@ export class Link {
     return new MediaPaths({
       config: this.#config,
       id: room.nick,
-      roomJid: this.#roomJid,
+      roomJid: room.jid,
       tracks: this.#capture.tracks,
       constraints: this.#constraints,
       iceServers: () => this.#iceServers,
@@ -243,6 +312,79 @@ export class Link {
     });
   }
 
+  #createHosting(room: Room): Hosting {
+    return new Hosting({
+      connection: this.#connection,
+      room,
+      mainRoom: this.#mainRoom,
+      services: () => this.#services,
+      listener: (event) => {
+        if (this.#room === room) this.#listener(event);
+      },
+    });
+  }
+
+  #refused(error: StanzaProblem): void {
+    this.#forgetRoom();
+    if (this.#roomJid !== this.#mainRoom) {
+      // The breakout room was closed; the meeting goes on.
+      this.#move(this.#mainRoom, "room-gone");
+      return;
+    }
+    this.#isWanted = this.#waiting !== null;
+    this.#listener({ kind: "join-refused", error });
+  }
+
+  /** From one room of the meeting to another. */
+  #move(room: string, cause: Extract<LinkEvent, { kind: "moving" }>["cause"]): void {
+    if (!this.#isWanted || room === this.#roomJid) return;
+    if (this.#room !== null) this.#connection.send(this.#room.leavePresence("switch_room"));
+    this.#forgetRoom();
+    this.#roomJid = room;
+    // A hand was raised for those who were there.
+    this.#handAt = null;
+    this.#listener({ kind: "moving", room, isMain: room === this.#mainRoom, cause });
+    void this.#enterRoom();
+  }
+
+  #waitingChanged(event: WaitingEvent): void {
+    switch (event.kind) {
+      case "admitted":
+        this.#password = event.password ?? this.#password;
+        this.#stopWaiting();
+        void this.#enterRoom();
+        return;
+      case "denied":
+        this.#stop();
+        this.#listener({ kind: "denied" });
+        return;
+      case "ended":
+        this.#stop();
+        this.#listener({ kind: "ended", reason: event.reason });
+        return;
+      case "refused":
+        this.#waiting = null;
+        this.#isWanted = false;
+        this.#listener({ kind: "join-refused", error: event.error });
+        return;
+    }
+  }
+
+  #stopWaiting(): void {
+    if (this.#waiting !== null) this.#connection.send(this.#waiting.leavePresence());
+    this.#waiting = null;
+  }
+
+  /** Out of everything, and the line goes down. */
+  #stop(last: readonly XmlElement[] = []): void {
+    this.#isWanted = false;
+    this.#forgetRoom();
+    this.#waiting = null;
+    this.#roomJid = this.#mainRoom;
+    this.#handAt = null;
+    this.#connection.close(last);
+  }
+
   /** Leaves the room and comes back: the focus then invites us like a newcomer. */
   #reenter(room: Room): void {
     if (this.#room !== room) return;
@@ -252,9 +394,11 @@ export class Link {
     void this.#enterRoom();
   }
 
-  #forgetRoom(): void {
+  #forgetRoom(isSameSession = true): void {
     this.#entering?.stop();
     this.#entering = null;
+    this.#hosting?.close(isSameSession);
+    this.#hosting = null;
     this.#paths?.close();
     this.#paths = null;
     this.#room = null;
@@ -270,6 +414,7 @@ export class Link {
         isMuted: !this.#capture.isOn(source),
         isScreen: source === "screen",
       })),
+      handAt: this.#handAt,
     };
   }
 
@@ -292,7 +437,19 @@ export class Link {
       this.#receiveRequest(stanza);
       return;
     }
+    const message = readServiceMessage(stanza, this.#config.domain);
+    if (message !== null) {
+      this.#serviceTold(message);
+      return;
+    }
+    if (this.#waiting?.receive(stanza) === true || this.#hosting?.receive(stanza) === true) return;
     for (const event of this.#room?.receive(stanza) ?? []) this.#roomChanged(event);
+  }
+
+  #serviceTold(message: ServiceMessage): void {
+    if (message.kind === "sent-to") this.#move(message.room, "sent");
+    // How newcomers begin concerns who is not inside yet.
+    else if (message.kind !== "start-muted" || this.#room?.isJoined === false) this.#listener({ kind: "service", message });
   }
 
   #roomChanged(event: RoomEvent): void {
@@ -301,8 +458,11 @@ export class Link {
     switch (event.kind) {
       case "joined":
         this.#entering?.stop();
+        this.#stopWaiting();
         // What changed while we joined.
         this.#tellPresence();
+        this.#hosting?.setModerator(event.isModerator);
+        void this.#hosting?.askRoom();
         this.#listener({ kind: "joined", id: room.nick, isModerator: event.isModerator, occupants: [...room.occupants.keys()] });
         this.#paths?.occupantsChanged(room.occupants, null);
         return;
@@ -317,15 +477,27 @@ export class Link {
       case "refused":
         this.#entering?.refusedByRoom(event.error);
         return;
-      case "removed":
       case "ended":
-        this.#isInside = false;
-        this.#forgetRoom();
-        this.#connection.close();
+        if (event.alternate === this.#mainRoom && room.jid !== this.#mainRoom) {
+          this.#forgetRoom();
+          this.#move(this.#mainRoom, "room-gone");
+          return;
+        }
+        this.#stop();
+        this.#listener({ kind: "ended", reason: event.reason });
+        return;
+      case "removed":
+        this.#stop();
+        this.#listener(event);
+        return;
+      case "configuration-changed":
+        void this.#hosting?.askRoom();
+        return;
+      case "role":
+        this.#hosting?.setModerator(event.isModerator);
         this.#listener(event);
         return;
       case "bridge-missing":
-      case "role":
       case "subject":
       case "chat":
       case "chat-refused":
@@ -390,9 +562,9 @@ export class Link {
     if (from !== this.#room?.focus || text(mute) !== "true") return;
     const source = MUTE_SOURCES.get(attribute(mute, "xmlns") ?? "");
     if (source === undefined) return;
-    this.#capture.set(source, false);
     const actor = attribute(mute, "actor");
     this.#listener({ kind: "muted-by", source, by: actor === null ? null : actor.slice(actor.indexOf("/") + 1) });
+    this.#capture.set(source, false);
   }
 
   #reply(iq: XmlElement, payload: XmlElement | null): void {

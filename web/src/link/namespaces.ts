@@ -17,6 +17,8 @@ export const NS = {
   jingleErrors: "urn:xmpp:jingle:errors:1",
   jitmeet: "http://jitsi.org/jitmeet",
   muc: "http://jabber.org/protocol/muc",
+  mucAdmin: "http://jabber.org/protocol/muc#admin",
+  mucOwner: "http://jabber.org/protocol/muc#owner",
   mucUser: "http://jabber.org/protocol/muc#user",
   muteAudio: "http://jitsi.org/jitmeet/audio",
   muteDesktop: "http://jitsi.org/jitmeet/desktop",

@@ -5,7 +5,19 @@ import type { Occupant } from "./room";
 
 function occupants(...nicks: string[]): Map<string, Occupant> {
   return new Map(
-    nicks.map((nick) => [nick, { nick, jid: null, name: "", isModerator: false, sources: [], isBot: nick === "bot" }]),
+    nicks.map((nick): [string, Occupant] => [
+      nick,
+      {
+        nick,
+        jid: null,
+        name: "",
+        isModerator: false,
+        affiliation: "none",
+        handAt: null,
+        sources: [],
+        isBot: nick === "bot",
+      },
+    ]),
   );
 }
 

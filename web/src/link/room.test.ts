@@ -44,6 +44,7 @@ describe("our presence", () => {
         { name: `${ME}-a0`, isMuted: false, isScreen: false },
         { name: `${ME}-v1`, isMuted: true, isScreen: true },
       ],
+      handAt: null,
     });
     expect(attribute(joining, "to")).toBe(`${ROOM}/${ME}`);
     expect(child(joining, "x", NS.muc)).not.toBeNull();
@@ -56,10 +57,26 @@ describe("our presence", () => {
   });
 
   it("repeats everything but the join later", () => {
-    const later = room().presence({ name: "", sources: [] });
+    const later = room().presence({ name: "", sources: [], handAt: null });
     expect(child(later, "x")).toBeNull();
     expect(child(later, "SourceInfo")).not.toBeNull();
     expect(child(later, "nick")).toBeNull();
+  });
+
+  it("brings a password, and says that it only changes the room", () => {
+    const own = { name: "", sources: [], handAt: null };
+    expect(text(child(child(room().joinPresence(own, "rose & thorn"), "x"), "password"))).toBe("rose & thorn");
+    expect(child(child(room().joinPresence(own), "x"), "password")).toBeNull();
+    expect(child(room().leavePresence(), "status")).toBeNull();
+    expect(text(child(room().leavePresence("switch_room"), "status"))).toBe("switch_room");
+  });
+
+  it("raises and lowers the hand as Jitsi's clients read it", () => {
+    const hand = (handAt: number | null) =>
+      child(room().presence({ name: "", sources: [], handAt }), "jitsi_participant_raisedHand");
+    expect(text(hand(1790000000000))).toBe("1790000000000");
+    expect(text(hand(0))).toBe("0");
+    expect(hand(null)).toBeNull();
   });
 });
 
@@ -83,8 +100,9 @@ describe("a room", () => {
     const [event] = room().receive(
       presence(
         OTHER,
-        item({ role: "participant", jid: "o@localhost/r" }),
+        item({ role: "participant", affiliation: "member", jid: "o@localhost/r" }),
         element("nick", { xmlns: NS.nick }, "Otto"),
+        element("jitsi_participant_raisedHand", {}, "1790000000000"),
         element("SourceInfo", {}, JSON.stringify(info)),
       ),
     );
@@ -93,6 +111,8 @@ describe("a room", () => {
       jid: "o@localhost/r",
       name: "Otto",
       isModerator: false,
+      affiliation: "member",
+      handAt: 1790000000000,
       sources: [
         { name: `${OTHER}-a0`, isMuted: true, isScreen: false },
         { name: `${OTHER}-v1`, isMuted: false, isScreen: true },
@@ -110,6 +130,15 @@ describe("a room", () => {
     ]);
     const [broken] = room().receive(presence(OTHER, element("SourceInfo", {}, "{nonsense")));
     expect(broken?.kind === "occupant" && broken.occupant.sources).toEqual([]);
+  });
+
+  it("reads a raised hand from whoever says it how", () => {
+    const handAt = (said: string) => {
+      const [event] = room().receive(presence(OTHER, element("jitsi_participant_raisedHand", {}, said)));
+      return event?.kind === "occupant" ? event.occupant.handAt : undefined;
+    };
+    expect(["1790000000000", "true"].map(handAt)).toEqual([1790000000000, 0]);
+    expect(["0", "false", "", "-1", "soon", "1e400"].map(handAt)).toEqual([null, null, null, null, null, null]);
   });
 
   it("knows the focus by its real JID, and that no bridge is there", () => {
@@ -145,7 +174,11 @@ describe("a room", () => {
     );
     expect(inside().receive(left(ME, kicked))).toEqual([{ kind: "removed", by: OTHER, reason: "bye" }]);
     const destroyed = element("x", { xmlns: NS.mucUser }, element("destroy", {}, element("reason", {}, "over")));
-    expect(inside().receive(left(ME, destroyed))).toEqual([{ kind: "ended", reason: "over" }]);
+    expect(inside().receive(left(ME, destroyed))).toEqual([{ kind: "ended", reason: "over", alternate: null }]);
+    const moved = element("x", { xmlns: NS.mucUser }, element("destroy", { jid: "main@conference.localhost" }));
+    expect(inside().receive(left(ME, moved))).toEqual([
+      { kind: "ended", reason: "", alternate: "main@conference.localhost" },
+    ]);
     expect(inside().receive(left(ME, item({}, status(110))))).toEqual([]);
   });
 
@@ -164,10 +197,33 @@ describe("a room", () => {
           type: "cancel",
           condition: "not-allowed",
           extras: ["room-does-not-exist"],
+          lobby: null,
           text: "Room creation is restricted",
         },
       },
     ]);
+  });
+
+  it("tells in which lobby to wait", () => {
+    const error = element(
+      "error",
+      { type: "auth" },
+      element("registration-required", { xmlns: NS.stanzas }),
+      element("lobbyroom", { xmlns: NS.jitmeet }, "tea@lobby.localhost"),
+    );
+    const [event] = room().receive(element("presence", { type: "error", from: `${ROOM}/${ME}` }, error));
+    expect(event).toMatchObject({
+      kind: "refused",
+      error: { condition: "registration-required", extras: ["lobbyroom"], lobby: "tea@lobby.localhost" },
+    });
+  });
+
+  it("says that its configuration changed, and believes only the room itself", () => {
+    const changed = element("x", { xmlns: NS.mucUser }, status(104));
+    expect(inside().receive(element("message", { type: "groupchat", from: ROOM }, changed))).toEqual([
+      { kind: "configuration-changed" },
+    ]);
+    expect(inside().receive(element("message", { type: "groupchat", from: `${ROOM}/${OTHER}` }, changed))).toEqual([]);
   });
 
   it("hands on chat, with the time of older messages, and refusals", () => {

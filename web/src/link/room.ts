@@ -15,6 +15,10 @@ export interface Occupant {
   readonly jid: string | null;
   readonly name: string;
   readonly isModerator: boolean;
+  /** `owner`, `admin`, `member` or `none`. */
+  readonly affiliation: string;
+  /** Since when they raise their hand, in milliseconds since 1970 (0: it is not known since when); null: they don't. */
+  readonly handAt: number | null;
   readonly sources: readonly SourceInfo[];
   /** Recorders and gateways, with which no direct connection is made. */
   readonly isBot: boolean;
@@ -33,8 +37,11 @@ export type RoomEvent =
   | { readonly kind: "occupant-left"; readonly nick: string }
   | { readonly kind: "bridge-missing"; readonly isMissing: boolean }
   | { readonly kind: "removed"; readonly by: string | null; readonly reason: string }
-  | { readonly kind: "ended"; readonly reason: string }
+  /** The room is no more. `alternate`: the JID of the room to go to instead. */
+  | { readonly kind: "ended"; readonly reason: string; readonly alternate: string | null }
   | { readonly kind: "refused"; readonly error: StanzaProblem }
+  /** Password or lobby changed: the room's disco#info says how. */
+  | { readonly kind: "configuration-changed" }
   | { readonly kind: "subject"; readonly subject: string }
   | { readonly kind: "chat"; readonly message: RoomMessage }
   | { readonly kind: "chat-refused"; readonly id: string; readonly error: StanzaProblem };
@@ -53,6 +60,8 @@ export interface StanzaProblem {
   readonly condition: string;
   /** Names of children besides the condition: `lobbyroom`, `room-does-not-exist` … */
   readonly extras: readonly string[];
+  /** The JID of the lobby in which to wait. */
+  readonly lobby: string | null;
   readonly text: string;
 }
 
@@ -60,6 +69,8 @@ export interface StanzaProblem {
 export interface OwnPresence {
   readonly name: string;
   readonly sources: readonly SourceInfo[];
+  /** As in `Occupant`; 0 once it is down again, and null as long as it never was up in this room. */
+  readonly handAt: number | null;
 }
 
 export class Room {
@@ -101,8 +112,9 @@ export class Room {
     this.#focusUsers.add(user);
   }
 
-  joinPresence(own: OwnPresence): XmlElement {
-    return this.#presence(own, element("x", { xmlns: NS.muc }));
+  joinPresence(own: OwnPresence, password: string | null = null): XmlElement {
+    const secret = password === null ? null : element("password", {}, password);
+    return this.#presence(own, element("x", { xmlns: NS.muc }, secret));
   }
 
   /** Says what changed; the room keeps only the latest. */
@@ -110,8 +122,10 @@ export class Room {
     return this.#presence(own, null);
   }
 
-  leavePresence(): XmlElement {
-    return element("presence", { xmlns: NS.client, type: "unavailable", to: this.self });
+  /** `switch_room`: on the way to another room of the same meeting, so that our place is kept. */
+  leavePresence(status: "switch_room" | null = null): XmlElement {
+    const attributes = { xmlns: NS.client, type: "unavailable", to: this.self };
+    return element("presence", attributes, status === null ? null : element("status", {}, status));
   }
 
   chatMessage(id: string, body: string): XmlElement {
@@ -146,6 +160,8 @@ export class Room {
       this.#caps,
       element("SourceInfo", {}, JSON.stringify(sources)),
       element("jitsi_participant_codecList", {}, "vp8"),
+      // COMPAT(lib-jitsi-meet): it does not notice an element that is gone, so a lowered hand is said as 0.
+      own.handAt === null ? null : element(RAISED_HAND, {}, String(own.handAt)),
       own.name === "" ? null : element("nick", { xmlns: NS.nick }, own.name),
     );
   }
@@ -171,6 +187,8 @@ export class Room {
       jid,
       name: text(child(stanza, "nick", NS.nick)),
       isModerator,
+      affiliation: attribute(item, "affiliation") ?? "none",
+      handAt: readHand(child(stanza, RAISED_HAND)),
       sources: readSourceInfo(stanza, nick),
       isBot: child(stanza, "bot") !== null,
     };
@@ -197,10 +215,12 @@ export class Room {
   }
 
   #receiveUnavailable(user: XmlElement | null, nick: string): RoomEvent[] {
-    const codes = children(user, "status").map((status) => attribute(status, "code"));
+    const codes = codesOf(user);
     const destroyed = child(user, "destroy");
     if (nick === this.nick || codes.includes("110")) {
-      if (destroyed !== null) return [{ kind: "ended", reason: text(child(destroyed, "reason")) }];
+      if (destroyed !== null) {
+        return [{ kind: "ended", reason: text(child(destroyed, "reason")), alternate: attribute(destroyed, "jid") }];
+      }
       if (codes.includes("307") || codes.includes("301")) {
         const item = child(user, "item");
         const by = attribute(child(item, "actor"), "nick");
@@ -223,6 +243,7 @@ export class Room {
     if (attribute(stanza, "type") !== "groupchat") return [];
     const subject = child(stanza, "subject");
     const body = child(stanza, "body");
+    if (nick === "" && codesOf(child(stanza, "x", NS.mucUser)).includes("104")) return [{ kind: "configuration-changed" }];
     if (body === null) return subject === null ? [] : [{ kind: "subject", subject: text(subject) }];
     if (nick === "") return [];
     const stamp = attribute(child(stanza, "delay"), "stamp");
@@ -250,9 +271,23 @@ export function readProblem(stanza: XmlElement | null): StanzaProblem {
     type: attribute(error, "type") ?? "cancel",
     condition: condition?.name ?? "undefined-condition",
     extras: parts.filter((node) => node !== condition).map((node) => node.name),
+    lobby: text(child(error, "lobbyroom")) || null,
     text: text(child(error, "text")),
   };
 }
+
+function codesOf(user: XmlElement | null): (string | null)[] {
+  return children(user, "status").map((status) => attribute(status, "code"));
+}
+
+/** A time as text; `true` from clients that don't tell it, and 0 or `false` for a hand that is down again. */
+function readHand(hand: XmlElement | null): number | null {
+  const said = text(hand).trim();
+  if (said === "true") return 0;
+  return /^[1-9]\d{0,15}$/.test(said) ? Number(said) : null;
+}
+
+const RAISED_HAND = "jitsi_participant_raisedHand";
 
 /** The presence's `SourceInfo`; entries that belong to another endpoint are ignored. */
 function readSourceInfo(presence: XmlElement, nick: string): SourceInfo[] {

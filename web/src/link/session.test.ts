@@ -141,6 +141,22 @@ describe("after a lost socket", () => {
     expect(session.token).toBe("TOKEN_2");
   });
 
+  it("is who it was after a crash, also when that takes several sockets", () => {
+    const { session } = ready();
+    session.closed();
+    session.opened(FEATURES);
+    session.receive(sm("failed"));
+    // The new session breaks before it has an id of its own.
+    session.closed();
+    expect(session.token).toBe("TOKEN_1");
+    session.opened(FEATURES);
+    session.receive(bound());
+    session.receive(sm("enabled", { resume: "true", id: "TOKEN_2" }));
+    expect(session.token).toBe("TOKEN_2");
+    session.forget();
+    expect(session.token).toBeNull();
+  });
+
   it("starts anew if the server resumes with a wrong count", () => {
     const { session, events, take } = ready();
     session.closed();

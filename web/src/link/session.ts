@@ -28,6 +28,8 @@ export class ClientSession {
   #phase: Phase = "down";
   #isManagementOffered = false;
   #jid = "";
+  /** The last resumption id. The server sealed into it who we are, so it is of use when the session is gone, too. */
+  #identity: string | null = null;
   /** Stanzas for the time when the stream is ready. */
   #waiting: XmlElement[] = [];
 
@@ -41,9 +43,9 @@ export class ClientSession {
     return this.#jid;
   }
 
-  /** What goes into the URL of the next socket as `previd`. */
+  /** What goes into the URL of the next socket as `previd`, so that we are who we were. */
   get token(): string | null {
-    return this.#management.token;
+    return this.#identity;
   }
 
   get isReady(): boolean {
@@ -77,8 +79,13 @@ export class ClientSession {
     this.#sendNow(stanza);
   }
 
-  /** Forgets the session, so that the next socket gets a new one. */
+  /** Forgets the session and who we were, so that the next socket is somebody new. */
   forget(): void {
+    this.#identity = null;
+    this.#forgetSession();
+  }
+
+  #forgetSession(): void {
     this.#management.reset();
     this.#waiting = [];
   }
@@ -103,6 +110,7 @@ export class ClientSession {
       case "enabled":
         if (this.#phase !== "enabling") return;
         this.#management.enabled(attribute(of, "resume") === "true" ? attribute(of, "id") : null);
+        this.#identity = this.#management.token ?? this.#identity;
         this.#ready({ kind: "bound", jid: this.#jid });
         return;
       case "resumed":
@@ -111,7 +119,7 @@ export class ClientSession {
       case "failed":
         // Resumption refused: bind on this stream. Management refused: go on without it.
         if (this.#phase === "resuming") {
-          this.forget();
+          this.#forgetSession();
           this.#bind();
         } else if (this.#phase === "enabling") {
           this.#ready({ kind: "bound", jid: this.#jid });
@@ -124,7 +132,7 @@ export class ClientSession {
 
   #receiveResumed(of: XmlElement): void {
     if (!this.#management.acknowledge(readH(of))) {
-      this.forget();
+      this.#forgetSession();
       this.#broken("resumed with a wrong count");
       return;
     }

@@ -7,8 +7,9 @@ import { sourceName } from "../link/media_connection";
 import { exposeDebug } from "./debug";
 import type { MeetingEvent, Wish } from "./events";
 import type { Meeting } from "./meeting";
-import { initialModel, reduce } from "./reducer";
-import type { Model } from "./reducer";
+import { initialModel } from "./model";
+import type { Model } from "./model";
+import { reduce } from "./reducer";
 import type { MeetingState, ParticipantId, SourceName } from "./state";
 
 /** `config` is what `config.js` has set; null when it can't be used, then the page can only say so. */
@@ -42,13 +43,25 @@ export function createMeeting(room: string, config: unknown): Meeting | null {
   const carryOut = (wish: Wish): void => {
     switch (wish.kind) {
       case "enter":
-        link.enter(wish.name);
+        link.enter(wish.name, wish.password);
+        return;
+      case "knock":
+        link.knock(wish.lobby);
         return;
       case "leave":
         link.leave();
         return;
       case "rename":
         link.rename(wish.name);
+        return;
+      case "hand":
+        link.setHand(wish.at);
+        return;
+      case "order":
+        link.order(wish.order);
+        return;
+      case "go-to":
+        link.moveTo(wish.room);
         return;
       case "prepare-devices":
         link.prepareDevices(wish);
@@ -86,8 +99,14 @@ export function createMeeting(room: string, config: unknown): Meeting | null {
     },
     prepare: (wanted) => tell({ kind: "command", command: { kind: "prepare", ...wanted } }),
     join: (name, devices) => tell({ kind: "command", command: { kind: "join", name, devices: devices ?? null } }),
+    answer: ({ name, password }) =>
+      tell({ kind: "command", command: { kind: "answer", name: name ?? null, password: password ?? null } }),
     leave: () => tell({ kind: "command", command: { kind: "leave" } }),
     rename: (name) => tell({ kind: "command", command: { kind: "rename", name } }),
+    raiseHand: (isUp) => tell({ kind: "command", command: { kind: "raise-hand", isUp } }),
+    goTo: (room) => tell({ kind: "command", command: { kind: "go-to", room } }),
+    order: (order) => tell({ kind: "command", command: { kind: "order", order } }),
+    recall: () => tell({ kind: "command", command: { kind: "recall" } }),
     toggleMicrophone: () => tell({ kind: "command", command: { kind: "toggle", source: "microphone" } }),
     toggleCamera: () => tell({ kind: "command", command: { kind: "toggle", source: "camera" } }),
     startScreenShare: () => tell({ kind: "command", command: { kind: "share-screen", isOn: true } }),

@@ -2,7 +2,7 @@
 
 import type { VideoConstraints } from "../link/channel_messages";
 import type { LinkEvent } from "../link/events";
-import type { DeviceChoice, ParticipantId, SourceKind, SourceName } from "./state";
+import type { DeviceChoice, Order, ParticipantId, SourceKind, SourceName } from "./state";
 
 export interface VisibleTile {
   readonly participant: ParticipantId;
@@ -13,8 +13,15 @@ export interface VisibleTile {
 export type Command =
   | { readonly kind: "prepare"; readonly microphone: boolean; readonly camera: boolean }
   | { readonly kind: "join"; readonly name: string; readonly devices: DeviceChoice | null }
+  /** What the room has asked for. */
+  | { readonly kind: "answer"; readonly name: string | null; readonly password: string | null }
   | { readonly kind: "leave" }
   | { readonly kind: "rename"; readonly name: string }
+  | { readonly kind: "raise-hand"; readonly isUp: boolean }
+  | { readonly kind: "order"; readonly order: Order }
+  /** Everybody back into the main room. */
+  | { readonly kind: "recall" }
+  | { readonly kind: "go-to"; readonly room: string | null }
   | { readonly kind: "toggle"; readonly source: "microphone" | "camera" }
   | { readonly kind: "share-screen"; readonly isOn: boolean }
   | { readonly kind: "select-devices"; readonly choice: DeviceChoice }
@@ -39,9 +46,13 @@ export interface WakeReason {
 }
 
 export type Wish =
-  | { readonly kind: "enter"; readonly name: string }
+  | { readonly kind: "enter"; readonly name: string; readonly password: string | null }
+  | { readonly kind: "knock"; readonly lobby: string }
   | { readonly kind: "leave" }
   | { readonly kind: "rename"; readonly name: string }
+  | { readonly kind: "hand"; readonly at: number | null }
+  | { readonly kind: "order"; readonly order: Order }
+  | { readonly kind: "go-to"; readonly room: string | null }
   | { readonly kind: "prepare-devices"; readonly microphone: boolean; readonly camera: boolean }
   | { readonly kind: "capture"; readonly source: SourceKind; readonly isOn: boolean }
   | { readonly kind: "select-devices"; readonly microphone: string | null; readonly camera: string | null }

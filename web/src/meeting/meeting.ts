@@ -5,7 +5,7 @@
  */
 
 import type { VisibleTile } from "./events";
-import type { DeviceChoice, MeetingState, ParticipantId, SourceName } from "./state";
+import type { DeviceChoice, MeetingState, Order, ParticipantId, SourceName } from "./state";
 
 export type { VisibleTile } from "./events";
 
@@ -23,6 +23,8 @@ export interface Meeting {
 
   /** Enters the room with what is switched on in `state.self`. Also from "left" and "failed". */
   join(name: string, devices?: DeviceChoice): void;
+  /** What the room asks for in the stages "asking" and "waiting". */
+  answer(given: { readonly name?: string; readonly password?: string }): void;
   leave(): void;
   /** The name that others see; also during the meeting. */
   rename(name: string): void;
@@ -35,6 +37,16 @@ export interface Meeting {
   stopScreenShare(): void;
   /** Takes other devices; those that are off stay off. */
   selectDevices(choice: DeviceChoice): void;
+
+  // The meeting's order
+
+  raiseHand(isUp: boolean): void;
+  /** To a breakout room (its JID), or null: to the main room. */
+  goTo(room: string | null): void;
+  /** For moderators; others' orders are not passed on. */
+  order(order: Order): void;
+  /** For moderators: everybody comes back from the breakout rooms. */
+  recall(): void;
 
   // Chat and notices
 

@@ -1,78 +1,12 @@
 import { describe, expect, it } from "vitest";
 
 import type { LinkEvent } from "../link/events";
-import type { Occupant } from "../link/room";
-import type { Command, MeetingEvent, Wish } from "./events";
-import { initialModel, reduce } from "./reducer";
-import type { Model } from "./reducer";
-import type { MeetingState } from "./state";
-
-const ME = "1a2b3c4d";
-const OTTO = "9f8e7d6c";
-const PIA = "0a0b0c0d";
-/** Long enough after joining that comings and goings are news. */
-const LATER = 60_000;
-
-/** A meeting that is told things at times, and remembers what it wished for. */
-class Story {
-  model: Model = initialModel("tea");
-  wishes: Wish[] = [];
-
-  get state(): MeetingState {
-    return this.model.state;
-  }
-
-  tell(event: MeetingEvent, at = 0): this {
-    const step = reduce(this.model, event, at);
-    this.model = step.model;
-    this.wishes = [...step.wishes];
-    return this;
-  }
-
-  command(command: Command, at = 0): this {
-    return this.tell({ kind: "command", command }, at);
-  }
-
-  link(event: LinkEvent, at = 0): this {
-    return this.tell({ kind: "link", event }, at);
-  }
-
-  participant(id: string) {
-    const found = this.state.participants.find((participant) => participant.id === id);
-    if (found === undefined) throw new Error(`${id} is not there`);
-    return found;
-  }
-
-  get notices(): string[] {
-    return this.state.notices.map((notice) => notice.body.kind);
-  }
-}
-
-function occupant(nick: string, changed: Partial<Occupant> = {}): LinkEvent {
-  const sources = [
-    { name: `${nick}-v0`, isMuted: false, isScreen: false },
-    { name: `${nick}-a0`, isMuted: true, isScreen: false },
-  ];
-  const base: Occupant = { nick, jid: null, name: `name of ${nick}`, isModerator: false, sources, isBot: false };
-  return { kind: "occupant", occupant: { ...base, ...changed } };
-}
-
-const joined = (...occupants: string[]): LinkEvent => ({ kind: "joined", id: ME, isModerator: false, occupants });
-const join: Command = { kind: "join", name: "Ann", devices: null };
-
-/** Inside, with Otto. */
-function inside(): Story {
-  return new Story()
-    .command(join)
-    .link({ kind: "connected" })
-    .link(occupant(OTTO))
-    .link(joined(OTTO), 1000);
-}
+import { inside, join, joined, LATER, ME, occupant, OTTO, PIA, Story } from "./story";
 
 describe("coming and going of ours", () => {
   it("leads from outside to inside", () => {
     const story = new Story().command(join);
-    expect(story.wishes).toEqual([{ kind: "enter", name: "Ann" }]);
+    expect(story.wishes).toEqual([{ kind: "enter", name: "Ann", password: null }]);
     expect(story.state.stage.kind).toBe("joining");
     expect(story.command(join).wishes).toEqual([]);
     story.link({ kind: "connected" }).link(joined(), 7);
@@ -103,7 +37,7 @@ describe("coming and going of ours", () => {
     story.command({ kind: "leave" });
     story.link({ kind: "capture", source: "camera", state: { kind: "off" } }).command(join);
     expect(story.wishes).toEqual([
-      { kind: "enter", name: "Ann" },
+      { kind: "enter", name: "Ann", password: null },
       { kind: "prepare-devices", microphone: false, camera: true },
     ]);
   });
@@ -126,11 +60,10 @@ describe("coming and going of ours", () => {
   it("says why the room is closed to us, and who can change that", () => {
     const refuse = (condition: string, type = "cancel", extras: string[] = []) => {
       const story = new Story().command(join);
-      story.link({ kind: "join-refused", error: { type, condition, extras, text: "" } });
+      story.link({ kind: "join-refused", error: { type, condition, extras, lobby: null, text: "" } });
       const { stage } = story.state;
       return stage.kind === "failed" ? [stage.problem.code, stage.problem.actor] : stage.kind;
     };
-    expect(refuse("not-authorized", "auth")).toEqual(["password-required", "you"]);
     expect(refuse("registration-required", "auth", ["lobbyroom"])).toEqual(["members-only", "host"]);
     expect(refuse("service-unavailable", "wait")).toEqual(["room-full", "host"]);
     expect(refuse("forbidden", "auth")).toEqual(["banned", "host"]);
@@ -290,7 +223,7 @@ describe("chat", () => {
 
   it("fails visibly and can be sent again", () => {
     const story = inside().command({ kind: "send-chat", id: "m1", text: "x" });
-    const error = { type: "auth", condition: "forbidden", extras: [], text: "" };
+    const error = { type: "auth", condition: "forbidden", extras: [], lobby: null, text: "" };
     story.link({ kind: "chat-refused", id: "m1", error });
     expect(story.state.chat[0]?.delivery).toBe("failed");
     expect(story.notices).toEqual(["chat-failed"]);
@@ -351,8 +284,15 @@ describe("own devices", () => {
   });
 
   it("are muted by a moderator, whose name is told", () => {
-    const story = inside().link({ kind: "muted-by", source: "microphone", by: OTTO });
-    expect(story.state.notices[0]?.body).toEqual({ kind: "muted-by", source: "microphone", by: `name of ${OTTO}` });
+    const on: LinkEvent = { kind: "capture", source: "microphone", state: { kind: "on", trackKey: "m" } };
+    const muted: LinkEvent = { kind: "muted-by", source: "microphone", by: OTTO };
+    expect(inside().link(on).link(muted).lastNotice).toEqual({
+      kind: "muted-by",
+      source: "microphone",
+      by: `name of ${OTTO}`,
+    });
+    // Who is silent anyway is not told.
+    expect(inside().link(muted).notices).toEqual([]);
   });
 
   it("are refused by the room with a reason", () => {

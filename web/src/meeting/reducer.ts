@@ -6,95 +6,27 @@
  */
 
 import type { CaptureState } from "../link/capture";
-import type { VideoConstraints } from "../link/channel_messages";
 import type { LinkEvent } from "../link/events";
-import type { Occupant, RoomMessage, SourceInfo } from "../link/room";
+import type { Occupant, RoomMessage } from "../link/room";
 import { areSame, constraintsFor } from "./constraints";
-import type { Command, MeetingEvent, VisibleTile, WakeReason, Wish } from "./events";
-import { problemOfCapture, problemOfChat, problemOfEntering, problemOfSource } from "./problems";
-import type {
-  Capture,
-  ChatMessage,
-  Connection,
-  LeaveReason,
-  MeetingState,
-  NoticeBody,
-  Participant,
-  ParticipantId,
-  Problem,
-  Self,
-  Source,
-  SourceKind,
-  SourceName,
-} from "./state";
-
-/** The state, and what it is made from. */
-export interface Model {
-  readonly state: MeetingState;
-  /** What each participant's presence says about their sources. */
-  readonly info: ReadonlyMap<ParticipantId, readonly SourceInfo[]>;
-  readonly trackKeys: ReadonlyMap<SourceName, string>;
-  readonly forwarded: ReadonlySet<SourceName> | null;
-  /** Since when participants have been unreachable. */
-  readonly interruptedSince: ReadonlyMap<ParticipantId, number>;
-  readonly tiles: readonly VisibleTile[];
-  readonly onStage: readonly SourceName[];
-  readonly constraints: VideoConstraints;
-  /** Until then, comings and goings are ours, not theirs. */
-  readonly quietUntil: number;
-  readonly nextNotice: number;
-  /** The session was lost; the next `joined` ends that. */
-  readonly isReturning: boolean;
-  /** What was on when we went out, for who comes back in. */
-  readonly hadOn: { readonly microphone: boolean; readonly camera: boolean };
-}
-
-export interface Step {
-  readonly model: Model;
-  readonly wishes: readonly Wish[];
-}
-
-export function initialModel(room: string): Model {
-  return {
-    state: {
-      room,
-      stage: { kind: "outside" },
-      connection: { kind: "none" },
-      participants: [],
-      self: {
-        id: null,
-        name: "",
-        isModerator: false,
-        microphone: { kind: "off" },
-        camera: { kind: "off" },
-        screen: { kind: "off" },
-      },
-      devices: {
-        microphones: [],
-        cameras: [],
-        speakers: [],
-        chosen: { microphone: null, camera: null, speaker: null },
-        canShareScreen: false,
-      },
-      dominantSpeaker: null,
-      chat: [],
-      notices: [],
-      path: "none",
-      subject: "",
-    },
-    info: new Map(),
-    trackKeys: new Map(),
-    forwarded: null,
-    interruptedSince: new Map(),
-    tiles: [],
-    onStage: [],
-    constraints: { heights: new Map(), onStage: [] },
-    quietUntil: 0,
-    nextNotice: 1,
-    isReturning: false,
-    hadOn: { microphone: false, camera: false },
-  };
-}
+import type { Command, MeetingEvent, WakeReason, Wish } from "./events";
+import {
+  isInside,
+  isSettled,
+  nameOf,
+  notice,
+  only,
+  stopped,
+  withDelivery,
+  withParticipant,
+  withSelf,
+  withState,
+} from "./model";
+import type { Model, Step } from "./model";
+import { capture, goTo, moving, order, raiseHand, recall, serviceTold, withoutRules } from "./moderation";
+import { problemOfCapture, problemOfChat, problemOfSource } from "./problems";
+import type { Capture, ChatMessage, Connection, Participant, ParticipantId, Source, SourceKind, SourceName } from "./state";
+import { answer, end, fail, join, refused } from "./way_in";
 
 export function reduce(model: Model, event: MeetingEvent, at: number): Step {
   switch (event.kind) {
@@ -116,6 +48,8 @@ function reduceCommand(model: Model, command: Command, at: number): Step {
       return { model, wishes: [{ kind: "prepare-devices", microphone: command.microphone, camera: command.camera }] };
     case "join":
       return join(model, command);
+    case "answer":
+      return answer(model, command);
     case "leave":
       return end(model, { kind: "self" }, true);
     case "rename":
@@ -125,10 +59,18 @@ function reduceCommand(model: Model, command: Command, at: number): Step {
       };
     case "toggle": {
       const current = state.self[command.source].kind;
-      return { model, wishes: [{ kind: "capture", source: command.source, isOn: current === "off" || current === "failed" }] };
+      return capture(model, command.source, current === "off" || current === "failed", at);
     }
     case "share-screen":
-      return { model, wishes: [{ kind: "capture", source: "screen", isOn: command.isOn }] };
+      return capture(model, "screen", command.isOn, at);
+    case "raise-hand":
+      return raiseHand(model, command.isUp, at);
+    case "order":
+      return order(model, command.order);
+    case "recall":
+      return recall(model);
+    case "go-to":
+      return goTo(model, command.room);
     case "select-devices": {
       const { choice } = command;
       const devices = { ...state.devices, chosen: choice };
@@ -146,66 +88,6 @@ function reduceCommand(model: Model, command: Command, at: number): Step {
     case "on-stage":
       return constrain({ ...model, onStage: command.sources });
   }
-}
-
-function join(model: Model, command: Extract<Command, { kind: "join" }>): Step {
-  const { stage, devices } = model.state;
-  if (stage.kind === "joining" || stage.kind === "inside") return only(model);
-  const wishes: Wish[] = [];
-  const choice = command.devices;
-  if (choice !== null) {
-    wishes.push({ kind: "select-devices", microphone: choice.microphone, camera: choice.camera });
-  }
-  wishes.push({ kind: "enter", name: command.name });
-  if (stage.kind === "left" && (model.hadOn.microphone || model.hadOn.camera)) {
-    wishes.push({ kind: "prepare-devices", ...model.hadOn });
-  }
-  const fresh = initialModel(model.state.room);
-  const self: Self = { ...model.state.self, id: null, isModerator: false, name: command.name };
-  return {
-    model: {
-      ...fresh,
-      tiles: model.tiles,
-      nextNotice: model.nextNotice,
-      state: {
-        ...fresh.state,
-        self,
-        devices: choice === null ? devices : { ...devices, chosen: choice },
-        stage: { kind: "joining" },
-        connection: { kind: "connecting" },
-      },
-    },
-    wishes,
-  };
-}
-
-/** Out of the meeting: by our wish, or because the room said so. */
-function end(model: Model, reason: LeaveReason, isOurWish: boolean): Step {
-  const { stage } = model.state;
-  if (stage.kind !== "joining" && stage.kind !== "inside") {
-    // Away from the page before joining, or after it: only devices are held.
-    return { model, wishes: isOurWish ? [{ kind: "stop-devices" }] : [] };
-  }
-  const wishes: Wish[] = isOurWish ? [{ kind: "leave" }, { kind: "stop-devices" }] : [{ kind: "stop-devices" }];
-  return { model: outside(model, { stage: { kind: "left", reason } }), wishes };
-}
-
-function fail(model: Model, problem: Problem): Model {
-  return outside(model, { stage: { kind: "failed", problem } });
-}
-
-function outside(model: Model, changed: Pick<MeetingState, "stage">): Model {
-  const { microphone, camera } = model.state.self;
-  return {
-    ...model,
-    hadOn: { microphone: microphone.kind === "on", camera: camera.kind === "on" },
-    info: new Map(),
-    trackKeys: new Map(),
-    interruptedSince: new Map(),
-    forwarded: null,
-    isReturning: false,
-    state: { ...model.state, ...changed, connection: { kind: "none" }, participants: [], dominantSpeaker: null, path: "none" },
-  };
 }
 
 function sendChat(model: Model, id: string, text: string, at: number): Step {
@@ -249,9 +131,29 @@ function reduceLink(model: Model, event: LinkEvent, at: number): Step {
     case "joined":
       return joined(model, event, at);
     case "join-refused":
-      return stopped(fail(model, problemOfEntering(event.error)));
+      return refused(model, event.error, at);
+    case "denied":
+      return end(model, { kind: "denied" }, false);
+    case "moving":
+      return only(moving(model, event, at));
+    case "room-info":
+      return only(
+        withState(model, { door: { ...model.state.door, hasPassword: event.hasPassword, hasLobby: event.hasLobby } }),
+      );
+    case "services":
+      return only(
+        withState(model, {
+          services: { hasLobby: event.hasLobby, hasRooms: event.hasRooms, hasModeration: event.hasModeration },
+        }),
+      );
+    case "service":
+      return serviceTold(model, event.message, at);
+    case "door":
+      return only(withState(model, { door: { ...model.state.door, waiting: event.waiting } }));
+    case "order-refused":
+      return only(notice(model, { kind: "order-refused", order: event.order, detail: event.detail }, at));
     case "role":
-      return only(withSelf(model, { isModerator: event.isModerator }));
+      return only(role(model, event.isModerator, at));
     case "occupant":
       return constrain(occupant(model, event.occupant, at));
     case "occupant-left":
@@ -267,7 +169,7 @@ function reduceLink(model: Model, event: LinkEvent, at: number): Step {
     case "chat-refused":
       return only(chatRefused(model, event, at));
     case "muted-by":
-      return only(notice(model, { kind: "muted-by", source: event.source, by: nameOf(model, event.by) }, at));
+      return only(mutedBy(model, event, at));
     case "tracks":
       return only(withSources({ ...model, trackKeys: event.keys }));
     case "path":
@@ -313,7 +215,7 @@ function lineLost(model: Model, event: Extract<LinkEvent, { kind: "line-lost" }>
 /** Everybody is greyed until the room has been entered again. */
 function sessionLost(model: Model): Model {
   const participants = model.state.participants.map((participant) => ({ ...participant, link: "interrupted" as const }));
-  return withState({ ...model, isReturning: true, interruptedSince: new Map() }, { participants });
+  return withState({ ...withoutRules(model), isReturning: true, interruptedSince: new Map() }, { participants });
 }
 
 function joined(model: Model, event: Extract<LinkEvent, { kind: "joined" }>, at: number): Step {
@@ -325,7 +227,12 @@ function joined(model: Model, event: Extract<LinkEvent, { kind: "joined" }>, at:
   const since = state.stage.kind === "inside" ? state.stage.since : at;
   let next = withState(
     { ...model, isReturning: false, interruptedSince: new Map(), quietUntil: at + QUIET_MS },
-    { participants, stage: { kind: "inside", since }, connection: { kind: "connected" } },
+    {
+      participants,
+      stage: { kind: "inside", since },
+      connection: { kind: "connected" },
+      place: { ...state.place, isReached: true },
+    },
   );
   next = withSelf(next, { id: event.id, isModerator: event.isModerator });
   if (!model.isReturning) return only(next);
@@ -337,6 +244,18 @@ function joined(model: Model, event: Extract<LinkEvent, { kind: "joined" }>, at:
   };
 }
 
+function role(model: Model, isModerator: boolean, at: number): Model {
+  const next = withSelf(model, { isModerator });
+  return isSettled(model, at) ? notice(next, { kind: "role", isModerator }, at) : next;
+}
+
+/** No news for who is silent already. */
+function mutedBy(model: Model, event: Extract<LinkEvent, { kind: "muted-by" }>, at: number): Model {
+  const { kind } = model.state.self[event.source];
+  if (kind !== "on" && kind !== "starting") return model;
+  return notice(model, { kind: "muted-by", source: event.source, by: nameOf(model, event.by) }, at);
+}
+
 function occupant(model: Model, of: Occupant, at: number): Model {
   const info = new Map(model.info).set(of.nick, of.sources);
   const known = model.state.participants.find((participant) => participant.id === of.nick);
@@ -346,17 +265,22 @@ function occupant(model: Model, of: Occupant, at: number): Model {
           id: of.nick,
           name: of.name,
           isModerator: of.isModerator,
+          handAt: of.handAt,
           joinedAt: at,
           sources: [],
           link: "active",
           isOnGrid: true,
         }
-      : { ...known, name: of.name, isModerator: of.isModerator };
+      : { ...known, name: of.name, isModerator: of.isModerator, handAt: of.handAt };
   const others = model.state.participants;
   const participants =
     known === undefined ? [...others, participant] : others.map((other) => (other === known ? participant : other));
   const next = withSources(withState({ ...model, info }, { participants }));
-  if (known !== undefined || !isSettled(model, at)) return next;
+  if (!isSettled(model, at)) return next;
+  if (known !== undefined) {
+    const isNews = known.handAt === null && of.handAt !== null;
+    return isNews ? notice(next, { kind: "hand", participant: of.nick, name: of.name }, at) : next;
+  }
   return notice(next, { kind: "joined", participant: of.nick, name: of.name }, at);
 }
 
@@ -422,60 +346,6 @@ function chatRefused(model: Model, event: Extract<LinkEvent, { kind: "chat-refus
   return notice(failed, { kind: "chat-failed", problem: problemOfChat(event.error) }, at);
 }
 
-// Parts
-
-function only(model: Model): Step {
-  return { model, wishes: [] };
-}
-
-/** The link has given up: devices go back, too. */
-function stopped(model: Model): Step {
-  return { model, wishes: [{ kind: "leave" }] };
-}
-
-function isInside(model: Model): boolean {
-  const { kind } = model.state.stage;
-  return kind === "inside" || kind === "joining";
-}
-
-/** Inside for a while, so that who comes and goes is news. */
-function isSettled(model: Model, at: number): boolean {
-  return model.state.stage.kind === "inside" && !model.isReturning && at >= model.quietUntil;
-}
-
-function withState(model: Model, changed: Partial<MeetingState>): Model {
-  return { ...model, state: { ...model.state, ...changed } };
-}
-
-function withSelf(model: Model, changed: Partial<Self>): Model {
-  return withState(model, { self: { ...model.state.self, ...changed } });
-}
-
-function withParticipant(model: Model, id: ParticipantId, changed: Partial<Participant>): Model {
-  const participants = model.state.participants.map((participant) =>
-    participant.id === id ? { ...participant, ...changed } : participant,
-  );
-  return withState(model, { participants });
-}
-
-function withDelivery(model: Model, id: string, delivery: ChatMessage["delivery"]): Model {
-  return withState(model, {
-    chat: model.state.chat.map((message) => (message.id === id && message.isOwn ? { ...message, delivery } : message)),
-  });
-}
-
-function notice(model: Model, body: NoticeBody, at: number): Model {
-  const { notices } = model.state;
-  const entry = { id: model.nextNotice, at, body };
-  const next = withState(model, { notices: [...notices.slice(-(NOTICES_MAX - 1)), entry] });
-  return { ...next, nextNotice: model.nextNotice + 1 };
-}
-
-function nameOf(model: Model, id: ParticipantId | null): string | null {
-  if (id === null) return null;
-  return model.state.participants.find((participant) => participant.id === id)?.name ?? null;
-}
-
 function captureOf(state: CaptureState): Capture {
   return state.kind === "failed" ? { kind: "failed", problem: problemOfCapture(state.error, state.detail) } : state;
 }
@@ -533,4 +403,3 @@ const ORDER: Readonly<Record<SourceKind, number>> = { microphone: 0, camera: 1, 
 const OFF_GRID_MS = 2000;
 /** After we came (back), for this long others come back as well. */
 const QUIET_MS = 10_000;
-const NOTICES_MAX = 20;

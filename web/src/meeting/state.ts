@@ -7,6 +7,12 @@
  * They are read through `Meeting` (`meeting.ts`).
  */
 
+import type { Order } from "../link/orders";
+import type { MeetingRoom } from "../link/services";
+
+export type { Order } from "../link/orders";
+export type { MeetingRoom, RoomMember } from "../link/services";
+
 /** The occupant's nick, which is also the endpoint's id: eight hexadecimal digits with Jitsi's clients. */
 export type ParticipantId = string;
 
@@ -30,12 +36,32 @@ export interface MeetingState {
   readonly path: MediaPath;
   /** The room's subject, empty when there is none. */
   readonly subject: string;
+  readonly door: Door;
+  /** In which room of the meeting the user is. */
+  readonly place: Place;
+  /** The main room and its breakout rooms; empty until the server has told them. */
+  readonly rooms: readonly MeetingRoom[];
+  /** Which of the user's sources a moderator has to permit. */
+  readonly permissions: Readonly<Record<SourceKind, Permission>>;
+  /** What this server can do. */
+  readonly services: Services;
 }
 
 /** Which page the user is on. */
 export type Stage =
   | { readonly kind: "outside" }
   | { readonly kind: "joining" }
+  /** The room wants to know something first. `isWrong`: the last answer was not right; `isBusy`: one is being tried. */
+  | { readonly kind: "asking"; readonly question: "password" | "name"; readonly isWrong: boolean; readonly isBusy: boolean }
+  /** In the lobby. A password, where the room has one, leads past it: `isWrong` and `isBusy` are about that. */
+  | {
+      readonly kind: "waiting";
+      readonly since: number;
+      /** Nobody who leads the meeting is there yet. */
+      readonly isForHost: boolean;
+      readonly isWrong: boolean;
+      readonly isBusy: boolean;
+    }
   | { readonly kind: "inside"; readonly since: number }
   /** The user left, was removed, or the meeting ended. `join` may be called again. */
   | { readonly kind: "left"; readonly reason: LeaveReason }
@@ -45,7 +71,44 @@ export type Stage =
 export type LeaveReason =
   | { readonly kind: "self" }
   | { readonly kind: "removed"; readonly by: string | null; readonly reason: string }
+  /** Who waited in the lobby was not let in. */
+  | { readonly kind: "denied" }
   | { readonly kind: "ended"; readonly reason: string };
+
+/** How the room is guarded, and who stands outside. */
+export interface Door {
+  readonly hasPassword: boolean;
+  readonly hasLobby: boolean;
+  /** Who waits in the lobby; only moderators are told. */
+  readonly waiting: readonly Visitor[];
+}
+
+export interface Visitor {
+  readonly id: string;
+  /** Foreign text; may be empty. */
+  readonly name: string;
+}
+
+export interface Place {
+  /** JID of a breakout room; null in the main room. */
+  readonly room: string | null;
+  readonly name: string;
+  /** False on the way there. */
+  readonly isReached: boolean;
+}
+
+/** `holders`: who has permission, as far as moderators are told. */
+export interface Permission {
+  readonly isNeeded: boolean;
+  readonly isGiven: boolean;
+  readonly holders: readonly ParticipantId[];
+}
+
+export interface Services {
+  readonly hasLobby: boolean;
+  readonly hasRooms: boolean;
+  readonly hasModeration: boolean;
+}
 
 /** The line to the server. Media may go on while it is down. */
 export type Connection =
@@ -70,6 +133,8 @@ export interface Participant {
   /** What they call themselves; may be empty. Foreign text: show it as text only. */
   readonly name: string;
   readonly isModerator: boolean;
+  /** Since when they raise their hand, in milliseconds since 1970 (0: unknown); null: they don't. */
+  readonly handAt: number | null;
   readonly joinedAt: number;
   /** Sorted: microphone, camera, screen. */
   readonly sources: readonly Source[];
@@ -101,6 +166,8 @@ export interface Self {
   readonly id: ParticipantId | null;
   readonly name: string;
   readonly isModerator: boolean;
+  /** As in `Participant`. */
+  readonly handAt: number | null;
   readonly microphone: Capture;
   readonly camera: Capture;
   readonly screen: Capture;
@@ -167,7 +234,23 @@ export type NoticeBody =
   | { readonly kind: "source-refused"; readonly source: SourceKind; readonly problem: Problem }
   | { readonly kind: "chat-failed"; readonly problem: Problem }
   /** The server has no media bridge for us now. */
-  | { readonly kind: "no-bridge" };
+  | { readonly kind: "no-bridge" }
+  | { readonly kind: "hand"; readonly participant: ParticipantId; readonly name: string }
+  /** The user may moderate from now on, or no longer. */
+  | { readonly kind: "role"; readonly isModerator: boolean }
+  /** The room begins for newcomers without these. */
+  | { readonly kind: "start-muted"; readonly microphone: boolean; readonly camera: boolean }
+  /** A source now needs permission, or no longer. */
+  | { readonly kind: "permission-rule"; readonly source: SourceKind; readonly isNeeded: boolean }
+  /** The user's own permission was given or taken. */
+  | { readonly kind: "permission"; readonly source: SourceKind; readonly isGiven: boolean }
+  /** The user wanted to switch on what needs permission. */
+  | { readonly kind: "permission-needed"; readonly source: SourceKind }
+  /** A moderator would like to hear (or see) the user. */
+  | { readonly kind: "asked"; readonly source: SourceKind; readonly by: string | null }
+  /** The user is on the way to another room; null: back to the main room. */
+  | { readonly kind: "moved"; readonly name: string | null; readonly cause: "wish" | "sent" | "room-gone" }
+  | { readonly kind: "order-refused"; readonly order: Order["kind"]; readonly detail: string };
 
 /** Something that went wrong, in a form that a page can explain. */
 export interface Problem {

@@ -5,23 +5,26 @@
  * `lang=de|en` the language, `prejoin=0` enters at once with the name and devices that this browser remembers.
  *
  * For tests and for whoever scripts the page, these attributes are kept stable:
- * - `data-screen="start|prejoin|joining|meeting|left|error"` on the page's outermost element;
- *   `data-path="none|peer|bridge"` beside it in a meeting.
+ * - `data-screen="start|prejoin|joining|password|name|lobby|meeting|left|error"` on the page's outermost element;
+ *   `data-path="none|peer|bridge"` and `data-place="main|breakout"` beside it in a meeting.
  * - Each person's tile: `data-participant` (the occupant's nick; before it is known "self"), `data-self`,
  *   `data-muted`, `data-camera="on|waiting|off"` ("on": a picture is seen), `data-speaking`,
- *   `data-connection="active|weak|interrupted"`. A hidden tile has the attribute `hidden`.
- *   A shared screen: `data-screen-of` (the nick), `data-camera`.
+ *   `data-connection="active|weak|interrupted"`, `data-hand` (place in the queue, absent without a raised hand).
+ *   A hidden tile has the attribute `hidden`. A shared screen: `data-screen-of` (the nick), `data-camera`.
  * - `data-view="tiles|pair|screen"` on the layer of tiles; `data-alone` on the card with the link.
- * - Chat: `data-panel="chat"`; each message `data-chat` (its id), `data-from`, `data-delivery="sending|sent|failed"`.
+ * - Panels: `data-panel="chat|people|protect|rooms"`. In "people" each row `data-person`, who waits outside
+ *   `data-visitor`; in "rooms" each room `data-room` (its JID). A person's menu: `data-menu="person"`.
+ * - Chat: each message `data-chat` (its id), `data-from`, `data-delivery="sending|sent|failed"`.
  * - Notices: `data-notice`, of which `reconnecting` has `data-seconds`.
- * - Buttons: `data-action="enter|join|join-muted|mic|camera|share|chat|send|leave|rejoin|retry|home|…"`;
- *   on phones leaving is `leave-small`. Device lists: `data-device="microphone|speaker|camera"`.
+ * - Buttons: `data-action="enter|join|join-muted|answer|mic|camera|share|chat|hand|people|send|leave|rejoin|retry|home|…"`;
+ *   in a person's menu `kick|mute|camera-off|stop-share|permit|make-moderator|send-to`; at the door
+ *   `admit|deny|admit-all`; on phones leaving is `leave-small`. Device lists: `data-device="microphone|speaker|camera"`.
  * - Problems: `data-problem` (the code), on the error page with `data-actor`.
  */
 
 import { type Accessor, createEffect, createMemo, createSignal, type JSX, Match, on, onCleanup, onMount, Show, Switch } from "solid-js";
 import type { Meeting } from "../meeting/meeting";
-import type { Problem } from "../meeting/state";
+import type { Problem, Stage } from "../meeting/state";
 import { Failed, Joining, Left } from "./EndPages";
 import { MeetingPage } from "./MeetingPage";
 import { memory } from "./memory";
@@ -29,6 +32,7 @@ import { observe } from "./observe";
 import { Prejoin } from "./Prejoin";
 import { type Route, readRoute, tenantOf } from "./route";
 import { Start } from "./Start";
+import { Ask, Wait } from "./WayIn";
 
 export interface RoomAddress {
   readonly name: string;
@@ -125,7 +129,11 @@ function OpenRoom(props: { address: RoomRoute; meeting: Meeting; onHome: () => v
   const minutes = (at: number): number | null =>
     since() === 0 ? null : Math.max(1, Math.round((at - since()) / 60_000));
 
-  const isAsking: Accessor<boolean> = () => asks() && (stage().kind === "outside" || stage().kind === "joining");
+  const isAt = <Kind extends Stage["kind"]>(kind: Kind): Extract<Stage, { kind: Kind }> | null => {
+    const now = stage();
+    return now.kind === kind ? (now as Extract<Stage, { kind: Kind }>) : null;
+  };
+  const isBefore: Accessor<boolean> = () => asks() && (stage().kind === "outside" || stage().kind === "joining");
 
   return (
     <Switch
@@ -141,8 +149,16 @@ function OpenRoom(props: { address: RoomRoute; meeting: Meeting; onHome: () => v
       <Match when={stage().kind === "inside"}>
         <MeetingPage meeting={meeting} state={state} roomName={address.name} />
       </Match>
-      <Match when={isAsking()}>
+      <Match when={isBefore()}>
         <Prejoin meeting={meeting} state={state} roomName={address.name} onHome={props.onHome} />
+      </Match>
+      <Match when={isAt("asking")}>
+        {(asking) => <Ask meeting={meeting} state={state} stage={asking()} onHome={props.onHome} />}
+      </Match>
+      <Match when={isAt("waiting")}>
+        {(waiting) => (
+          <Wait meeting={meeting} state={state} stage={waiting()} roomName={address.name} onHome={props.onHome} />
+        )}
       </Match>
       <Match when={ended()}>
         {(end) => (

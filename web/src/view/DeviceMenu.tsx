@@ -1,10 +1,11 @@
 /** Which microphone, speaker or camera: the menu of the toolbar's arrows, and the lists before joining. */
 
-import { createUniqueId, For, type JSX, onMount, Show } from "solid-js";
+import { createUniqueId, For, type JSX, Show } from "solid-js";
 import type { Device, DeviceChoice, Devices } from "../meeting/state";
 import type { IconName } from "./icons";
 import { t } from "./language";
 import { memory } from "./memory";
+import { Menu } from "./Menu";
 import { Icon } from "./parts";
 
 export type DeviceKind = "microphone" | "speaker" | "camera";
@@ -37,29 +38,8 @@ export function DeviceMenu(props: {
   onChoose: (choice: DeviceChoice) => void;
   onClose: () => void;
 }): JSX.Element {
-  let menu!: HTMLDivElement;
-  const items = (): HTMLElement[] => [...menu.querySelectorAll<HTMLElement>("[role=menuitemradio]")];
-  onMount(() => (items().find((item) => item.getAttribute("aria-checked") === "true") ?? items()[0] ?? menu).focus());
-
-  const onKeyDown = (event: KeyboardEvent): void => {
-    const all = items();
-    const at = all.indexOf(document.activeElement as HTMLElement);
-    const letter = event.key.toLocaleLowerCase();
-    const byLetter = (): HTMLElement | undefined =>
-      [...all.slice(at + 1), ...all].find((item) => item.textContent?.trim().toLocaleLowerCase().startsWith(letter));
-    if (event.key === "Escape") props.onClose();
-    else if (event.key === "ArrowDown") (all[at + 1] ?? all[0])?.focus();
-    else if (event.key === "ArrowUp") (all[at - 1] ?? all.at(-1))?.focus();
-    else if (event.key === "Home") all[0]?.focus();
-    else if (event.key === "End") all.at(-1)?.focus();
-    else if (letter.length === 1 && letter !== " ") byLetter()?.focus();
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
-
   return (
-    <div ref={menu} class="menu" role="menu" tabindex="-1" onKeyDown={onKeyDown}>
+    <Menu onClose={props.onClose}>
       <For each={props.kinds.filter((kind) => kind !== "speaker" || listOf(props.devices, kind).length > 0)}>
         {(kind) => (
           <div role="group" aria-label={word(kind)}>
@@ -94,7 +74,7 @@ export function DeviceMenu(props: {
           </div>
         )}
       </For>
-    </div>
+    </Menu>
   );
 }
 

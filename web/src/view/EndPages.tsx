@@ -1,4 +1,4 @@
-/** Cards before and after the meeting: entering, left, removed, ended, and what went wrong. */
+/** Cards before and after the meeting: entering, left, removed, not let in, ended, and what went wrong. */
 
 import { type JSX, Match, Show, Switch } from "solid-js";
 import type { Connection, LeaveReason, Problem } from "../meeting/state";
@@ -39,10 +39,15 @@ export function Left(props: {
   onRejoin: () => void;
 }): JSX.Element {
   const room = (): { room: string; minutes: number | null } => ({ room: props.roomName, minutes: props.minutes });
-  const icon = (): IconName => ({ self: "coffee", removed: "door-open", ended: "check" } as const)[props.reason.kind];
+  const icon = (): IconName => ({ self: "coffee", removed: "door-open", denied: "door-open", ended: "check" } as const)[props.reason.kind];
   const title = (): string =>
-    ({ self: t().left.title, removed: t().left.removedTitle, ended: t().left.endedTitle })[props.reason.kind];
-  const why = (): string => (props.reason.kind === "self" ? "" : props.reason.reason);
+    ({
+      self: t().left.title,
+      removed: t().left.removedTitle,
+      denied: t().left.deniedTitle,
+      ended: t().left.endedTitle,
+    })[props.reason.kind];
+  const why = (): string => ("reason" in props.reason ? props.reason.reason : "");
   return (
     <CardPage screen="left" onHome={props.onHome} icon={icon()} title={title()}>
       <p data-reason={props.reason.kind}>
@@ -52,6 +57,9 @@ export function Left(props: {
           </Match>
           <Match when={props.reason.kind === "removed" && props.reason}>
             {(removed) => <Words text={t().left.removedText({ room: props.roomName, by: removed().by })} />}
+          </Match>
+          <Match when={props.reason.kind === "denied"}>
+            <Words text={t().left.deniedText(props.roomName)} />
           </Match>
           <Match when={props.reason.kind === "ended"}>
             <Words text={t().left.endedText(room())} />
@@ -65,7 +73,7 @@ export function Left(props: {
       </Show>
       <div class="row">
         <button type="button" class="btn primary" data-action="rejoin" onClick={() => props.onRejoin()}>
-          {t().rejoin}
+          {props.reason.kind === "denied" ? t().left.knockAgain : t().rejoin}
         </button>
         <button type="button" class="btn secondary" data-action="home" onClick={() => props.onHome()}>
           {t().startPage}

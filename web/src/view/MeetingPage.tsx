@@ -1,13 +1,18 @@
-/** Inside the meeting: stage, chat, toolbar. */
+/** Inside the meeting: stage, one panel beside it, toolbar. */
 
-import { type Accessor, createEffect, createMemo, createSignal, type JSX, on, onCleanup, onMount, Show } from "solid-js";
+import { type Accessor, createEffect, createMemo, createSignal, type JSX, Match, on, onCleanup, onMount, Show, Switch } from "solid-js";
 import type { Meeting } from "../meeting/meeting";
 import type { MeetingState } from "../meeting/state";
 import { announcement } from "./announce";
 import { Chat } from "./Chat";
 import { t } from "./language";
 import { Notices } from "./Notices";
+import type { PanelKind } from "./Panel";
 import { Icon } from "./parts";
+import { People } from "./People";
+import { PersonMenu, type PersonMenuAt } from "./PersonMenu";
+import { Protect } from "./Protect";
+import { Rooms } from "./Rooms";
 import { Sound } from "./Sound";
 import { Tiles } from "./Tiles";
 import { Toolbar } from "./Toolbar";
@@ -15,7 +20,9 @@ import { Toolbar } from "./Toolbar";
 const COPIED_MS = 2_000;
 
 export function MeetingPage(props: { meeting: Meeting; state: Accessor<MeetingState>; roomName: string }): JSX.Element {
-  const [isChatOpen, setIsChatOpen] = createSignal(false);
+  const [panel, setPanel] = createSignal<PanelKind | null>(null);
+  const isChatOpen = (): boolean => panel() === "chat";
+  const [personMenu, setPersonMenu] = createSignal<PersonMenuAt | null>(null);
   const [soundBlocked, setSoundBlocked] = createSignal(false);
   let page!: HTMLDivElement;
 
@@ -26,17 +33,40 @@ export function MeetingPage(props: { meeting: Meeting; state: Accessor<MeetingSt
   });
   const unread = (): number => Math.max(0, foreign() - read());
 
-  const closeChat = (): void => {
-    setIsChatOpen(false);
-    page.querySelector<HTMLElement>('[data-action="chat"]')?.focus();
+  const closePanel = (): void => {
+    const button = isChatOpen() ? "chat" : "people";
+    setPanel(null);
+    page.querySelector<HTMLElement>(`.tools [data-action="${button}"]`)?.focus();
   };
+  /** From a panel of its own back to the list of people. */
+  const backToPeople = (): void => {
+    setPanel("people");
+  };
+  const toggle = (kind: "chat" | "people"): void => {
+    const isOpen = kind === "chat" ? isChatOpen() : panel() !== null && !isChatOpen();
+    if (isOpen) closePanel();
+    else setPanel(kind);
+  };
+  const openMenu = (participant: string, opener: HTMLElement): void => {
+    setPersonMenu({ participant, opener });
+  };
+  // What only moderators may open closes with their right.
+  createEffect(() => {
+    if (panel() === "protect" && (!props.state().self.isModerator || props.state().place.room !== null)) setPanel("people");
+  });
 
-  const isAlone = createMemo(() => !props.state().participants.some((participant) => participant.isOnGrid));
+  const isInMainRoom = (): boolean => props.state().place.room === null;
+  const isAlone = createMemo(
+    () =>
+      props.state().place.isReached &&
+      isInMainRoom() &&
+      !props.state().participants.some((participant) => participant.isOnGrid),
+  );
 
   // F6 goes round: stage, panel, bar.
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== "F6") return;
-    const stops = [".tiles [tabindex='0']", ".panel textarea", ".tools [tabindex='0']"].flatMap((selector) => {
+    const stops = [".tiles [tabindex='0']", ".panel :is(textarea, button)", ".tools [tabindex='0']"].flatMap((selector) => {
       const element = page.querySelector<HTMLElement>(selector);
       return element === null ? [] : [element];
     });
@@ -53,35 +83,49 @@ export function MeetingPage(props: { meeting: Meeting; state: Accessor<MeetingSt
   });
 
   return (
-    <div ref={page} class="meet" data-screen="meeting" data-path={props.state().path}>
+    <div ref={page} class="meet" data-screen="meeting" data-path={props.state().path} data-place={isInMainRoom() ? "main" : "breakout"}>
       <div class="meet-body">
         <main class="stage">
           <h1 class="vh">{props.roomName}</h1>
-          <Tiles meeting={props.meeting} state={props.state} />
+          <Tiles meeting={props.meeting} state={props.state} onMenu={openMenu} />
           <Show when={isAlone()}>
             <Alone />
           </Show>
           <Notices
             meeting={props.meeting}
             state={props.state}
-            isChatOpen={isChatOpen()}
-            onOpenChat={() => setIsChatOpen(true)}
+            panel={panel()}
+            onOpen={setPanel}
             soundBlocked={soundBlocked()}
             onSound={() => setSoundBlocked(false)}
           />
         </main>
-        <Show when={isChatOpen()}>
-          <Chat meeting={props.meeting} state={props.state} onClose={closeChat} />
-        </Show>
+        <Switch>
+          <Match when={isChatOpen()}>
+            <Chat meeting={props.meeting} state={props.state} onClose={closePanel} />
+          </Match>
+          <Match when={panel() === "people"}>
+            <People meeting={props.meeting} state={props.state} onMenu={openMenu} onOpen={setPanel} onClose={closePanel} />
+          </Match>
+          <Match when={panel() === "protect"}>
+            <Protect meeting={props.meeting} state={props.state} onClose={backToPeople} />
+          </Match>
+          <Match when={panel() === "rooms"}>
+            <Rooms meeting={props.meeting} state={props.state} onClose={backToPeople} />
+          </Match>
+        </Switch>
       </div>
       <Toolbar
         meeting={props.meeting}
         state={props.state}
         roomName={props.roomName}
-        isChatOpen={isChatOpen()}
+        panel={panel()}
         unread={unread()}
-        onChat={() => (isChatOpen() ? closeChat() : setIsChatOpen(true))}
+        onPanel={toggle}
       />
+      <Show when={personMenu()} keyed>
+        {(at) => <PersonMenu meeting={props.meeting} state={props.state} at={at} onClose={() => setPersonMenu(null)} />}
+      </Show>
       <Sound meeting={props.meeting} state={props.state} onBlocked={() => setSoundBlocked(true)} />
       <p class="vh" role="status">
         {announcement()}

@@ -6,12 +6,13 @@
 import { type Accessor, createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, Show, untrack } from "solid-js";
 import type { Text } from "../i18n/messages";
 import type { Meeting } from "../meeting/meeting";
-import type { Capture, MeetingState, NoticeBody } from "../meeting/state";
+import type { Capture, MeetingState, NoticeBody, SourceKind, Visitor } from "../meeting/state";
 import { announce } from "./announce";
 import { type BrokenLine, brokenLine, countdown } from "./countdown";
 import { deviceProblem, explain } from "./device_problem";
 import type { IconName } from "./icons";
 import { t } from "./language";
+import type { PanelKind } from "./Panel";
 import { Icon, plain, Words } from "./parts";
 import { playBlockedSound } from "./Sound";
 
@@ -23,6 +24,8 @@ interface Notice {
   readonly action?: { readonly word: () => string; readonly run: () => void };
 }
 
+const OFF: Record<SourceKind, IconName> = { microphone: "mic-off", camera: "video-off", screen: "screen-share" };
+
 const GONE_AFTER_MS = 6_000;
 const JOINS_TOGETHER_MS = 3_000;
 const AT_ONCE = 3;
@@ -33,11 +36,12 @@ const SPOKEN_CHARACTERS = 80;
 export function Notices(props: {
   meeting: Meeting;
   state: Accessor<MeetingState>;
-  isChatOpen: boolean;
-  onOpenChat: () => void;
+  panel: PanelKind | null;
+  onOpen: (panel: PanelKind) => void;
   soundBlocked: boolean;
   onSound: () => void;
 }): JSX.Element {
+  const isChatOpen = (): boolean => props.panel === "chat";
   const [shown, setShown] = createSignal<readonly Notice[]>([]);
   const show = (notice: Notice): void => {
     setShown((notices) => [...notices.filter((old) => old.kind !== notice.kind), notice].slice(-AT_ONCE));
@@ -68,8 +72,8 @@ export function Notices(props: {
       case "muted-by":
         return show({
           kind: `muted-${body.source}`,
-          icon: body.source === "camera" ? "video-off" : "mic-off",
-          text: () => t().notices.mutedBy({ by: body.by, camera: body.source === "camera" }),
+          icon: OFF[body.source],
+          text: () => t().notices.mutedBy(body),
         });
       case "device-lost":
         if (body.source === "screen")
@@ -88,17 +92,84 @@ export function Notices(props: {
           text: () => t().notices.sourceRefused(body.source),
         });
       case "chat-failed":
-        if (props.isChatOpen) return;
+        if (isChatOpen()) return;
         return show({
           kind: "chat",
           icon: "message-square-text",
           warn: true,
           text: () => t().notices.chatFailed,
-          action: { word: () => t().chat.title, run: props.onOpenChat },
+          action: { word: () => t().chat.title, run: () => props.onOpen("chat") },
         });
       case "no-bridge":
         return show({ kind: "bridge", icon: "wifi-off", warn: true, text: () => t().notices.noBridge });
+      case "hand":
+        if (!props.state().self.isModerator) return announce(plain(t().notices.hand(nameOr(body.name))));
+        return show({ kind: "hand", icon: "hand", text: () => t().notices.hand(nameOr(body.name)) });
+      case "role":
+        return show({ kind: "role", icon: "shield-check", text: () => t().notices.role(body.isModerator) });
+      case "start-muted":
+        return show({ kind: "start-muted", icon: body.microphone ? "mic-off" : "video-off", text: () => t().notices.startMuted(body) });
+      case "moved":
+        // In a breakout room its own line says so all the time.
+        if (body.name !== null) return;
+        return show({
+          kind: "moved",
+          icon: "split",
+          text: () => (body.cause === "room-gone" ? t().notices.roomClosed : t().notices.backInMain),
+        });
+      case "order-refused":
+        return show({
+          kind: `order-${body.order}`,
+          icon: "triangle-alert",
+          warn: true,
+          text: () => t().notices.refused[body.order],
+        });
+      case "permission-rule":
+      case "permission":
+      case "permission-needed":
+      case "asked":
+        return notePermission(body);
     }
+  };
+
+  /** What needs permission: with the button that helps. */
+  const notePermission = (
+    body: Extract<NoticeBody, { kind: "permission-rule" | "permission" | "permission-needed" | "asked" }>,
+  ): void => {
+    const { source } = body;
+    const raise = { word: () => t().toolbar.raiseHand, run: () => props.meeting.raiseHand(true) };
+    const switchOn =
+      source === "microphone"
+        ? { word: () => t().toolbar.unmute, run: () => switchOnOnce("microphone", () => props.meeting.toggleMicrophone()) }
+        : source === "camera"
+          ? { word: () => t().toolbar.cameraOn, run: () => switchOnOnce("camera", () => props.meeting.toggleCamera()) }
+          : { word: () => t().toolbar.shareStart, run: () => props.meeting.startScreenShare() };
+    const kind = `permission-${source}`;
+    const icon = OFF[source];
+    switch (body.kind) {
+      case "permission-rule":
+        return show({ kind, icon, text: () => t().notices.rule({ source, isNeeded: body.isNeeded }) });
+      case "permission-needed":
+        return show({
+          kind,
+          icon,
+          warn: true,
+          text: () => t().notices.permissionNeeded(source),
+          ...(props.state().self.handAt === null ? { action: raise } : {}),
+        });
+      case "permission":
+        return show({
+          kind,
+          icon: body.isGiven ? "check" : icon,
+          text: () => t().notices.permission({ source, isGiven: body.isGiven }),
+          ...(body.isGiven ? { action: switchOn } : {}),
+        });
+      case "asked":
+        return show({ kind, icon: "mic", text: () => t().notices.asked(body.by), action: switchOn });
+    }
+  };
+  const switchOnOnce = (source: "microphone" | "camera", toggle: () => void): void => {
+    if (props.state().self[source].kind !== "on") toggle();
   };
 
   // The view takes each notice over, once.
@@ -154,7 +225,7 @@ export function Notices(props: {
       () => lastMessage()?.id,
       () => {
         const message = lastMessage();
-        if (message === undefined || message.isOwn || props.isChatOpen) return;
+        if (message === undefined || message.isOwn || isChatOpen()) return;
         announce(t().chat.spoken({ name: nameOr(message.name), text: message.text.slice(0, SPOKEN_CHARACTERS) }));
       },
       { defer: true },
@@ -198,10 +269,67 @@ export function Notices(props: {
           </button>
         </div>
       </Show>
+      <Show when={props.state().place.room !== null}>
+        <div class="notice" data-notice="breakout">
+          <Icon name="split" />
+          <span role="status">
+            <Words text={t().notices.inRoom(props.state().place.name)} />
+          </span>
+          <button type="button" class="btn xs secondary" data-action="back-to-main" onClick={() => props.meeting.goTo(null)}>
+            {t().notices.backToMain}
+          </button>
+        </div>
+      </Show>
+      <Show when={props.panel !== "people" && props.state().self.isModerator && props.state().door.waiting[0]}>
+        {(first) => <Knock meeting={props.meeting} state={props.state} first={first} onOpen={() => props.onOpen("people")} />}
+      </Show>
       <For each={shown()}>{(notice) => <Banner notice={notice} onGone={() => hide(notice.kind)} />}</For>
       <div class="vh" role="status">
         <For each={shown()}>{(notice) => <p>{plain(notice.text())}</p>}</For>
       </div>
+    </div>
+  );
+}
+
+/** Somebody waits in the lobby. */
+function Knock(props: {
+  meeting: Meeting;
+  state: Accessor<MeetingState>;
+  first: Accessor<Visitor>;
+  onOpen: () => void;
+}): JSX.Element {
+  const names = (): string[] => props.state().door.waiting.map((visitor) => visitor.name || t().guest);
+  return (
+    <div class="notice" data-notice="knock">
+      <Icon name="door-open" />
+      <span role="status">
+        <Words text={t().notices.knock(names())} />
+      </span>
+      <Show
+        when={names().length === 1}
+        fallback={
+          <button type="button" class="btn xs primary" data-action="show-people" onClick={() => props.onOpen()}>
+            {t().people.title}
+          </button>
+        }
+      >
+        <button
+          type="button"
+          class="btn xs secondary"
+          data-action="deny"
+          onClick={() => props.meeting.order({ kind: "deny", id: props.first().id })}
+        >
+          {t().people.deny}
+        </button>
+        <button
+          type="button"
+          class="btn xs primary"
+          data-action="admit"
+          onClick={() => props.meeting.order({ kind: "admit", ids: [props.first().id] })}
+        >
+          {t().people.admit}
+        </button>
+      </Show>
     </div>
   );
 }

@@ -1,7 +1,6 @@
 /** One tile: a person, or somebody's screen. Where it lies is the layer's business (`Tiles.tsx`). */
 
 import { type Accessor, createEffect, createMemo, createSignal, type JSX, Show } from "solid-js";
-import type { Meeting } from "../meeting/meeting";
 import type { Participant, Self, SourceKind } from "../meeting/state";
 import { t } from "./language";
 import type { Placement, TileKey } from "./layout";
@@ -91,13 +90,16 @@ const isSmall = (place: Placement | undefined): boolean => place !== undefined &
 
 export function PersonTile(
   props: Common & {
-    meeting: Meeting;
     face: Accessor<Face>;
     /** Null for the user, who has no name on the wire before joining. */
     participant: string | null;
     camera: () => MediaStreamTrack | null;
     own: boolean;
     speaking: boolean;
+    /** Place in the queue of raised hands. */
+    hand: number | null;
+    /** Opens what can be done with this person; absent where nothing can. */
+    onMenu: ((opener: HTMLElement) => void) | undefined;
   },
 ): JSX.Element {
   let tile!: HTMLElement;
@@ -115,7 +117,8 @@ export function PersonTile(
   });
   const label = createMemo(() => {
     const { name, muted, camera, interrupted } = props.face();
-    return t().tile.label({ name: props.own ? t().tile.own : name, muted, camera, interrupted, weak: weak() });
+    const { hand } = props;
+    return t().tile.label({ name: props.own ? t().tile.own : name, muted, camera, interrupted, weak: weak(), hand });
   });
 
   placed(() => tile, props.place, props.glides);
@@ -135,7 +138,13 @@ export function PersonTile(
       aria-label={label()}
       tabindex={props.tabbable ? 0 : -1}
       onFocus={props.onFocus}
+      onContextMenu={(event) => {
+        if (props.onMenu === undefined) return;
+        event.preventDefault();
+        props.onMenu(tile);
+      }}
       data-key={props.tileKey}
+      data-hand={props.hand ?? undefined}
       data-participant={props.participant ?? "self"}
       data-self={props.own}
       data-muted={props.face().muted}
@@ -179,6 +188,29 @@ export function PersonTile(
         </Show>
         <bdi>{props.own ? t().you : props.face().name}</bdi>
       </span>
+      <Show when={props.hand !== null}>
+        <span class="hand-tag" aria-hidden="true">
+          <Icon name="hand" />
+          {props.hand}
+        </span>
+      </Show>
+      <Show when={props.onMenu}>
+        {(open) => (
+          <button
+            type="button"
+            class="tile-menu"
+            tabindex={props.tabbable ? 0 : -1}
+            aria-label={t().people.actions(props.face().name)}
+            aria-haspopup="menu"
+            data-action="person-menu"
+            // A click in Safari gives no focus, and losing it would close what the click opens.
+            onMouseDown={(event) => event.preventDefault()}
+            onClick={(event) => open()(event.currentTarget)}
+          >
+            <Icon name="ellipsis" />
+          </button>
+        )}
+      </Show>
     </article>
   );
 }

@@ -6,6 +6,7 @@
 import { type Accessor, createEffect, createMemo, createSignal, For, type JSX, onCleanup, onMount, Show } from "solid-js";
 import type { Meeting, VisibleTile } from "../meeting/meeting";
 import type { MeetingState, Participant, Source } from "../meeting/state";
+import { handQueue } from "./hands";
 import { t } from "./language";
 import { type Arrangement, arrange, neighbour, SELF, screenOf, type TileKey } from "./layout";
 import { createSpeakers } from "./levels";
@@ -21,7 +22,12 @@ interface SharedScreen {
 
 const LINE_LOST_AFTER_MS = 2_000;
 
-export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }): JSX.Element {
+export function Tiles(props: {
+  meeting: Meeting;
+  state: Accessor<MeetingState>;
+  /** For moderators. */
+  onMenu: (participant: string, opener: HTMLElement) => void;
+}): JSX.Element {
   let layer!: HTMLDivElement;
   const [size, setSize] = createSignal({ width: 0, height: 0 });
   const [page, setPage] = createSignal(0);
@@ -80,6 +86,8 @@ export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }
     const places = arrangement().places;
     return places.has(focused()) ? focused() : (places.keys().next().value ?? SELF);
   });
+
+  const hands = createMemo(() => handQueue(props.state()));
 
   /** Without the line pictures stand still sooner or later; a short break is not worth a change of colour. */
   const lineIsLost = lasting(() => props.state().connection.kind === "reconnecting", LINE_LOST_AFTER_MS);
@@ -171,12 +179,13 @@ export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }
                   <PersonTile
                     {...common(id)}
                     tabbable={tabStop() === id}
-                    meeting={props.meeting}
                     face={createMemo(() => faceOf(shown()))}
                     participant={id}
                     camera={camera}
                     own={false}
                     speaking={speaking().has(id)}
+                    hand={hands().get(id) ?? null}
+                    onMenu={props.state().self.isModerator ? (opener) => props.onMenu(id, opener) : undefined}
                   />
                 )}
               </Show>
@@ -186,12 +195,13 @@ export function Tiles(props: { meeting: Meeting; state: Accessor<MeetingState> }
         <PersonTile
           {...common(SELF)}
           tabbable={tabStop() === SELF}
-          meeting={props.meeting}
           face={createMemo(() => ownFace(props.state().self))}
           participant={props.state().self.id}
           camera={() => props.meeting.track("self", "camera")}
           own
           speaking={speaking().has("self")}
+          hand={hands().get("self") ?? null}
+          onMenu={undefined}
         />
       </div>
       <Show when={arrangement().pages > 1}>

@@ -1,4 +1,4 @@
-/** The one bar at the bottom: microphone, camera, share, chat | leave. */
+/** The one bar at the bottom: microphone, camera, share, chat, hand, people | leave. */
 
 import { type Accessor, createSignal, type JSX, onMount, Show } from "solid-js";
 import type { Meeting } from "../meeting/meeting";
@@ -8,6 +8,7 @@ import { clockTime } from "./format";
 import type { IconName } from "./icons";
 import { language, t } from "./language";
 import { clock } from "./observe";
+import type { PanelKind } from "./Panel";
 import { Icon } from "./parts";
 
 interface ToolProps {
@@ -18,6 +19,8 @@ interface ToolProps {
   readonly name: string;
   readonly onPress: () => void;
   readonly pressed?: boolean;
+  /** Yellow instead of green: the hand. */
+  readonly raised?: boolean;
   readonly off?: boolean;
   readonly leave?: boolean;
   readonly busy?: boolean;
@@ -39,7 +42,7 @@ function Tool(props: ToolProps): JSX.Element {
   return (
     <div
       class="tool"
-      classList={{ "has-menu": props.menu !== undefined, off: props.off === true, leave: props.leave === true }}
+      classList={{ "has-menu": props.menu !== undefined, off: props.off === true, leave: props.leave === true, raised: props.raised === true }}
       onFocusOut={onFocusOut}
     >
       <div class="tool-box">
@@ -92,13 +95,14 @@ export function Toolbar(props: {
   meeting: Meeting;
   state: Accessor<MeetingState>;
   roomName: string;
-  isChatOpen: boolean;
+  panel: PanelKind | null;
   unread: number;
-  onChat: () => void;
+  onPanel: (panel: "chat" | "people") => void;
 }): JSX.Element {
   let bar!: HTMLDivElement;
   const now = clock(5_000);
   const self = () => props.state().self;
+  const atDoor = (): number => props.state().door.waiting.length;
   const isSharing = (): boolean => self().screen.kind === "on";
 
   // One tab stop; the arrow keys move inside.
@@ -207,9 +211,27 @@ export function Toolbar(props: {
           icon="message-square-text"
           word={t().toolbar.chat}
           name={props.unread > 0 ? `${t().toolbar.chat}, ${t().toolbar.unread(props.unread)}` : t().toolbar.chat}
-          pressed={props.isChatOpen}
+          pressed={props.panel === "chat"}
           badge={props.unread}
-          onPress={props.onChat}
+          onPress={() => props.onPanel("chat")}
+        />
+        <Tool
+          action="hand"
+          icon="hand"
+          word={t().toolbar.hand}
+          name={t().toolbar.raiseHand}
+          pressed={self().handAt !== null}
+          raised={self().handAt !== null}
+          onPress={() => props.meeting.raiseHand(self().handAt === null)}
+        />
+        <Tool
+          action="people"
+          icon="users"
+          word={t().toolbar.people}
+          name={atDoor() > 0 ? `${t().toolbar.people}, ${t().toolbar.atDoor(atDoor())}` : t().toolbar.people}
+          pressed={props.panel !== null && props.panel !== "chat"}
+          badge={atDoor()}
+          onPress={() => props.onPanel("people")}
         />
         <Tool
           action="leave-small"

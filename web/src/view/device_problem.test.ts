@@ -9,6 +9,7 @@ const self = (microphone: Capture, camera: Capture): Self => ({
   id: null,
   name: "",
   isModerator: false,
+  handAt: null,
   microphone,
   camera,
   screen: off,
