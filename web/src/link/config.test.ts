@@ -23,6 +23,7 @@ describe("config.js", () => {
       backToPeerMs: 5000,
       isSctpPreferred: true,
       captureHeight: 720,
+      startMutedAfter: { microphone: Number.POSITIVE_INFINITY, camera: Number.POSITIVE_INFINITY },
     });
   });
 
@@ -34,6 +35,8 @@ describe("config.js", () => {
         focusUserJid: "focus@auth.localhost",
         resolution: 360,
         bridgeChannel: { preferSctp: false },
+        startAudioMuted: 9,
+        startVideoMuted: -1,
         p2p: { enabled: false, stunServers: [{ urls: "stun:s.example:3478" }, 7], backToP2PDelay: 1 },
       },
       PAGE,
@@ -46,6 +49,7 @@ describe("config.js", () => {
       backToPeerMs: 1000,
       isSctpPreferred: false,
       captureHeight: 360,
+      startMutedAfter: { microphone: 9, camera: Number.POSITIVE_INFINITY },
     });
   });
 

@@ -20,6 +20,8 @@ export interface LinkConfig {
   readonly isSctpPreferred: boolean;
   /** Lines of the camera's picture. */
   readonly captureHeight: number;
+  /** With more people than that, newcomers begin muted; `Infinity`: never. */
+  readonly startMutedAfter: { readonly microphone: number; readonly camera: number };
 }
 
 export interface PageAddress {
@@ -50,6 +52,7 @@ export function readConfig(raw: unknown, page: PageAddress): LinkConfig | null {
     backToPeerMs: 1000 * (numberOf(p2p["backToP2PDelay"]) ?? 5),
     isSctpPreferred: channel["preferSctp"] !== false,
     captureHeight: Math.min(Math.max(Math.round(resolution), MIN_HEIGHT), MAX_HEIGHT),
+    startMutedAfter: { microphone: threshold(raw["startAudioMuted"]), camera: threshold(raw["startVideoMuted"]) },
   };
 }
 
@@ -64,6 +67,12 @@ const MAX_HEIGHT = 2160;
 
 function recordOf(value: unknown): JsonRecord {
   return isRecord(value) ? value : {};
+}
+
+/** Jitsi's -1 and what is no number: never. */
+function threshold(value: unknown): number {
+  const count = numberOf(value);
+  return count === null || count < 0 ? Number.POSITIVE_INFINITY : count;
 }
 
 function readStunServers(value: unknown): RTCIceServer[] {

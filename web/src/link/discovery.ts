@@ -9,6 +9,7 @@ const FEATURES = [
   "http://jitsi.org/json-encoded-sources",
   "http://jitsi.org/receive-multiple-video-streams",
   "http://jitsi.org/source-name",
+  "http://jitsi.org/start-muted-room-metadata",
   "http://jitsi.org/tcc",
   "urn:ietf:rfc:4588",
   "urn:xmpp:jingle:1",

@@ -60,7 +60,6 @@ function start(answers: (iq: XmlElement) => XmlElement | null = () => null) {
       },
     },
     room,
-    mainRoom: ROOM,
     services: () => SERVICES,
     listener: (event) => events.push(event),
   });

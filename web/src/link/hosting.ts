@@ -24,8 +24,6 @@ import type { XmlElement } from "./xml";
 export interface HostingOptions {
   readonly connection: Pick<Connection, "send" | "request">;
   readonly room: Room;
-  /** The room whose door the lobby is, also for who sits in a breakout room. */
-  readonly mainRoom: string;
   readonly services: () => Services;
   readonly listener: (event: LinkEvent) => void;
 }
@@ -95,7 +93,7 @@ export class Hosting {
   }
 
   async #carryOut(order: Order): Promise<void> {
-    const { connection, room, mainRoom } = this.#options;
+    const { connection, room } = this.#options;
     switch (order.kind) {
       case "kick":
         await connection.request(configuration.removal(room.jid, order.id));
@@ -130,7 +128,8 @@ export class Hosting {
         return;
       case "admit": {
         const jids = this.#waiting().flatMap(({ nick, jid }) => (jid !== null && order.ids.includes(nick) ? [jid] : []));
-        if (jids.length > 0) this.#send(order, (id) => configuration.invitation(mainRoom, id, jids));
+        // Also from a breakout room: they are let into the meeting, by the room in which its moderator is.
+        if (jids.length > 0) this.#send(order, (id) => configuration.invitation(room.jid, id, jids));
         return;
       }
       case "deny":

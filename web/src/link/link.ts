@@ -75,8 +75,7 @@ export class Link {
     this.#roomJid = this.#mainRoom;
     this.#caps = capsElement();
     this.#connection = new Connection({
-      // As Jitsi's clients spell it: the name that is in the room's JID, escaped once more.
-      url: withQuery(options.config.webSocketUrl, "room", this.#mainRoom.slice(0, this.#mainRoom.indexOf("@"))),
+      url: withQuery(options.config.webSocketUrl, "room", options.roomName),
       domain: options.config.domain,
       dial: dialStrophe,
       listener: (event) => this.#connectionChanged(event),
@@ -316,7 +315,6 @@ export class Link {
     return new Hosting({
       connection: this.#connection,
       room,
-      mainRoom: this.#mainRoom,
       services: () => this.#services,
       listener: (event) => {
         if (this.#room === room) this.#listener(event);
@@ -463,6 +461,7 @@ export class Link {
         this.#tellPresence();
         this.#hosting?.setModerator(event.isModerator);
         void this.#hosting?.askRoom();
+        this.#tellStartMuted(room.occupants.size + 1);
         this.#listener({ kind: "joined", id: room.nick, isModerator: event.isModerator, occupants: [...room.occupants.keys()] });
         this.#paths?.occupantsChanged(room.occupants, null);
         return;
@@ -504,6 +503,13 @@ export class Link {
         this.#listener(event);
         return;
     }
+  }
+
+  /** From the n-th person on newcomers begin silent, or without picture. */
+  #tellStartMuted(count: number): void {
+    const { microphone, camera } = this.#config.startMutedAfter;
+    const message = { kind: "start-muted", microphone: count > microphone, camera: count > camera } as const;
+    if (message.microphone || message.camera) this.#listener({ kind: "service", message });
   }
 
   // Requests to us
