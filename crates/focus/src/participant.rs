@@ -114,14 +114,16 @@ impl Participant {
         self.features().is_none_or(Features::has_media)
     }
 
-    /// Whether it expects rewriting that it does not get.
+    /// Whether it expects rewriting that it does not get, for all that is known.
     ///
     /// COMPAT(lib-jitsi-meet): such a client only clears the owner of a source when somebody
     /// leaves; without a source-remove dead media lines pile up.
     pub(crate) fn misses_rewriting(&self) -> bool {
-        let expects = self
-            .features()
-            .is_some_and(|features| features.has_ssrc_rewriting);
+        let expects = match &self.features {
+            FeaturesKnown::Asked(_) => false,
+            FeaturesKnown::Assumed(_) => true,
+            FeaturesKnown::Told(features) => features.has_ssrc_rewriting,
+        };
         let session = self.session.as_ref();
         expects && session.is_some_and(|session| !session.features.has_ssrc_rewriting)
     }

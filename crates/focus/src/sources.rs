@@ -25,14 +25,18 @@ pub enum Refusal {
     TooMany(usize),
     #[error("a source name must be that of its endpoint and of its kind of media")]
     Name,
-    #[error("an msid has at most {MSID_BYTES_MAX} bytes")]
-    MsidTooLong,
+    #[error("an msid has at most {MSID_BYTES_MAX} bytes and no control characters")]
+    Msid,
     #[error("the msid is in use by another source")]
     MsidInUse,
     #[error("ssrcs of one source must share one name and one msid")]
     MixedSource,
+    #[error("several ssrcs of one source must be joined by groups")]
+    Ungrouped,
     #[error("a group must be made of the endpoint's own ssrcs of one source, FID of two")]
     Group,
+    #[error("ssrc {0} is in two groups of one kind")]
+    GroupedTwice(Ssrc),
     #[error("ssrc {0} is not one of the endpoint's")]
     UnknownSsrc(Ssrc),
     #[error("no such group")]
@@ -82,8 +86,9 @@ impl Registry {
                     return Err(Refusal::SsrcInUse(source.ssrc));
                 }
                 let msid = source.msid.as_deref().unwrap_or_default();
-                if msid.len() > MSID_BYTES_MAX {
-                    return Err(Refusal::MsidTooLong);
+                // Clients write others' msids into SDP, where a line break would be a new line.
+                if msid.len() > MSID_BYTES_MAX || msid.chars().any(char::is_control) {
+                    return Err(Refusal::Msid);
                 }
                 if self.by_msid.get(msid).is_some_and(|other| other != owner) {
                     return Err(Refusal::MsidInUse);
@@ -99,7 +104,7 @@ impl Registry {
                 }
             }
         }
-        validate(&described, count_max)?;
+        validate(&described, &fresh, count_max)?;
         self.replace(owner, described);
         Ok(())
     }
@@ -286,8 +291,12 @@ fn without_repetitions(group: &SsrcGroup) -> SsrcGroup {
     SsrcGroup::new(group.semantics, ssrcs)
 }
 
-/// The rules for all that one endpoint sends.
-fn validate(described: &EndpointSources, count_max: usize) -> Result<(), Refusal> {
+/// The rules for all that one endpoint sends, with what it has just added.
+fn validate(
+    described: &EndpointSources,
+    fresh: &BTreeSet<Ssrc>,
+    count_max: usize,
+) -> Result<(), Refusal> {
     let count = |of: fn(&MediaSources) -> usize| -> usize {
         MEDIA.iter().map(|media| of(described.of(*media))).sum()
     };
@@ -311,8 +320,38 @@ fn validate(described: &EndpointSources, count_max: usize) -> Result<(), Refusal
             .groups
             .iter()
             .try_for_each(|group| validate_group(media, group))?;
+        let mut grouped = BTreeSet::new();
+        for group in &media.groups {
+            let twice = group.ssrcs.iter();
+            let twice = twice.filter(|ssrc| !grouped.insert((group.semantics, **ssrc)));
+            if let Some(ssrc) = twice.copied().next() {
+                return Err(Refusal::GroupedTwice(ssrc));
+            }
+        }
+        let added = media.sources.iter();
+        let added = added.filter(|source| fresh.contains(&source.ssrc));
+        let names: BTreeSet<_> = added.map(|source| &source.name).collect();
+        if !names.into_iter().all(|name| is_joined(media, name)) {
+            return Err(Refusal::Ungrouped);
+        }
     }
     Ok(())
+}
+
+/// Whether all SSRCs of that name hang together by groups.
+fn is_joined(media: &MediaSources, name: &Option<String>) -> bool {
+    let named = media.sources.iter().filter(|source| source.name == *name);
+    let mut apart: BTreeSet<Ssrc> = named.map(|source| source.ssrc).collect();
+    let mut reached: Vec<Ssrc> = apart.pop_first().into_iter().collect();
+    while let Some(ssrc) = reached.pop() {
+        let groups = media.groups.iter().filter(|g| g.ssrcs.contains(&ssrc));
+        for member in groups.flat_map(|group| &group.ssrcs) {
+            if apart.remove(member) {
+                reached.push(*member);
+            }
+        }
+    }
+    apart.is_empty()
 }
 
 fn validate_group(media: &MediaSources, group: &SsrcGroup) -> Result<(), Refusal> {

@@ -39,6 +39,8 @@ struct Client {
     bridge_session: String,
     /// SSRCs of others by owner, as it was told.
     known: BTreeMap<String, BTreeSet<u32>>,
+    /// SSRCs that it dropped because their owner left.
+    dropped: BTreeSet<u32>,
     /// Sources it sends, by SSRC.
     sending: BTreeSet<u32>,
     errors: Vec<String>,
@@ -268,7 +270,8 @@ impl World {
                 .unwrap();
             // A client that expects rewriting keeps them until it is told.
             if !client.can_rewrite {
-                client.known.remove(name.as_str());
+                let dropped = client.known.remove(name.as_str());
+                client.dropped.extend(dropped.into_iter().flatten());
             }
             return;
         }
@@ -395,7 +398,9 @@ impl World {
             if client.sid.is_none() {
                 continue;
             }
-            let is_rewritten = client.can_rewrite && self.focus.config.has_ssrc_rewriting;
+            let session = self.focus.participants[&*name.as_str()].session.as_ref();
+            let is_rewritten = session.is_some_and(|s| s.features.has_ssrc_rewriting);
+            assert!(client.can_rewrite || !is_rewritten);
             let others = self
                 .clients
                 .iter()
@@ -480,7 +485,7 @@ impl Client {
         for (owner, ssrc) in ssrcs(told) {
             let known = self.known.entry(owner.clone()).or_default();
             assert!(
-                known.remove(&ssrc),
+                known.remove(&ssrc) || self.dropped.remove(&ssrc),
                 "{owner} {ssrc} was not known; {:?}",
                 self.log
             );

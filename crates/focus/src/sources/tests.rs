@@ -109,9 +109,11 @@ fn collisions_are_refused() {
     let mut stolen = audio(2, "me");
     stolen.audio.sources[0].msid = Some("other-audio t".to_owned());
     check("me", &stolen, Err(Refusal::MsidInUse));
-    let mut long = audio(2, "me");
-    long.audio.sources[0].msid = Some("x".repeat(513));
-    check("me", &long, Err(Refusal::MsidTooLong));
+    for msid in [&*"x".repeat(513), "a b\r\na=ssrc:7 cname:x", "a\u{85}"] {
+        let mut odd = audio(2, "me");
+        odd.audio.sources[0].msid = Some(msid.to_owned());
+        check("me", &odd, Err(Refusal::Msid));
+    }
 }
 
 #[test]
@@ -140,6 +142,37 @@ fn one_source_has_one_msid_and_one_name() {
 }
 
 #[test]
+fn ssrcs_of_one_source_are_joined() {
+    let mut lone = simulcast(10, "me", 0);
+    lone.video.groups.pop();
+    check("me", &lone, Err(Refusal::Ungrouped));
+    let mut second = audio(2, "me");
+    check("me", &second, Err(Refusal::Ungrouped));
+    second.audio.sources[0].name = Some("me-a1".to_owned());
+    check("me", &second, Err(Refusal::MsidInUse));
+    let mut nameless = audio(2, "new");
+    nameless.audio.sources[0].name = None;
+    let mut other = nameless.audio.sources[0].clone();
+    other.ssrc = Ssrc(3);
+    nameless.audio.sources.push(other);
+    check("new", &nameless, Err(Refusal::Ungrouped));
+}
+
+/// What is left of a source after a removal stands in nobody's way.
+#[test]
+fn only_what_is_added_must_be_whole() {
+    let mut registry = Registry::default();
+    let mut camera = simulcast(10, "me", 0);
+    registry.add(&id("me"), &camera, 20).unwrap();
+    camera.video.sources.truncate(1);
+    camera.video.groups.clear();
+    registry.remove(&id("me"), &camera).unwrap();
+    registry.add(&id("me"), &audio(1, "me"), 20).unwrap();
+    let again = registry.add(&id("me"), &camera, 20);
+    assert_eq!(again, Err(Refusal::Ungrouped));
+}
+
+#[test]
 fn groups_are_made_of_known_ssrcs_of_one_source() {
     let with_group = |group: SsrcGroup| {
         let mut added = simulcast(10, "me", 0);
@@ -159,6 +192,10 @@ fn groups_are_made_of_known_ssrcs_of_one_source() {
     check("me", &fid(&[10, 11, 12]), Err(Refusal::Group));
     check("me", &fid(&[10, 99]), Err(Refusal::Group));
     check("me", &fid(&[10, 1]), Err(Refusal::Group));
+    check("me", &fid(&[10, 14]), Err(Refusal::GroupedTwice(Ssrc(10))));
+    let layers = [12, 11, 10].map(Ssrc);
+    let reversed = with_group(SsrcGroup::new(Semantics::Simulcast, layers));
+    check("me", &reversed, Err(Refusal::GroupedTwice(Ssrc(12))));
     let mut anonymous = simulcast(10, "me", 0);
     anonymous
         .video
