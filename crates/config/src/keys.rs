@@ -67,7 +67,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "data",
         r#""./tertulia-data""#,
-        "Where the certificate and keys are kept; created when missing.",
+        "Where certificate, keys and the room journal are kept; created when missing.",
     ),
     key(
         "web.listen",
@@ -599,6 +599,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Settings that moderators may add to one room.",
     ),
     key("limits.metadata", r#""16 KiB""#, "Bytes of all of them."),
+    key(
+        "limits.journal_keys",
+        "10000",
+        "Decisions about one room that are kept on disk for the case of a crash.",
+    ),
+    key("limits.journal", r#""4 MiB""#, "Bytes of them."),
     key(
         "limits.channel_message",
         r#""64 KiB""#,

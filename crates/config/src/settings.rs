@@ -7,7 +7,8 @@ use tertulia_conference as conference;
 use tertulia_model::Hosts;
 use tertulia_model::jid::DomainPart;
 use tertulia_server::{
-    CertificateFiles, ClientConfig, Config, Limits, MediaConfig, Origins, PublicUrl, WebConfig,
+    CertificateFiles, ClientConfig, Config, JournalConfig, Limits, MediaConfig, Origins, PublicUrl,
+    WebConfig,
 };
 use tertulia_stream as stream;
 
@@ -62,6 +63,11 @@ pub(crate) fn read(keys: &mut Reader) -> Settings {
         web: web(keys, &meeting),
         media: media(keys),
         limits: limits(keys),
+        journal: JournalConfig {
+            linger: meeting.journal_linger,
+            keys_max: keys.count("limits.journal_keys"),
+            bytes_max: keys.bytes("limits.journal"),
+        },
         stream: stream(keys),
         conference: conference(keys, &hosts, &meeting),
         bridge: bridge(keys),

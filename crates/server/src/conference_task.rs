@@ -1,10 +1,10 @@
 //! The task around one conference: its mailbox, its timer, its worker, and its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tertulia_conference::{Conference, Output};
+use tertulia_conference::{Conference, Entry, Output};
 use tertulia_model::{
     BridgeCommand, BridgeEvent, ConferenceId, EndReason, Now, Random, RequestId, RoomJid,
     SessionChange, SessionId,
@@ -17,18 +17,18 @@ use tracing::{Instrument, debug, error, info_span};
 
 use crate::clock;
 use crate::mailbox::{Mail, MailSender, Mailbox};
-use crate::media::WorkerCommand;
+use crate::media::{WorkerCommand, least_loaded};
 use crate::node::Node;
-use crate::pump::{Rounds, Timer, guarded};
+use crate::pump::{Panicked, Rounds, Timer, earlier, guarded};
+use crate::room_journal::RoomJournal;
 use crate::router::{self, Routed, SessionHandle};
 use crate::session_task::SessionControl;
 
-/// What others know of a conference: how to reach it and where its media is.
+/// What others know of a conference: how to reach it.
 pub(crate) struct ConferenceHandle {
+    /// Its main room.
     pub(crate) room: RoomJid,
     pub(crate) id: ConferenceId,
-    /// Index of its media worker.
-    pub(crate) worker: u16,
     mail: MailSender<ConferenceMail, ConferenceControl>,
 }
 
@@ -49,7 +49,8 @@ pub(crate) enum ConferenceMail {
 /// In the lane that never refuses.
 pub(crate) enum ConferenceControl {
     Session(SessionId, SessionChange),
-    Bridge(BridgeEvent),
+    /// From the bridge, about its conference of this id.
+    Bridge(ConferenceId, BridgeEvent),
     /// The meeting ends for all, for this reason.
     End(&'static str),
 }
@@ -74,54 +75,98 @@ impl ConferenceHandle {
     }
 }
 
-/// The conference of this room; it is brought to life if it does not live.
+/// Why there is no conference for a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoConference {
+    /// Too many new rooms of one address; later it may work.
+    Later,
+    /// It is a breakout room that no meeting has.
+    Never,
+}
+
+/// The conference of this room; it is brought to life if it does not live. Breakout rooms belong
+/// to the conference of their main room.
 pub(crate) fn find_or_start(
     node: &Arc<Node>,
     room: &RoomJid,
     from: IpAddr,
-) -> Option<Arc<ConferenceHandle>> {
+) -> Result<Arc<ConferenceHandle>, NoConference> {
     if let Some(living) = node.router.conference(room) {
-        return Some(living);
+        return Ok(living);
+    }
+    let main = if node.is_breakout(room) {
+        node.router.main_room(room).ok_or(NoConference::Never)?
+    } else {
+        room.clone()
+    };
+    if let Some(living) = node.router.conference(&main) {
+        return Ok(living);
     }
     if !node.may_start_room(from) {
         debug!("too many new rooms of one address");
-        return None;
+        return Err(NoConference::Later);
     }
-    let id = ConferenceId::new(&node.with_random(Random::uuid));
-    let machine = Conference::new(
-        Arc::clone(&node.conference),
-        room.clone(),
-        id,
-        BTreeMap::new(),
-        node.seed(),
-        clock::now(),
-    );
-    let worker = crate::media::least_loaded(&node.workers)?;
     let (mail, mailbox) = Mailbox::new(node.limits.conference_stanzas);
-    let handle = ConferenceHandle {
-        room: room.clone(),
-        id: machine.id().clone(),
-        worker,
+    let handle = Arc::new(ConferenceHandle {
+        room: main,
+        id: ConferenceId::new(&node.with_random(Random::uuid)),
         mail,
-    };
-    let handle = Arc::new(handle);
+    });
     if let Err(earlier) = node.router.add_conference(&handle) {
-        return Some(earlier);
-    }
-    if let Some(worker) = node.workers.get(usize::from(worker)) {
-        worker.conference_started();
+        return Ok(earlier);
     }
     let span = info_span!(parent: None, "conference", id = %handle.id);
+    let task = start(Arc::clone(node), Arc::clone(&handle), mailbox);
+    tokio::spawn(task.instrument(span));
+    Ok(handle)
+}
+
+/// Runs a conference, beginning with what the room journal has kept of a former one. Meanwhile
+/// the mailbox is open.
+async fn start(
+    node: Arc<Node>,
+    handle: Arc<ConferenceHandle>,
+    mailbox: Mailbox<ConferenceMail, ConferenceControl>,
+) {
+    let mut journal = RoomJournal::new(Arc::clone(&node.journal), handle.room.clone());
+    let kept = journal.load().await;
+    let machine = |kept| {
+        let (config, room) = (Arc::clone(&node.conference), handle.room.clone());
+        Conference::new(
+            config,
+            room,
+            handle.id.clone(),
+            kept,
+            node.seed(),
+            clock::now(),
+        )
+    };
+    let machine = match guarded(|| machine(kept)) {
+        Ok(machine) => machine,
+        Err(Panicked) => {
+            // It would break again at the next attempt.
+            error!("what was kept of the room cannot be restored; the meeting starts without it");
+            journal.forget().await;
+            let Ok(machine) = guarded(|| machine(BTreeMap::new())) else {
+                let nothing = BTreeSet::new();
+                return node.router.remove_conference(&handle, &nothing, true);
+            };
+            machine
+        }
+    };
     let task = ConferenceTask {
-        node: Arc::clone(node),
+        node,
         machine,
-        handle: Arc::clone(&handle),
+        handle,
         mailbox,
+        journal,
+        workers: BTreeMap::new(),
+        claimed: BTreeSet::new(),
+        is_forgotten: false,
         present: BTreeMap::new(),
         requests: BTreeMap::new(),
     };
-    tokio::spawn(task.run().instrument(span));
-    Some(handle)
+    task.run().await;
 }
 
 struct ConferenceTask {
@@ -129,6 +174,13 @@ struct ConferenceTask {
     machine: Conference,
     handle: Arc<ConferenceHandle>,
     mailbox: Mailbox<ConferenceMail, ConferenceControl>,
+    journal: RoomJournal,
+    /// Index of the media worker of each of its conferences on the bridge.
+    workers: BTreeMap<ConferenceId, u16>,
+    /// Breakout rooms that it answers for.
+    claimed: BTreeSet<RoomJid>,
+    /// It ended on purpose: nothing of it comes back.
+    is_forgotten: bool,
     /// Sessions that spoke to this conference and are not over: most stanzas go to them.
     present: BTreeMap<SessionId, Arc<SessionHandle>>,
     /// HTTP requests without an answer yet.
@@ -142,46 +194,60 @@ enum Life {
     Closed,
 }
 
+/// Why carrying out the outputs of a conference pauses or ends.
+enum Pause {
+    /// There is no more to do now.
+    Drained,
+    /// First this must be in the journal.
+    Record(Entry),
+    /// First the journal must be gone.
+    Forget,
+    Closed,
+}
+
 impl ConferenceTask {
     async fn run(mut self) {
         let (mut timer, mut rounds) = (Timer::new(), Rounds::default());
-        let end = loop {
-            timer.set(self.machine.next_timeout());
+        let mut step = self.drain(clock::now()).await;
+        while let Ok(Life::Lives) = step {
+            rounds.step().await;
+            let times = (self.machine.next_timeout(), self.journal.retry_at());
+            timer.set(earlier(times.0, times.1));
             let mail = tokio::select! {
                 biased;
                 () = timer.expired() => None,
                 // Senders exist as long as the handle that this task holds.
                 mail = self.mailbox.recv() => mail,
             };
-            let step = guarded(|| self.step(mail));
-            match step {
-                Ok(Life::Lives) => rounds.step().await,
-                end => break end,
-            }
-        };
-        if end.is_err() {
+            step = self.step(mail).await;
+        }
+        if step.is_err() {
             error!("conference broke; its sessions start anew");
         }
-        self.finish(end.is_err()).await;
+        self.finish(step.is_err()).await;
     }
 
-    fn step(&mut self, mail: Option<Mail<ConferenceMail, ConferenceControl>>) -> Life {
+    async fn step(
+        &mut self,
+        mail: Option<Mail<ConferenceMail, ConferenceControl>>,
+    ) -> Result<Life, Panicked> {
         let now = clock::now();
         if let Some(Mail::Control(ConferenceControl::Session(_, SessionChange::Ended(_)))) = &mail {
             // The end has overtaken what the session said before. Were a join carried out after
             // it, a phantom would stay.
             for earlier in self.mailbox.ready_stanzas() {
-                self.take_in(now, Mail::Stanza(earlier));
-                if self.drain(now) == Life::Closed {
-                    return Life::Closed;
+                guarded(|| self.take_in(now, Mail::Stanza(earlier)))?;
+                if self.drain(now).await? == Life::Closed {
+                    return Ok(Life::Closed);
                 }
             }
         }
-        match mail {
+        guarded(|| match mail {
             None => self.machine.handle_timeout(now),
             Some(mail) => self.take_in(now, mail),
-        }
-        self.drain(now)
+        })?;
+        self.journal.retry(now.mono).await;
+        self.drain(now).await
     }
 
     fn take_in(&mut self, now: Now, mail: Mail<ConferenceMail, ConferenceControl>) {
@@ -201,15 +267,29 @@ impl ConferenceTask {
                 }
                 self.machine.handle_session(now, session, change);
             }
-            Mail::Control(ConferenceControl::Bridge(event)) => {
-                let id = self.handle.id.clone();
+            Mail::Control(ConferenceControl::Bridge(id, event)) => {
                 self.machine.handle_bridge(now, &id, event);
             }
             Mail::Control(ConferenceControl::End(reason)) => self.machine.end(now, reason),
         }
     }
 
-    fn drain(&mut self, now: Now) -> Life {
+    /// Carries out what the machine wants, in its order, until it wants nothing more.
+    async fn drain(&mut self, now: Now) -> Result<Life, Panicked> {
+        loop {
+            match guarded(|| self.carry_out(now))? {
+                Pause::Drained => return Ok(Life::Lives),
+                Pause::Closed => return Ok(Life::Closed),
+                Pause::Record(entry) => self.journal.record(entry).await,
+                Pause::Forget => {
+                    self.is_forgotten = true;
+                    self.journal.forget().await;
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, now: Now) -> Pause {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Deliver { to, stanza } => match self.present.get(&to) {
@@ -224,40 +304,85 @@ impl ConferenceTask {
                     conference,
                     command,
                 } => {
-                    if !self.command(command) {
+                    if !self.command(&conference, command) {
                         // The worker is overloaded or gone: everyone is to be invited again.
-                        self.machine
-                            .handle_bridge(now, &conference, BridgeEvent::Failed);
+                        let failed = BridgeEvent::Failed;
+                        self.machine.handle_bridge(now, &conference, failed);
                     }
                 }
-                Output::Record(_) | Output::Forget | Output::Claim(_) | Output::Release(_) => {}
                 Output::Reply { request, reply } => {
                     if let Some(waiting) = self.requests.remove(&request) {
                         let _ = waiting.send(reply);
                     }
                 }
-                Output::Closed => return Life::Closed,
+                Output::Record(entry) => return Pause::Record(entry),
+                Output::Forget => return Pause::Forget,
+                Output::Claim(room) => {
+                    self.node.router.claim(&room, &self.handle);
+                    self.claimed.insert(room);
+                }
+                Output::Release(room) => {
+                    self.node.router.release(&room, &self.handle);
+                    self.claimed.remove(&room);
+                }
+                Output::Closed => return Pause::Closed,
             }
         }
-        Life::Lives
+        Pause::Drained
     }
 
-    fn command(&self, command: BridgeCommand) -> bool {
-        let Some(worker) = self.node.workers.get(usize::from(self.handle.worker)) else {
-            return false;
-        };
-        worker.command(WorkerCommand::Bridge {
-            conference: Arc::clone(&self.handle),
-            command,
+    /// Gives a command to the worker of one of the conferences on the bridge; false if that worker
+    /// does not keep up or is gone. The first allocation chooses it, the end frees it.
+    fn command(&mut self, id: &ConferenceId, command: BridgeCommand) -> bool {
+        let is_first = !self.workers.contains_key(id);
+        match &command {
+            BridgeCommand::Close => {
+                self.leave_worker(id);
+                return true;
+            }
+            BridgeCommand::Allocate { .. } if is_first => {
+                let Some(index) = least_loaded(&self.node.workers) else {
+                    return false;
+                };
+                self.node.router.set_worker(id, index);
+                self.workers.insert(id.clone(), index);
+                if let Some(worker) = self.node.workers.get(usize::from(index)) {
+                    worker.conference_started();
+                }
+            }
+            _ => {}
+        }
+        // About what was never allocated, the bridge need not be told anything.
+        let index = self.workers.get(id).copied().map(usize::from);
+        let worker = index.and_then(|index| self.node.workers.get(index));
+        worker.is_none_or(|worker| {
+            worker.command(WorkerCommand::Bridge {
+                id: id.clone(),
+                owner: Arc::clone(&self.handle),
+                command,
+            })
         })
     }
 
-    /// Leaves the router first, then empties the mailbox; what is left is routed again.
+    fn leave_worker(&mut self, id: &ConferenceId) {
+        let Some(index) = self.workers.remove(id) else {
+            return;
+        };
+        self.node.router.remove_worker(id);
+        if let Some(worker) = self.node.workers.get(usize::from(index)) {
+            worker.conference_ended(id.clone(), Arc::clone(&self.handle));
+        }
+    }
+
+    /// Leaves the router first, then empties the mailbox; what is left is routed again. The
+    /// journal comes before both: the next conference of this room takes it over.
     async fn finish(mut self, is_broken: bool) {
+        self.journal.ended().await;
         let (node, handle) = (Arc::clone(&self.node), Arc::clone(&self.handle));
-        node.router.remove_conference(&handle);
-        if let Some(worker) = node.workers.get(usize::from(handle.worker)) {
-            worker.conference_ended(&handle);
+        node.router
+            .remove_conference(&handle, &self.claimed, self.is_forgotten);
+        while let Some((id, _)) = self.workers.first_key_value() {
+            self.leave_worker(&id.clone());
         }
         if is_broken {
             // Nobody knows any more who saw what of whom. A new session sees a new room.
@@ -281,7 +406,7 @@ impl ConferenceTask {
 
 /// For a stanza that waited for a conference that ended.
 fn reroute(node: &Arc<Node>, from: &Arc<SessionHandle>, stanza: Stanza) {
-    match router::route(node, from, stanza) {
+    match router::route(node, from, stanza, &[]) {
         Routed::Answer(answer) => from.deliver(Arc::new(answer)),
         Routed::Full { mail, .. } => {
             if let Some(answer) = refuse_full(node, mail) {
@@ -309,10 +434,13 @@ fn request_again(
     let Some(room) = tertulia_conference::route::requested_room(&node.hosts, &asked) else {
         return;
     };
-    if let Some(conference) = find_or_start(node, &room, from) {
-        let _ = conference.try_mail(ConferenceMail::Request { from, asked, reply });
-    } else {
-        let _ = reply.send(node.not_ready(&room));
+    match find_or_start(node, &room, from) {
+        Ok(conference) => {
+            let _ = conference.try_mail(ConferenceMail::Request { from, asked, reply });
+        }
+        Err(reason) => {
+            let _ = reply.send(node.without_conference(&room, reason));
+        }
     }
 }
 
@@ -334,14 +462,20 @@ pub(crate) fn refuse_full(node: &Node, mail: ConferenceMail) -> Option<Stanza> {
 /// The answer to a conference request by iq that cannot be served now: an error would be final
 /// for Jitsi's clients.
 pub(crate) fn not_ready(node: &Node, stanza: &Stanza) -> Option<Stanza> {
+    without_conference(node, stanza, NoConference::Later)
+}
+
+/// The answer to a conference request by iq for which there is no conference.
+pub(crate) fn without_conference(
+    node: &Node,
+    stanza: &Stanza,
+    reason: NoConference,
+) -> Option<Stanza> {
     if stanza.kind != Kind::Iq || !stanza.is_type("set") {
         return None;
     }
     let asked = ConferenceRequest::parse(stanza.child("conference", ns::FOCUS)?)?;
     let room = tertulia_conference::route::requested_room(&node.hosts, &asked)?;
-    Some(
-        stanza
-            .result()
-            .with_child(node.not_ready(&room).to_element()),
-    )
+    let reply = node.without_conference(&room, reason);
+    Some(stanza.result().with_child(reply.to_element()))
 }

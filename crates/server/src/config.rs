@@ -10,14 +10,16 @@ use crate::authority::PublicUrl;
 pub struct Config {
     /// The XMPP names that this server answers for.
     pub hosts: Hosts,
-    /// Where certificate and keys are kept; created when missing.
+    /// Where certificate, keys and the room journal are kept; created when missing.
     pub data: PathBuf,
     pub web: WebConfig,
     pub media: MediaConfig,
     pub limits: Limits,
+    pub journal: JournalConfig,
     /// Streams and client sessions.
     pub stream: tertulia_stream::Config,
-    /// Rooms and their focus. The focus' `server_id` is drawn at each start.
+    /// Rooms and their focus. The focus' `server_id` is drawn at each start; `device_key` is
+    /// filled in from the data folder.
     pub conference: tertulia_conference::Config,
     /// Media. `addresses`, `loopback` and `workers` are filled in from `media` and from the
     /// machine's interfaces.
@@ -111,6 +113,17 @@ pub struct MediaConfig {
     pub external: Vec<IpAddr>,
     /// Wanted size of the socket's buffers; the system may give less.
     pub socket_buffer_bytes: usize,
+}
+
+/// The room journal: what people decided about a meeting, kept on disk.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalConfig {
+    /// How long it outlasts the meeting.
+    pub linger: Duration,
+    /// Keys of one room.
+    pub keys_max: usize,
+    /// Bytes of one room's keys and values.
+    pub bytes_max: usize,
 }
 
 /// What strangers and guests may use up, as far as the shell counts it.

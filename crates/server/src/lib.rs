@@ -19,6 +19,7 @@ mod mailbox;
 mod media;
 mod node;
 mod pump;
+mod room_journal;
 mod router;
 mod session_task;
 mod socket;
@@ -26,7 +27,9 @@ mod start;
 mod stop;
 
 pub use authority::{InvalidPublicUrl, PublicUrl};
-pub use config::{CertificateFiles, ClientConfig, Config, Limits, MediaConfig, Origins, WebConfig};
+pub use config::{
+    CertificateFiles, ClientConfig, Config, JournalConfig, Limits, MediaConfig, Origins, WebConfig,
+};
 pub use http::is_reserved_name;
 pub use start::{Facts, Server, StartError};
 pub use stop::Stop;

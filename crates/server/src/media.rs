@@ -18,8 +18,10 @@ pub(crate) use worker::start;
 
 /// To a media worker.
 pub(crate) enum WorkerCommand {
+    /// For the conference of this id on the bridge; its events go to `owner`.
     Bridge {
-        conference: Arc<ConferenceHandle>,
+        id: ConferenceId,
+        owner: Arc<ConferenceHandle>,
         command: BridgeCommand,
     },
     OpenChannel(OpenChannel),
@@ -83,11 +85,11 @@ impl WorkerHandle {
     }
 
     /// A conference is over; what it had on the worker goes.
-    pub(crate) fn conference_ended(&self, conference: &Arc<ConferenceHandle>) {
+    pub(crate) fn conference_ended(&self, id: ConferenceId, owner: Arc<ConferenceHandle>) {
         self.conferences.fetch_sub(1, Ordering::Relaxed);
-        let conference = Arc::clone(conference);
         self.tell(WorkerCommand::Bridge {
-            conference,
+            id,
+            owner,
             command: BridgeCommand::Close,
         });
     }

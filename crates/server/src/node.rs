@@ -3,14 +3,17 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tertulia_model::{ChannelId, Hosts, Random, RequestId, RoomJid, SessionId};
+use tertulia_model::{ChannelId, Host, Hosts, Random, RequestId, RoomJid, SessionId};
 use tertulia_stanza::conference_request::ConferenceReply;
+use tertulia_store::Journal;
 use tertulia_stream::Sealer;
 use tokio::sync::{mpsc, watch};
 
 use crate::authority::Authorities;
+use crate::conference_task::NoConference;
 use crate::config::{Limits, WebConfig};
 use crate::limits::{ConnectionLimits, Rates};
 use crate::media::WorkerHandle;
@@ -27,6 +30,9 @@ pub(crate) struct Node {
     pub(crate) conference: Arc<tertulia_conference::Config>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) router: Router,
+    pub(crate) journal: Arc<Journal>,
+    /// How long it outlasts a meeting.
+    pub(crate) journal_linger: Duration,
     pub(crate) authorities: Authorities,
     pub(crate) connections: Arc<ConnectionLimits>,
     pub(crate) new_rooms: Rates,
@@ -52,6 +58,8 @@ pub(crate) struct NodeParts {
     pub(crate) stream: tertulia_stream::Config,
     pub(crate) conference: tertulia_conference::Config,
     pub(crate) sealer: Sealer,
+    pub(crate) journal: Journal,
+    pub(crate) journal_linger: Duration,
     pub(crate) authorities: Authorities,
     pub(crate) workers: Vec<WorkerHandle>,
     pub(crate) started: DateTime<Utc>,
@@ -68,7 +76,7 @@ impl Node {
             limits.unauthenticated_connections_per_address,
             limits.new_connections_per_second,
         );
-        let minute = std::time::Duration::from_secs(60);
+        let minute = Duration::from_secs(60);
         let new_rooms = Rates::new(limits.new_rooms_per_minute, minute);
         let (open, all_closed) = mpsc::channel(1);
         let node = Node {
@@ -79,6 +87,8 @@ impl Node {
             conference: Arc::new(parts.conference),
             sealer: Arc::new(parts.sealer),
             router: Router::default(),
+            journal: Arc::new(parts.journal),
+            journal_linger: parts.journal_linger,
             authorities: parts.authorities,
             connections,
             new_rooms,
@@ -141,11 +151,22 @@ impl Node {
         self.new_rooms.admit(from, crate::clock::now().mono)
     }
 
-    /// The answer to a conference request that cannot be served now: clients ask again.
-    pub(crate) fn not_ready(&self, room: &RoomJid) -> ConferenceReply {
+    /// Whether a room is a breakout room.
+    pub(crate) fn is_breakout(&self, room: &RoomJid) -> bool {
+        self.hosts.classify(room.bare().domain()) == Some(Host::Breakout)
+    }
+
+    /// The answer to a conference request for which there is no conference. An error would be
+    /// final for Jitsi's clients. They ask again for a room that is not ready; in a breakout room
+    /// that is gone they are refused when they join, which sends them back to their main room.
+    pub(crate) fn without_conference(
+        &self,
+        room: &RoomJid,
+        reason: NoConference,
+    ) -> ConferenceReply {
         ConferenceReply {
             room: room.to_string(),
-            is_ready: false,
+            is_ready: reason == NoConference::Never,
             focus_jid: self.hosts.focus_user().to_string(),
             ..ConferenceReply::default()
         }

@@ -3,17 +3,17 @@
 //!
 //! The tables are behind locks that are held for one look-up, never across a stanza.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jid::{BareJid, FullJid, Jid, NodePart, ResourcePart};
 use tertulia_conference::Route;
 use tertulia_model::{ConferenceId, Host, Hosts, Random, RoomJid, SessionId, SessionProfile};
-use tertulia_stanza::{Condition, Stanza, StanzaError};
+use tertulia_stanza::{Condition, Kind, Stanza, StanzaError};
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::conference_task::{ConferenceHandle, ConferenceMail, find_or_start, not_ready};
+use crate::conference_task::{ConferenceHandle, ConferenceMail, find_or_start, without_conference};
 use crate::http::{RESERVED, is_reserved_name};
 use crate::mailbox::MailSender;
 use crate::node::Node;
@@ -74,8 +74,13 @@ struct Sessions {
 
 #[derive(Default)]
 struct Conferences {
+    /// By all addresses for which they answer: main rooms and breakout rooms.
     by_room: HashMap<RoomJid, Arc<ConferenceHandle>>,
-    by_id: HashMap<ConferenceId, Arc<ConferenceHandle>>,
+    /// The main rooms of breakout rooms, also of those that the journal keeps for a meeting that
+    /// comes back.
+    main_rooms: HashMap<RoomJid, RoomJid>,
+    /// On which media worker each conference on the bridge is.
+    workers: HashMap<ConferenceId, u16>,
 }
 
 impl Router {
@@ -157,31 +162,103 @@ impl Router {
         conferences
             .by_room
             .insert(conference.room.clone(), Arc::clone(conference));
-        conferences
-            .by_id
-            .insert(conference.id.clone(), Arc::clone(conference));
         Ok(())
     }
 
-    /// Forgets a conference; the room may have a new one from now on.
-    pub(crate) fn remove_conference(&self, conference: &ConferenceHandle) {
+    /// Forgets a conference and the breakout rooms that it has; the room may have a new one from
+    /// now on. Unless it `is_forgotten`, that one has the same breakout rooms.
+    pub(crate) fn remove_conference(
+        &self,
+        conference: &Arc<ConferenceHandle>,
+        claimed: &BTreeSet<RoomJid>,
+        is_forgotten: bool,
+    ) {
         let mut conferences = write(&self.conferences);
-        if conferences.by_id.remove(&conference.id).is_some() {
-            conferences.by_room.remove(&conference.room);
+        for room in claimed.iter().chain([&conference.room]) {
+            conferences.remove(room, conference);
+        }
+        for room in claimed {
+            if is_forgotten {
+                conferences.main_rooms.remove(room);
+            }
         }
     }
 
+    /// A breakout room is part of this conference.
+    pub(crate) fn claim(&self, room: &RoomJid, conference: &Arc<ConferenceHandle>) {
+        let mut conferences = write(&self.conferences);
+        conferences
+            .main_rooms
+            .insert(room.clone(), conference.room.clone());
+        conferences
+            .by_room
+            .entry(room.clone())
+            .or_insert_with(|| Arc::clone(conference));
+    }
+
+    /// The breakout room is gone.
+    pub(crate) fn release(&self, room: &RoomJid, conference: &Arc<ConferenceHandle>) {
+        let mut conferences = write(&self.conferences);
+        conferences.main_rooms.remove(room);
+        conferences.remove(room, conference);
+    }
+
+    /// Remembers which breakout rooms the journal keeps, and forgets those that it does not keep
+    /// any more.
+    pub(crate) fn set_kept_breakout_rooms(&self, kept: Vec<(RoomJid, RoomJid)>) {
+        let mut conferences = write(&self.conferences);
+        let Conferences {
+            by_room,
+            main_rooms,
+            ..
+        } = &mut *conferences;
+        main_rooms.retain(|room, _| by_room.contains_key(room));
+        main_rooms.extend(kept);
+    }
+
+    /// The conference that answers for this room.
     pub(crate) fn conference(&self, room: &RoomJid) -> Option<Arc<ConferenceHandle>> {
         read(&self.conferences).by_room.get(room).cloned()
     }
 
-    pub(crate) fn conference_of(&self, id: &ConferenceId) -> Option<Arc<ConferenceHandle>> {
-        read(&self.conferences).by_id.get(id).cloned()
+    /// The main room of a breakout room, whether its conference lives or not.
+    pub(crate) fn main_room(&self, breakout: &RoomJid) -> Option<RoomJid> {
+        read(&self.conferences).main_rooms.get(breakout).cloned()
     }
 
     /// All conferences.
     pub(crate) fn conferences(&self) -> Vec<Arc<ConferenceHandle>> {
-        read(&self.conferences).by_id.values().cloned().collect()
+        let conferences = read(&self.conferences);
+        let by_room = conferences.by_room.iter();
+        by_room
+            .filter(|(room, conference)| **room == conference.room)
+            .map(|(_, conference)| Arc::clone(conference))
+            .collect()
+    }
+
+    /// The conference of this id on the bridge is on that media worker.
+    pub(crate) fn set_worker(&self, id: &ConferenceId, worker: u16) {
+        write(&self.conferences).workers.insert(id.clone(), worker);
+    }
+
+    /// It is not on the bridge any more.
+    pub(crate) fn remove_worker(&self, id: &ConferenceId) {
+        write(&self.conferences).workers.remove(id);
+    }
+
+    /// Where it is.
+    pub(crate) fn worker_of(&self, id: &ConferenceId) -> Option<u16> {
+        read(&self.conferences).workers.get(id).copied()
+    }
+}
+
+impl Conferences {
+    fn remove(&mut self, room: &RoomJid, conference: &Arc<ConferenceHandle>) {
+        if let Some(known) = self.by_room.get(room)
+            && Arc::ptr_eq(known, conference)
+        {
+            self.by_room.remove(room);
+        }
     }
 }
 
@@ -199,35 +276,49 @@ pub(crate) enum Routed {
     },
 }
 
-/// Hands a stanza to whom it is for. Plain look-ups; nothing waits.
-pub(crate) fn route(node: &Arc<Node>, from: &Arc<SessionHandle>, stanza: Stanza) -> Routed {
+/// Hands a stanza to whom it is for. Plain look-ups; nothing waits. `known` are the conferences to
+/// which its sender has spoken, the last one last.
+pub(crate) fn route(
+    node: &Arc<Node>,
+    from: &Arc<SessionHandle>,
+    stanza: Stanza,
+    known: &[Arc<ConferenceHandle>],
+) -> Routed {
     match tertulia_conference::route(&node.hosts, &stanza) {
         Route::Host => {
             let answer = tertulia_conference::host::answer(&node.conference, &stanza);
             answer.map_or(Routed::Done, Routed::Answer)
         }
-        Route::Room(room) => match node.router.conference(&room) {
-            Some(conference) => into_conference(node, conference, from, stanza),
+        Route::Room(room) => match conference_for(node, &room, from, &stanza) {
+            Some(conference) => into_conference(node, conference, from, stanza, known),
             None => {
-                tertulia_conference::refuse_missing(&stanza).map_or(Routed::Done, Routed::Answer)
+                let refusal = if node.is_breakout(&room) && node.router.main_room(&room).is_none() {
+                    refuse_breakout(&stanza)
+                } else {
+                    tertulia_conference::refuse_missing(&stanza)
+                };
+                refusal.map_or(Routed::Done, Routed::Answer)
             }
         },
-        Route::Service(_) => {
-            let room = from.profile.room.as_ref();
-            match room.and_then(|room| node.router.conference(room)) {
-                Some(conference) => into_conference(node, conference, from, stanza),
-                None => tertulia_conference::refuse_missing(&stanza)
-                    .map_or(Routed::Done, Routed::Answer),
+        Route::Service(_) => match conference_of_session(node, from, known) {
+            Some(conference) => into_conference(node, conference, from, stanza, known),
+            None if stanza.may_be_refused() => {
+                let error = StanzaError::new(Condition::ItemNotFound);
+                Routed::Answer(stanza.error(error.with_text("you are in no meeting")))
             }
-        }
+            None => Routed::Done,
+        },
         Route::ConferenceRequest(room) => {
             if is_reserved_name(room.name()) {
                 let error = StanzaError::new(Condition::NotAcceptable);
                 return Routed::Answer(stanza.error(error.with_text(RESERVED)));
             }
             match find_or_start(node, &room, from.profile.address) {
-                Some(conference) => into_conference(node, conference, from, stanza),
-                None => not_ready(node, &stanza).map_or(Routed::Done, Routed::Answer),
+                Ok(conference) => into_conference(node, conference, from, stanza, known),
+                Err(reason) => {
+                    let answer = without_conference(node, &stanza, reason);
+                    answer.map_or(Routed::Done, Routed::Answer)
+                }
             }
         }
         Route::Session(jid) => match node.router.session_of(&jid) {
@@ -251,11 +342,54 @@ pub(crate) fn route(node: &Arc<Node>, from: &Arc<SessionHandle>, stanza: Stanza)
     }
 }
 
+/// The conference that answers for a room. Who joins a breakout room of a meeting that was cut off
+/// brings that meeting to life; a main room is only brought to life by a conference request.
+fn conference_for(
+    node: &Arc<Node>,
+    room: &RoomJid,
+    from: &SessionHandle,
+    stanza: &Stanza,
+) -> Option<Arc<ConferenceHandle>> {
+    let is_join = stanza.kind == Kind::Presence && stanza.type_.is_none();
+    if is_join && node.is_breakout(room) {
+        find_or_start(node, room, from.profile.address).ok()
+    } else {
+        node.router.conference(room)
+    }
+}
+
+/// The conference that a command without a room is about: that of the room by whose URL the
+/// session has connected, else the one it spoke to last.
+fn conference_of_session(
+    node: &Node,
+    from: &SessionHandle,
+    known: &[Arc<ConferenceHandle>],
+) -> Option<Arc<ConferenceHandle>> {
+    let room = from.profile.room.as_ref();
+    let mut living = known.iter().rev().filter(|one| !one.lane().is_closed());
+    let named = living.clone().find(|one| Some(&one.room) == room);
+    let known = named.or_else(|| living.next()).cloned();
+    known.or_else(|| node.router.conference(room?))
+}
+
+/// The refusal of a stanza to a breakout room that no meeting has.
+///
+/// COMPAT(lib-jitsi-meet): on this the application goes back to the main room; the refusal of a
+/// room that may be created would make it try three times before.
+fn refuse_breakout(stanza: &Stanza) -> Option<Stanza> {
+    if stanza.kind != Kind::Presence {
+        return tertulia_conference::refuse_missing(stanza);
+    }
+    let error = StanzaError::new(Condition::NotAllowed).with_text("this breakout room is gone");
+    (stanza.type_.is_none() && stanza.may_be_refused()).then(|| stanza.error(error))
+}
+
 fn into_conference(
     node: &Arc<Node>,
     conference: Arc<ConferenceHandle>,
     from: &Arc<SessionHandle>,
     stanza: Stanza,
+    known: &[Arc<ConferenceHandle>],
 ) -> Routed {
     let mail = ConferenceMail::Stanza {
         from: Arc::clone(from),
@@ -266,7 +400,7 @@ fn into_conference(
         Err(TrySendError::Full(mail)) => Routed::Full { conference, mail },
         // It left the router before it closed its mailbox: another look finds it gone, or new.
         Err(TrySendError::Closed(ConferenceMail::Stanza { from, stanza })) => {
-            route(node, &from, stanza)
+            route(node, &from, stanza, known)
         }
         Err(TrySendError::Closed(ConferenceMail::Request { .. })) => Routed::Done,
     }

@@ -1,14 +1,14 @@
 //! The task of one client session. It outlives its sockets, and nobody else ends a session, so
 //! that resuming and leaving cannot race (DESIGN 10).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use tertulia_model::{ConferenceId, EndReason, Now, SessionChange, SessionProfile};
+use tertulia_model::{EndReason, Now, SessionChange, SessionProfile};
 use tertulia_stanza::Stanza;
 use tertulia_stream::{ClientSession, Closing, SessionOutput, close_code};
 use tokio::sync::mpsc::OwnedPermit;
@@ -89,7 +89,7 @@ impl Starting {
             mailbox: self.mailbox,
             socket: Some(socket),
             replaced: None,
-            conferences: BTreeMap::new(),
+            conferences: Vec::new(),
             pending: VecDeque::new(),
             blocked: None,
             counted_bytes: 0,
@@ -106,8 +106,9 @@ struct SessionTask {
     socket: Option<Socket>,
     /// The former socket, until the machine has said how to close it.
     replaced: Option<Socket>,
-    /// Conferences that got something of this session, and must learn what becomes of it.
-    conferences: BTreeMap<ConferenceId, Arc<ConferenceHandle>>,
+    /// Conferences that got something of this session, and must learn what becomes of it. The one
+    /// that got something last is last.
+    conferences: Vec<Arc<ConferenceHandle>>,
     /// Stanzas of the client that are not routed yet.
     pending: VecDeque<Stanza>,
     /// The first of them, when its conference is full. Meanwhile the socket is not read.
@@ -280,7 +281,7 @@ impl SessionTask {
     }
 
     fn route(&mut self, now: Now, stanza: Stanza) {
-        match router::route(&self.node, &self.handle, stanza) {
+        match router::route(&self.node, &self.handle, stanza, &self.conferences) {
             Routed::Done => {}
             Routed::Answer(answer) => self.machine.send(now, Arc::new(answer)),
             Routed::Conference(conference) => self.remember(conference),
@@ -329,15 +330,18 @@ impl SessionTask {
     }
 
     fn remember(&mut self, conference: Arc<ConferenceHandle>) {
-        if self.conferences.len() >= CONFERENCES_REMEMBERED {
-            self.conferences
-                .retain(|_, conference| !conference.lane().is_closed());
+        let is_same = |one: &Arc<ConferenceHandle>| Arc::ptr_eq(one, &conference);
+        if self.conferences.last().is_some_and(is_same) {
+            return;
         }
-        self.conferences.insert(conference.id.clone(), conference);
+        let is_full = self.conferences.len() >= CONFERENCES_REMEMBERED;
+        self.conferences
+            .retain(|one| !is_same(one) && !(is_full && one.lane().is_closed()));
+        self.conferences.push(conference);
     }
 
     fn tell(&self, change: SessionChange) {
-        for conference in self.conferences.values() {
+        for conference in &self.conferences {
             conference.control(ConferenceControl::Session(self.handle.profile.id, change));
         }
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use socket2::{Domain, Protocol, Socket, Type};
 use tertulia_model::Random;
+use tertulia_store::{Journal, OpenError};
 use tertulia_stream::Sealer;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -26,6 +27,7 @@ use crate::http::web_app::WebApp;
 use crate::listen::web;
 use crate::media;
 use crate::node::{Node, NodeParts};
+use crate::room_journal::Tidying;
 use crate::stop::{self, Stop};
 
 /// A server whose ports are bound and whose files are in place.
@@ -89,6 +91,8 @@ pub enum StartError {
         path.display()
     )]
     App { path: PathBuf, reason: String },
+    #[error("cannot use the room journal {0}, or name another data folder with --data")]
+    Journal(#[from] OpenError),
     #[error("cannot start the media workers: {0}")]
     Workers(io::Error),
 }
@@ -96,13 +100,14 @@ pub enum StartError {
 impl Server {
     /// Takes all that is needed, or says what is missing and leaves nothing behind. To be called
     /// inside a tokio runtime.
-    pub fn bind(config: Config) -> Result<Server, StartError> {
+    pub async fn bind(config: Config) -> Result<Server, StartError> {
         let Config {
             hosts,
             data,
             web,
             media,
             limits,
+            journal,
             stream,
             mut conference,
             mut bridge,
@@ -124,6 +129,7 @@ impl Server {
 
         let mut random = Random::from_seed(clock::seed());
         conference.focus.server_id = random.token(8);
+        conference.device_key = folder.key("device.key")?;
         bridge.workers = workers;
         bridge.addresses = addresses.for_media(sockets.port, &media.external);
         bridge.loopback = addresses
@@ -141,6 +147,12 @@ impl Server {
             data: folder.path().to_owned(),
             public_url: web.public_url.as_ref().map(ToString::to_string),
         };
+        let journal_limits = tertulia_store::Limits {
+            keys_max: journal.keys_max,
+            bytes_max: journal.bytes_max,
+        };
+        let file = folder.file("tertulia.sqlite");
+        let kept = Journal::open(&file, journal_limits, clock::now().wall).await?;
         let buffers = media.socket_buffer_bytes;
         let workers = media::start(&Arc::new(bridge), sockets.sockets, buffers)
             .map_err(StartError::Workers)?;
@@ -156,6 +168,8 @@ impl Server {
             stream,
             conference,
             sealer: Sealer::new(key),
+            journal: kept,
+            journal_linger: journal.linger,
             authorities,
             workers,
             started: clock::now().wall,
@@ -182,6 +196,10 @@ impl Server {
     /// Serves until `stop`, then takes leave of everybody.
     pub async fn run(self, stop: impl Future<Output = Stop>) {
         let pages = http::routes(Arc::clone(&self.node), self.app);
+        let mut tidying = Tidying::new(Arc::clone(&self.node));
+        // Who comes first may come for a breakout room of before.
+        tidying.once().await;
+        let tidying = tokio::spawn(tidying.forever());
         info!(media_port = self.facts.media_port, "server ready");
         let mut listening = Vec::new();
         for (listeners, tls) in [(self.plain, None), (self.secure, Some(self.tls))] {
@@ -196,6 +214,7 @@ impl Server {
             accepting.abort();
         }
         stop::say_goodbye(&self.node, stop, self.all_closed).await;
+        tidying.abort();
         info!("server stopped");
     }
 }

@@ -170,12 +170,6 @@ impl Journal {
         Ok(swept.rows_affected())
     }
 
-    /// Ends the use of the file; without it nothing is lost, but the next start has more to do.
-    pub async fn close(self) {
-        // What cannot be tidied now is tidied by the next start.
-        let _ = self.connection.into_inner().close().await;
-    }
-
     /// All breakout rooms that are kept, each with its main room (keys `breakout/<jid>`).
     pub async fn breakout_rooms(&self) -> Result<Vec<(RoomJid, RoomJid)>, Error> {
         let mut connection = self.connection.lock().await;

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         // Asked for first: a signal from now on is a stop, not an end without a goodbye.
         let mut terminate = signal(SignalKind::terminate()).context("cannot take signals")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
-        let server = Server::bind(settings.server)?;
+        let server = Server::bind(settings.server).await?;
         let mut out = io::stdout();
         // Nobody reads it, then; the server works all the same.
         let _ = out

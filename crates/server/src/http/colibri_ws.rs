@@ -17,7 +17,7 @@ use crate::http::upgrade::{self, Upgrade};
 use crate::listen::web::Visitor;
 use crate::media::{ChannelMail, OpenChannel, WorkerCommand, WorkerHandle};
 use crate::node::Node;
-use crate::socket::{Socket, SocketEvent};
+use crate::socket::{SocketEvent, WebSocket};
 use crate::stop;
 
 /// `/colibri-ws/SERVER/CONFERENCE/ENDPOINT?pwd=PASSWORD`.
@@ -63,7 +63,7 @@ pub(crate) async fn open(
     let task = async move {
         if let Ok(upgraded) = upgraded.await {
             let bytes = node.limits.channel_message_bytes;
-            let socket = Socket::new(upgraded, bytes, open).await;
+            let socket = WebSocket::new(upgraded, bytes, open).await;
             // Whoever knew the password has logged in.
             drop(visitor.permit);
             carry(&node, socket, channel).await;
@@ -107,7 +107,7 @@ async fn enter(node: &Node, conference: &str, endpoint: &str, password: &str) ->
 }
 
 /// Carries messages until one side ends.
-async fn carry(node: &Node, mut socket: Socket, mut channel: Channel) {
+async fn carry(node: &Node, mut socket: WebSocket, mut channel: Channel) {
     let mut stopping = node.stopping.subscribe();
     let mut heard = tokio::time::Instant::now();
     let mut ping = tokio::time::interval(PING_INTERVAL);
@@ -130,7 +130,7 @@ async fn carry(node: &Node, mut socket: Socket, mut channel: Channel) {
                         return socket.close(close_code::TRY_AGAIN, "worker lost");
                     }
                 }
-                SocketEvent::Alive => heard = tokio::time::Instant::now(),
+                SocketEvent::Alive | SocketEvent::Silent => heard = tokio::time::Instant::now(),
                 SocketEvent::Refused { code, reason } => return socket.close(code, reason),
                 SocketEvent::Closed(_) => return socket.finish(),
             },

@@ -12,7 +12,7 @@ use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
 use tokio::sync::oneshot;
 
 use crate::authority::Authority;
-use crate::conference_task::{ConferenceMail, find_or_start};
+use crate::conference_task::{ConferenceMail, NoConference, find_or_start};
 use crate::http::upgrade::origin;
 use crate::http::{RESERVED, is_reserved_name};
 use crate::listen::web::Visitor;
@@ -95,18 +95,19 @@ async fn ask(
     asked: ConferenceRequest,
 ) -> ConferenceReply {
     let from = visitor.address.ip();
+    let conference = match find_or_start(node, room, from) {
+        Ok(conference) => conference,
+        Err(reason) => return node.without_conference(room, reason),
+    };
     let answered = async {
-        let conference = find_or_start(node, room, from)?;
         let place = conference.lane().reserve_owned().await.ok()?;
         let (reply, answer) = oneshot::channel();
         place.send(ConferenceMail::Request { from, asked, reply });
         answer.await.ok()
     };
     let answer = tokio::time::timeout(node.limits.conference_wait, answered).await;
-    answer
-        .ok()
-        .flatten()
-        .unwrap_or_else(|| node.not_ready(room))
+    let answer = answer.ok().flatten();
+    answer.unwrap_or_else(|| node.without_conference(room, NoConference::Later))
 }
 
 fn refused(status: StatusCode, reason: &str) -> Response {

@@ -47,7 +47,7 @@ pub(crate) fn start(
             commands: commands_out,
             ring,
             rings: rings.clone(),
-            conferences: BTreeMap::new(),
+            owners: BTreeMap::new(),
             channels: BTreeMap::new(),
             batch: Batch::default(),
             ring_dropped: 0,
@@ -76,7 +76,8 @@ struct MediaWorker {
     ring: mpsc::Receiver<Foreign>,
     /// The rings of all workers, by index.
     rings: Vec<mpsc::Sender<Foreign>>,
-    conferences: BTreeMap<ConferenceId, Arc<ConferenceHandle>>,
+    /// Whom the conferences on this worker belong to.
+    owners: BTreeMap<ConferenceId, Arc<ConferenceHandle>>,
     channels: BTreeMap<ChannelId, mpsc::Sender<ChannelMail>>,
     batch: Batch,
     ring_dropped: u64,
@@ -198,20 +199,16 @@ impl MediaWorker {
 
     fn carry_out(&mut self, now: Now, command: WorkerCommand) {
         match command {
-            WorkerCommand::Bridge {
-                conference,
-                command,
-            } => {
+            WorkerCommand::Bridge { id, owner, command } => {
                 let is_over = matches!(command, BridgeCommand::Close);
-                let id = conference.id.clone();
                 if !is_over {
-                    self.conferences.insert(id.clone(), conference);
+                    self.owners.insert(id.clone(), owner);
                 }
                 self.machine
                     .handle_command(now, &id, command, &mut self.batch);
                 if is_over {
                     self.drain(now);
-                    self.conferences.remove(&id);
+                    self.owners.remove(&id);
                 }
             }
             WorkerCommand::OpenChannel(OpenChannel {
@@ -248,8 +245,8 @@ impl MediaWorker {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Event { conference, event } => {
-                    if let Some(conference) = self.conferences.get(&conference) {
-                        conference.control(ConferenceControl::Bridge(event));
+                    if let Some(owner) = self.owners.get(&conference) {
+                        owner.control(ConferenceControl::Bridge(conference, event));
                     }
                 }
                 Output::ChannelText { channel, text } => self.say(now, channel, text),
@@ -292,8 +289,8 @@ impl MediaWorker {
         self.machine = Worker::new(config, self.index, clock::seed(), clock::now());
         self.batch.transmits.clear();
         self.channels.clear();
-        for conference in std::mem::take(&mut self.conferences).into_values() {
-            conference.control(ConferenceControl::Bridge(BridgeEvent::Failed));
+        for (id, owner) in std::mem::take(&mut self.owners) {
+            owner.control(ConferenceControl::Bridge(id, BridgeEvent::Failed));
         }
     }
 }
