@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use tertulia_focus::ParticipantState;
 use tertulia_model::{ConferenceId, EndpointId, RoomJid, SessionId, Source, invariant};
 
+use crate::feature::lobby::Lobby;
 use crate::hall::Hall;
 
 /// Who is in a conference, as its parts see it.
@@ -10,6 +11,8 @@ use crate::hall::Hall;
 pub struct Census {
     /// The rooms with anybody in them.
     pub rooms: BTreeMap<RoomJid, RoomCensus>,
+    /// Who waits in the lobby, by nick there.
+    pub waiting: BTreeMap<String, SessionId>,
 }
 
 /// Who is in one room of a conference.
@@ -33,11 +36,15 @@ pub struct Seat {
 }
 
 impl Census {
-    pub(crate) fn of(halls: &BTreeMap<RoomJid, Hall>) -> Census {
+    pub(crate) fn of(halls: &BTreeMap<RoomJid, Hall>, lobby: &Lobby) -> Census {
         let rooms = halls.iter().filter(|(_, hall)| !hall.is_empty());
         Census {
             rooms: rooms
                 .map(|(jid, hall)| (jid.clone(), RoomCensus::of(hall)))
+                .collect(),
+            waiting: lobby
+                .waiting()
+                .map(|(nick, profile)| (nick.to_owned(), profile.id))
                 .collect(),
         }
     }

@@ -83,6 +83,7 @@ impl Hall {
     fn restore(&mut self, journal: &Journal) {
         let key = |name: &str| format!("{}{name}", self.journal_prefix);
         let mut configuration = self.room.configuration().clone();
+        configuration.is_members_only = journal.get(&key(LOBBY)).is_some();
         configuration.password = journal.get(&key(PASSWORD)).map(str::to_owned);
         let subject = journal.get(&key(SUBJECT)).and_then(|kept| {
             let (by, subject) = kept.split_once('\n')?;
@@ -101,6 +102,12 @@ impl Hall {
             Some(password) => journal.set(&key, password),
             None => journal.remove(&key),
         }
+        let key = format!("{}{LOBBY}", self.journal_prefix);
+        if self.room.configuration().is_members_only {
+            journal.set(&key, "open");
+        } else {
+            journal.remove(&key);
+        }
     }
 
     pub(crate) fn keep_subject(&self, journal: &mut Journal, by: &str, subject: &str) {
@@ -115,4 +122,5 @@ pub(crate) fn journal_prefix(room: &RoomJid) -> String {
 }
 
 const PASSWORD: &str = "password";
+const LOBBY: &str = "lobby";
 const SUBJECT: &str = "subject";

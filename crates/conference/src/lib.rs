@@ -11,6 +11,7 @@ mod hall;
 mod journal;
 mod rules;
 mod standings;
+mod waiting_room;
 
 pub mod host;
 pub mod route;
@@ -27,7 +28,7 @@ use tertulia_model::{
 use tertulia_room::{Audience, Candidate, Farewell, OccupantId, Room};
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
 use tertulia_stanza::muc::Affiliation;
-use tertulia_stanza::{Condition, Kind, Stanza, StanzaError};
+use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns};
 
 pub use census::{Census, RoomCensus, Seat};
 pub use host::refuse_missing;
@@ -37,9 +38,10 @@ pub use rules::Rules;
 
 use expected::Expected;
 use feature::breakout_rooms::Breakouts;
+use feature::lobby::Lobby;
 use hall::Hall;
 use journal::Journal;
-use standings::Standings;
+use standings::{Identity, Standings};
 
 /// What a conference is told from outside.
 #[derive(Clone, Debug)]
@@ -106,6 +108,7 @@ pub struct Conference {
     standings: Standings,
     journal: Journal,
     breakouts: Breakouts,
+    lobby: Lobby,
     expected: Expected,
     /// Until then it stays although nobody has asked or come yet.
     opens_until: Option<Instant>,
@@ -143,6 +146,7 @@ impl Conference {
             main: room.clone(),
             halls: BTreeMap::new(),
             breakouts: Breakouts::restored(&journal),
+            lobby: Lobby::default(),
             standings,
             journal,
             expected: Expected::new(
@@ -161,6 +165,7 @@ impl Conference {
         for room in conference.breakouts.rooms().cloned().collect::<Vec<_>>() {
             conference.push(Output::Claim(room));
         }
+        conference.restore_lobby();
         conference.settle(now);
         conference
     }
@@ -188,6 +193,7 @@ impl Conference {
             Some(Host::Conference | Host::Breakout) if is_room => {
                 self.handle_room_stanza(now, from, stanza);
             }
+            Some(Host::Lobby) if is_room => self.handle_lobby_stanza(from, &stanza),
             Some(Host::Focus) if stanza.kind == Kind::Iq => {
                 self.handle_conference_request(now, from.id, &stanza);
             }
@@ -213,6 +219,7 @@ impl Conference {
         if matches!(change, SessionChange::Ended(_)) {
             self.expected.end(session);
             self.breakouts.arrived_or_ended(session);
+            self.end_in_lobby(session);
         }
         for hall in self.halls.values_mut() {
             hall.room.handle_session(session, change);
@@ -260,6 +267,7 @@ impl Conference {
         for hall in self.halls.values_mut() {
             hall.room.destroy(None, Some(reason));
         }
+        self.close_lobby(None, Some(reason));
         self.settle(now);
     }
 
@@ -301,7 +309,7 @@ impl Conference {
 
     /// Who is inside, what they send and how far they are.
     pub fn census(&self) -> Census {
-        Census::of(&self.halls)
+        Census::of(&self.halls, &self.lobby)
     }
 
     /// Who speaks in the main room, by the bridge's account.
@@ -316,6 +324,9 @@ impl Conference {
         let Some(room) = to.and_then(|to| route::room(&self.config.hosts, &to)) else {
             return;
         };
+        if self.handle_invitation(from, &room, &stanza) {
+            return;
+        }
         let wants_in = stanza.kind == Kind::Presence && stanza.type_.is_none();
         if wants_in && !self.halls.contains_key(&room) {
             self.open_breakout_room(now, &room);
@@ -378,13 +389,22 @@ impl Conference {
         candidate.device = self
             .expected
             .device(session, candidate.machine_uid.as_deref());
+        let granted = self.standings.of(&candidate.profile, candidate.device);
+        let granted = granted.unwrap_or(Affiliation::None);
+        let admission = self.admit(room, &candidate, granted);
+        if let Ok(Affiliation::Member) = admission
+            && granted == Affiliation::None
+        {
+            let identities = Identity::all_of(&candidate.profile, candidate.device);
+            self.standings
+                .set(&mut self.journal, identities, Affiliation::Member);
+        }
         let standing = self.standing_of_newcomer(room, &candidate);
-        let admission = self.admit(room, &candidate, standing.affiliation);
         let Some(hall) = self.halls.get_mut(room) else {
             return;
         };
         match admission {
-            Ok(()) => {
+            Ok(_) => {
                 hall.room.join(candidate, standing, stanza);
             }
             Err(error) => hall.room.refuse(&candidate, stanza, error),
@@ -392,21 +412,27 @@ impl Conference {
     }
 
     /// Whether somebody may come in: all reasons against it, in the order in which they count
-    /// (rooms-and-focus 8.6). Nick and number of occupants are the room's own.
+    /// (rooms-and-focus 8.6). Nick and number of occupants are the room's own. `granted` is what
+    /// people gave them, not an election; the affiliation that comes back may be more.
     fn admit(
         &mut self,
         room: &RoomJid,
         who: &Candidate,
-        affiliation: Affiliation,
-    ) -> Result<(), StanzaError> {
+        granted: Affiliation,
+    ) -> Result<Affiliation, StanzaError> {
+        if granted == Affiliation::Outcast {
+            return Err(Condition::Forbidden.into());
+        }
+        let granted = self.check_lobby(room, who, granted)?;
         self.check_nick_in_family(room, who)?;
         let Some(hall) = self.halls.get(room) else {
             return Err(Condition::ItemNotFound.into());
         };
-        if affiliation == Affiliation::Outcast {
-            return Err(Condition::Forbidden.into());
+        // Members know the password, or need not know it.
+        if granted < Affiliation::Member {
+            feature::password::check(&hall.room, who)?;
         }
-        feature::password::check(&hall.room, who)
+        Ok(granted)
     }
 
     /// Brings a room to life.
@@ -419,7 +445,10 @@ impl Conference {
             self.random.seed(),
             now,
         );
-        let config = Arc::new(self.config.room.clone());
+        let mut config = self.config.room.clone();
+        // The lobby belongs to the main room and serves all.
+        config.has_lobby &= room == self.main;
+        let config = Arc::new(config);
         let muc = Room::new(config, room.clone(), id, jid, focus.presence());
         let hall = Hall::new(muc, focus, room == self.main, &self.journal);
         self.halls.insert(room, hall);
@@ -437,6 +466,7 @@ impl Conference {
                 break;
             }
         }
+        self.settle_lobby();
         self.close_empty_halls();
         self.record();
         self.check();
@@ -523,7 +553,12 @@ impl Conference {
                 hall.room
                     .answer_affiliation_list(to, &iq, affiliation, absent);
             }
-            Said::Configured { .. } => hall.keep_configuration(&mut self.journal),
+            Said::Configured { by } => {
+                hall.keep_configuration(&mut self.journal);
+                if *room == self.main {
+                    self.lobby_configured(by);
+                }
+            }
             Said::SubjectChanged { by, subject } => {
                 hall.keep_subject(&mut self.journal, by.as_str(), &subject);
             }
@@ -535,6 +570,7 @@ impl Conference {
             Said::Describe { to, iq, mut info } => {
                 hall.describe(&mut info);
                 self.describe_breakout(room, &mut info);
+                self.lobby.describe(&mut info);
                 let Some(hall) = self.halls.get_mut(room) else {
                     return;
                 };
@@ -577,6 +613,7 @@ impl Conference {
             for hall in self.halls.values_mut() {
                 hall.room.destroy(None, Some("The meeting has ended"));
             }
+            self.close_lobby(None, Some("The meeting has ended"));
         }
     }
 
@@ -642,10 +679,12 @@ impl Conference {
         let is_wanted = self.opens_until.is_some()
             || self.expected.is_anybody()
             || self.breakouts.is_anybody_under_way()
+            || self.lobby.is_anybody()
             || self.halls.values().any(|hall| !hall.is_empty());
         if self.is_closed || (is_wanted && !self.main_hall().room.is_destroyed()) {
             return;
         }
+        self.close_lobby(None, None);
         let mut halls = std::mem::take(&mut self.halls);
         for hall in halls.values_mut() {
             self.close_media(hall);
@@ -671,6 +710,12 @@ impl Conference {
             self.census().check();
         }
     }
+}
+
+/// The client's own id, where it comes with the presence (HTTP conference requests).
+fn machine_uid(presence: &Stanza) -> Option<String> {
+    let x = presence.child("x", ns::MUC)?;
+    x.get_child("billingid", ns::MUC).map(Element::text)
 }
 
 #[cfg(test)]

@@ -854,3 +854,187 @@ fn a_nick_is_one_persons_in_all_rooms() {
         "no such room"
     );
 }
+
+fn submit(var: &str, value: &str) -> Stanza {
+    let form = DataForm::new(FormType::Submit, ns::MUC_ROOM_CONFIG).with(var, value);
+    let query = Element::builder("query", ns::MUC_OWNER)
+        .append(form.to_element())
+        .build();
+    Stanza::iq("set", "1").with_to(to("")).with_child(query)
+}
+
+fn knock(w: &mut World, session: u64, nick: &str, room: &str) {
+    let name = text_element("nick", ns::NICK, nick);
+    let join = Stanza::new(Kind::Presence).with_children([Element::bare("x", ns::MUC), name]);
+    w.send(session, join.with_to(room.parse::<Jid>().unwrap()));
+}
+
+fn invite(who: &[&str]) -> Stanza {
+    let invites: String = who
+        .iter()
+        .map(|who| format!("<invite to='{who}'/>"))
+        .collect();
+    let x: Element = format!("<x xmlns='{}'>{invites}</x>", ns::MUC_USER)
+        .parse()
+        .unwrap();
+    Stanza::new(Kind::Message).with_to(to("")).with_child(x)
+}
+
+const LOBBY: &str = "tea@lobby.localhost";
+
+#[test]
+fn who_is_no_member_waits_until_somebody_lets_them_in() {
+    let mut w = World::new();
+    for (session, nick) in [(1, "ann"), (2, "bob")] {
+        w.request(session, nick);
+        w.join(session, nick);
+    }
+    w.send(2, submit("muc#roomconfig_membersonly", "1"));
+    assert_eq!(w.last(2).error_condition(), Some(Condition::Forbidden));
+    w.send(1, submit("muc#roomconfig_membersonly", "true"));
+    let said: String = w.got[&2].iter().map(|s| s.to_string()).collect();
+    assert!(said.contains("LOBBY-ENABLED") && said.contains("104"));
+    w.request(3, "cat");
+    w.join(3, "cat");
+    assert_eq!(w.last(3).error_condition(), Some(Condition::NotAcceptable));
+    knock(&mut w, 3, "cat", "tea@conference.localhost/cat");
+    let refusal = w.last(3);
+    assert_eq!(
+        refusal.error_condition(),
+        Some(Condition::RegistrationRequired)
+    );
+    assert!(refusal.to_string().contains(LOBBY));
+    w.got.clear();
+    knock(&mut w, 3, "Cat", &format!("{LOBBY}/0c0c0c0c"));
+    knock(&mut w, 4, "Dog", &format!("{LOBBY}/0d0d0d0d"));
+    assert_eq!(w.conference.census().waiting.len(), 2);
+    let got: String = w.got[&3].iter().map(|s| s.to_string()).collect();
+    assert!(
+        !got.contains("0d0d0d0d"),
+        "who waits sees nobody else: {got}"
+    );
+    assert!(
+        !w.got.contains_key(&2),
+        "nor is seen by those who may not let them in"
+    );
+    knock(&mut w, 1, "ann", &format!("{LOBBY}/0a0a0a0a"));
+    let got: String = w.got[&1].iter().map(|s| s.to_string()).collect();
+    assert!(got.contains("0c0c0c0c") && got.contains("0d0d0d0d"));
+    assert!(!w.got[&3].iter().any(|s| s.to_string().contains("0a0a0a0a")));
+
+    let chat = |to: &str| {
+        let to: Jid = format!("{LOBBY}/{to}").parse().unwrap();
+        let body = text_element("body", ns::CLIENT, "who are you?");
+        Stanza::new(Kind::Message)
+            .with_type("chat")
+            .with_to(to)
+            .with_child(body)
+    };
+    w.send(1, chat("0c0c0c0c"));
+    assert!(w.last(3).to_string().contains("who are you?"));
+    w.send(3, chat("0d0d0d0d"));
+    assert_eq!(w.last(3).error_condition(), Some(Condition::ItemNotFound));
+
+    w.send(2, invite(&["u3@localhost/r"]));
+    assert_eq!(w.last(2).error_condition(), Some(Condition::Forbidden));
+    w.send(1, invite(&["u9@localhost/r", "u3@localhost/r"]));
+    assert!(w.last(3).to_string().contains("<invite"));
+    assert!(w.last(2).to_string().contains("LOBBY-ACCESS-GRANTED"));
+    let gone = Stanza::new(Kind::Presence).with_type("unavailable");
+    w.send(
+        3,
+        gone.with_to(format!("{LOBBY}/0c0c0c0c").parse::<Jid>().unwrap()),
+    );
+    w.join(3, "cat");
+    assert_eq!(w.conference.census().nicks().len(), 3);
+
+    let deny: Element = format!(
+        "<query xmlns='{}'><item nick='0d0d0d0d' role='none'/></query>",
+        ns::MUC_ADMIN
+    )
+    .parse()
+    .unwrap();
+    let deny = Stanza::iq("set", "k")
+        .with_to(LOBBY.parse::<Jid>().unwrap())
+        .with_child(deny);
+    w.send(4, deny.clone());
+    assert_eq!(w.last(4).error_condition(), Some(Condition::Forbidden));
+    w.send(1, deny);
+    assert!(w.last(4).to_string().contains("307"));
+    assert!(w.last(2).to_string().contains("LOBBY-ACCESS-DENIED"));
+
+    // A crash: members are let in, strangers are not, and the lobby is there.
+    let mut w = World::with(8, w.journal);
+    w.request(13, "cat");
+    w.join(13, "cat");
+    assert_eq!(w.conference.census().nicks().len(), 1);
+    w.request(15, "eve");
+    knock(&mut w, 15, "eve", "tea@conference.localhost/eve");
+    assert_eq!(
+        w.last(15).error_condition(),
+        Some(Condition::RegistrationRequired)
+    );
+    knock(&mut w, 15, "eve", &format!("{LOBBY}/0e0e0e0e"));
+    w.request(11, "ann");
+    w.join(11, "ann");
+    w.send(11, submit("muc#roomconfig_membersonly", "false"));
+    let farewell = w.last(15).to_string();
+    assert!(
+        farewell.contains("<destroy jid='tea@conference.localhost'"),
+        "{farewell}"
+    );
+    w.join(15, "eve");
+    assert_eq!(w.conference.census().nicks().len(), 3);
+    assert!(w.conference.census().waiting.is_empty());
+}
+
+#[test]
+fn the_password_is_a_way_past_the_lobby() {
+    let mut w = World::new();
+    w.join(1, "ann");
+    w.send(1, submit("muc#roomconfig_roomsecret", "rose"));
+    w.send(1, submit("muc#roomconfig_membersonly", "true"));
+    let x = |password| {
+        let password = text_element("password", ns::MUC, password);
+        Element::builder("x", ns::MUC).append(password).build()
+    };
+    w.join_with(2, "bob", x("rose"));
+    assert_eq!(w.conference.census().nicks().len(), 2);
+    knock(&mut w, 3, "cat", &format!("{LOBBY}/0c0c0c0c"));
+    w.send(1, leave());
+    w.session(2, SessionChange::Ended(EndReason::Closed));
+    assert!(!w.is_closed, "somebody waits");
+    w.session(3, SessionChange::Ended(EndReason::Closed));
+    assert!(w.is_closed);
+}
+
+#[test]
+fn guests_wait_for_a_host() {
+    let mut config = config();
+    config.rules.has_wait_for_host = true;
+    let mut w = World::new();
+    w.conference.config = Arc::new(config);
+    knock(&mut w, 1, "ann", "tea@conference.localhost/ann");
+    let refusal = w.last(1);
+    assert_eq!(
+        refusal.error_condition(),
+        Some(Condition::RegistrationRequired)
+    );
+    assert!(refusal.to_string().contains("waiting-for-host"));
+    knock(&mut w, 1, "ann", &format!("{LOBBY}/0a0a0a0a"));
+    let mut host = SessionProfile::clone(&profile(2));
+    host.account = Some("head@localhost".parse().unwrap());
+    let host = Arc::new(host);
+    let join = Stanza::new(Kind::Presence)
+        .with_from(host.jid.clone())
+        .with_to(to("head"))
+        .with_child(Element::bare("x", ns::MUC));
+    w.conference.handle_stanza(w.now, &host, join);
+    w.drain();
+    assert!(w.last(1).to_string().contains("<destroy"));
+    w.join(1, "ann");
+    assert_eq!(
+        standings(&w),
+        ["head owner/moderator", "ann none/participant"]
+    );
+}

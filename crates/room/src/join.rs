@@ -9,7 +9,7 @@ use tertulia_model::{DeviceId, EndpointId, SessionId, SessionProfile};
 use tertulia_stanza::muc::{Item, UserX, status};
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns, text_element};
 
-use crate::occupant::written;
+use crate::occupant::{joined, written};
 use crate::rights::Standing;
 use crate::{FOCUS_NICK, Occupant, OccupantId, Output, Room, relay};
 
@@ -69,15 +69,21 @@ impl Room {
         self.refuse_stanza(candidate.profile.id, stanza, error);
     }
 
-    /// Lets somebody in with that standing, if the room itself has nothing against it. `stanza` is the presence that
-    /// made the [`Candidate`].
-    pub fn join(&mut self, candidate: Candidate, standing: Standing, stanza: &Stanza) {
+    /// Lets somebody in with that standing, if the room itself has nothing against it. `stanza` is
+    /// the presence that made the [`Candidate`]. False if it stays outside.
+    pub fn join(&mut self, candidate: Candidate, standing: Standing, stanza: &Stanza) -> bool {
         if self.is_destroyed {
-            return;
+            return false;
         }
         match self.admit(&candidate) {
-            Ok(nick) => self.enter(candidate, nick, standing, stanza),
-            Err(error) => self.refuse(&candidate, stanza, error),
+            Ok(nick) => {
+                self.enter(candidate, nick, standing, stanza);
+                true
+            }
+            Err(error) => {
+                self.refuse(&candidate, stanza, error);
+                false
+            }
         }
     }
 
@@ -241,6 +247,7 @@ impl Room {
             presence: Arc::new(Stanza::new(Kind::Presence)),
             item: Default::default(),
             own_item: Default::default(),
+            is_told_permissions: false,
         };
         occupant.write_items();
         occupant.set_presence(
@@ -258,7 +265,8 @@ impl Room {
         let item = Item::new(occupant.affiliation(), occupant.role(), jid);
         let mut x = UserX::item(item).with_status(status::SELF);
         x.statuses.push(STATUS_NON_ANONYMOUS);
-        let own = occupant.own_presence(&written(&x), stanza.id.clone());
+        let own = joined(&written(&x), &occupant.permissions());
+        let own = occupant.own_presence(&own, stanza.id.clone());
         let (session, presence) = (occupant.profile.id, occupant.presence.clone());
         if !occupant.is_hidden() {
             self.broadcast(&presence, Some(session));
@@ -320,7 +328,7 @@ fn enters(stanza: &Stanza) -> bool {
 }
 
 /// A nick that can name an endpoint, stand in a URL and be read by people.
-fn legal_nick(nick: &str) -> Result<EndpointId, StanzaError> {
+pub fn legal_nick(nick: &str) -> Result<EndpointId, StanzaError> {
     let is_odd = |c: char| relay::disturbs(c) || matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}');
     let is_legal = nick.len() <= NICK_BYTES_MAX && nick.trim() == nick && !nick.contains(is_odd);
     let legal = nick.parse().ok().filter(|_| is_legal);

@@ -29,11 +29,12 @@ use tertulia_stanza::{Element, Kind, Stanza, StanzaError, ns, text_element};
 
 pub use admin::AdminChange;
 pub use configuration::Configuration;
-pub use join::Candidate;
+pub use join::{Candidate, legal_nick};
 pub use occupant::{Occupant, OccupantId};
-pub use relay::clean_name;
+pub use relay::{children as relayed_children, clean_name};
 
 use history::History;
+use rights::Restrictions;
 
 /// Limits of a room.
 #[derive(Clone, Debug)]
@@ -149,6 +150,7 @@ pub struct Room {
     focus_jid: FullJid,
     focus_presence: Arc<Stanza>,
     configuration: Configuration,
+    restrictions: Restrictions,
     subject: Option<Arc<Stanza>>,
     history: History,
     is_destroyed: bool,
@@ -184,6 +186,7 @@ impl Room {
             focus_jid: focus,
             focus_presence,
             configuration: Configuration::default(),
+            restrictions: Restrictions::default(),
             subject: None,
             is_destroyed: false,
             outputs: VecDeque::new(),
@@ -306,9 +309,36 @@ impl Room {
         }
     }
 
+    /// Leaves some things to moderators, or to everybody again.
+    pub fn restrict(&mut self, restrictions: Restrictions) {
+        self.restrictions = restrictions;
+    }
+
+    /// What is left to moderators.
+    pub fn restrictions(&self) -> Restrictions {
+        self.restrictions
+    }
+
     /// Sends a stanza of the owner's to all occupants.
     pub fn send_to_everybody(&mut self, stanza: Stanza) {
         self.broadcast(&Arc::new(stanza), None);
+    }
+
+    /// Sends a stanza of the owner's to all occupants but the one of that session.
+    pub fn send_to_others(&mut self, than: SessionId, stanza: Stanza) {
+        self.broadcast(&Arc::new(stanza), Some(than));
+    }
+
+    /// Sends a stanza of the owner's to those who moderate.
+    pub fn send_to_moderators(&mut self, stanza: Stanza) {
+        let stanza = Arc::new(stanza);
+        let moderators = self.occupants.values();
+        let moderators = moderators.filter(|o| o.standing.is_moderator());
+        let outputs = moderators.map(|o| Output::Deliver {
+            to: o.profile.id,
+            stanza: stanza.clone(),
+        });
+        self.outputs.extend(outputs);
     }
 
     /// Whether all indexes tell the same.

@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use memchr::memmem;
 use tertulia_model::jid::{FullJid, Jid};
 use tertulia_model::{Capabilities, DeviceId, EndpointId, SessionProfile};
 use tertulia_stanza::muc::{Affiliation, Item, Role, UserX, status};
-use tertulia_stanza::{Kind, Stanza, ns};
+use tertulia_stanza::{Element, Kind, Stanza, ns};
 
-use crate::rights::Standing;
+use crate::rights::{self, Standing};
 
 /// One visit of somebody to a room; the order is that of joining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +31,8 @@ pub struct Occupant {
     /// The room's `<x/>` for the others and for the occupant itself, written.
     pub(crate) item: Bytes,
     pub(crate) own_item: Bytes,
+    /// It moderates or has moderated: its client is told what it may show its user.
+    pub(crate) is_told_permissions: bool,
 }
 
 impl Occupant {
@@ -83,6 +86,13 @@ impl Occupant {
         &self.presence
     }
 
+    /// A child of the last presence. Looks at the bytes first: building a tree for each presence
+    /// would cost more than the rest.
+    pub fn shows(&self, name: &str, namespace: &str) -> Option<&Element> {
+        memmem::find(&self.children, name.as_bytes())?;
+        self.presence.child(name, namespace)
+    }
+
     /// The display name of the last presence.
     pub fn display_name(&self) -> Option<String> {
         let name = self.presence.child("nick", ns::NICK)?.text();
@@ -104,7 +114,19 @@ impl Occupant {
         let jid = Some(Jid::from(self.profile.jid.clone()));
         let x = UserX::item(Item::new(self.affiliation(), self.role(), jid));
         self.item = written(&x);
-        self.own_item = written(&x.with_status(status::SELF));
+        self.is_told_permissions |= self.role() == Role::Moderator;
+        self.own_item = joined(&written(&x.with_status(status::SELF)), &self.permissions());
+    }
+
+    /// What its client may show its user, as bytes of a payload. Only moderators are told; who
+    /// moderates no more is told that it may not any more.
+    pub(crate) fn permissions(&self) -> Bytes {
+        if !self.is_told_permissions {
+            return Bytes::new();
+        }
+        let presence = Stanza::new(Kind::Presence);
+        let permissions = rights::permissions(self);
+        presence.with_child(permissions).payload().clone()
     }
 
     /// Takes new presence children; `presence` then is what the others get.

@@ -8,10 +8,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::{memchr, memchr3};
 use minidom::Element;
-use tertulia_stanza::{Kind, Stanza, ns, text_element};
+use tertulia_stanza::{Kind, Stanza, WithAttribute, ns, text_element};
 
 /// The children of `stanza` that others get.
-pub(crate) fn children(stanza: &Stanza, name_chars_max: usize) -> Bytes {
+pub fn children(stanza: &Stanza, name_chars_max: usize) -> Bytes {
     let payload = stanza.payload();
     match scan(payload, stanza.kind, name_chars_max) {
         Scan::Clean => payload.clone(),
@@ -74,8 +74,9 @@ fn cut(stanza: &Stanza, name_chars_max: usize) -> Bytes {
     bytes.into()
 }
 
-/// Local names of children that may be the server's own. What is not in here always passes.
-const SERVER_ONLY: [&[u8]; 9] = [
+/// Local names of children that may be the server's own, or that are passed on in another form.
+/// What is not in here always passes.
+const SERVER_ONLY: [&[u8]; 12] = [
     b"x",
     b"nick",
     b"identity",
@@ -85,21 +86,34 @@ const SERVER_ONLY: [&[u8]; 9] = [
     b"machine-uid",
     b"conference-properties",
     b"bridgeNotAvailable",
+    b"delay",
+    b"addresses",
+    b"reply",
 ];
 
 fn may_pass(kind: Kind, child: &Element) -> bool {
     match child.name() {
         // Where somebody stands in the room is said by the room; entries are for the room only.
-        "x" => !child.has_ns(ns::MUC_USER) && !child.has_ns(ns::MUC),
+        "x" => ![ns::MUC_USER, ns::MUC, ns::OLD_DELAY].contains(&child.ns().as_str()),
         // Names come from presence, so that nobody writes under another's name.
         "nick" => kind == Kind::Presence || !child.has_ns(ns::NICK),
         "display-name" => kind == Kind::Presence,
+        // When something was said and by whom, the room says.
+        "delay" | "addresses" => kind != Kind::Message,
+        "reply" => true,
         name => !SERVER_ONLY.contains(&name.as_bytes()),
     }
 }
 
-/// A display name cut and freed of what would disturb others' screens.
+/// A display name cut and freed of what would disturb others' screens; a reply with its namespace.
 fn cleaned(kind: Kind, child: &Element, chars_max: usize) -> Element {
+    if kind == Kind::Message && child.is("reply", ns::CLIENT) {
+        // COMPAT(lib-jitsi-meet): it sends replies without namespace and reads them with it.
+        return Element::builder("reply", ns::REPLY)
+            .with("to", child.attr("to"))
+            .with("id", child.attr("id"))
+            .build();
+    }
     if kind != Kind::Presence || !child.is("nick", ns::NICK) {
         return child.clone();
     }
@@ -273,8 +287,32 @@ mod tests {
         }
         let other = "<x xmlns='vcard-temp:x:update'><photo/></x>";
         check(Kind::Presence, other, other);
+        for forged in [
+            "<delay xmlns='urn:xmpp:delay' stamp='2000-01-01T00:00:00Z'/>",
+            "<x xmlns='jabber:x:delay' stamp='20000101T00:00:00'/>",
+            "<addresses xmlns='http://jabber.org/protocol/address'><address type='ofrom'/></addresses>",
+            "<display-name xmlns='http://jitsi.org/protocol/display-name'>Boss</display-name>",
+        ] {
+            check(
+                Kind::Message,
+                &format!("{a}{forged}{b}"),
+                &format!("{a}{b}"),
+            );
+        }
         let nick = "<nick xmlns='http://jabber.org/protocol/nick'>Boss</nick>";
         check(Kind::Message, &format!("{a}{nick}"), a);
+    }
+
+    #[test]
+    fn replies_get_their_namespace() {
+        let reply = "<reply xmlns='urn:xmpp:reply:0' to='m1'/>";
+        check(
+            Kind::Message,
+            "<a/><reply to='m1'/>",
+            &format!("<a/>{reply}"),
+        );
+        check(Kind::Message, reply, reply);
+        check(Kind::Presence, "<reply to='m1'/>", "<reply to='m1'/>");
     }
 
     #[test]

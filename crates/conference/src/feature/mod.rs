@@ -4,6 +4,7 @@ pub(crate) mod breakout_rooms;
 pub(crate) mod conference_duration;
 pub(crate) mod conference_request;
 pub(crate) mod end_conference;
+pub(crate) mod lobby;
 pub(crate) mod meeting_id;
 pub(crate) mod moderators;
 pub(crate) mod password;

@@ -20,12 +20,13 @@ impl Conference {
         let granted = self.standings.of(&who.profile, who.device);
         let is_first = *room == self.main
             && self.config.rules.has_auto_owner
-            && granted.is_none()
+            && granted.is_none_or(|granted| granted == Affiliation::Member)
             && self.owners_until.is_none()
             && !self.has_owner();
         let affiliation = match granted {
+            _ if is_first => Affiliation::Owner,
             Some(affiliation) => affiliation,
-            None if is_first || self.config.rules.is_everyone_moderator => Affiliation::Owner,
+            None if self.config.rules.is_everyone_moderator => Affiliation::Owner,
             None => Affiliation::None,
         };
         self.halls
@@ -60,7 +61,8 @@ impl Conference {
                 if o.is_paused() || o.is_hidden() {
                     continue;
                 }
-                let was_put_back = self.standings.of(o.profile(), o.device()).is_some();
+                let standing = self.standings.of(o.profile(), o.device());
+                let was_put_back = standing == Some(Affiliation::None);
                 candidates.push((was_put_back, jid != main, o.id(), jid.clone()));
             }
         }
