@@ -5,14 +5,20 @@ use bytes::Bytes;
 use tertulia_model::Now;
 use tertulia_stanza::{Element, Stanza, WithAttribute, ns};
 
+use crate::OccupantId;
 use crate::occupant::joined;
 
 /// The last messages of a room, as newcomers get them.
 pub(crate) struct History {
-    messages: VecDeque<Arc<Stanza>>,
+    messages: VecDeque<Kept>,
     bytes: usize,
     messages_max: usize,
     bytes_max: usize,
+}
+
+struct Kept {
+    author: OccupantId,
+    stanza: Arc<Stanza>,
 }
 
 impl History {
@@ -26,7 +32,7 @@ impl History {
     }
 
     /// Keeps a message that was just sent to everybody.
-    pub(crate) fn push(&mut self, now: Now, message: &Stanza) {
+    pub(crate) fn push(&mut self, now: Now, author: OccupantId, message: &Stanza) {
         let stamp = now
             .wall
             .to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
@@ -44,13 +50,32 @@ impl History {
         kept.type_.clone_from(&message.type_);
         kept.lang.clone_from(&message.lang);
         self.bytes += kept.size();
-        self.messages.push_back(Arc::new(kept));
+        self.messages.push_back(Kept {
+            author,
+            stanza: Arc::new(kept),
+        });
         while self.messages.len() > self.messages_max || self.bytes > self.bytes_max {
             let Some(oldest) = self.messages.pop_front() else {
                 break;
             };
-            self.bytes -= oldest.size();
+            self.bytes -= oldest.stanza.size();
         }
+    }
+
+    /// Whose the message of that id is, if it is kept. Ids are the authors' own choice: the first
+    /// one to say it has it.
+    pub(crate) fn author(&self, id: &str) -> Option<OccupantId> {
+        let mut messages = self.messages.iter();
+        let first = messages.find(|kept| kept.stanza.id.as_deref() == Some(id))?;
+        Some(first.author)
+    }
+
+    /// Forgets a message: newcomers do not get it.
+    pub(crate) fn retract(&mut self, id: &str) {
+        let is_meant = |kept: &Kept| kept.stanza.id.as_deref() == Some(id);
+        let retracted = self.messages.iter().filter(|kept| is_meant(kept));
+        self.bytes -= retracted.map(|kept| kept.stanza.size()).sum::<usize>();
+        self.messages.retain(|kept| !is_meant(kept));
     }
 
     /// The last `count` messages, oldest first.
@@ -58,6 +83,7 @@ impl History {
         self.messages
             .iter()
             .skip(self.messages.len().saturating_sub(count))
+            .map(|kept| &kept.stanza)
     }
 }
 
@@ -69,20 +95,44 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn bounded_by_number_and_bytes() {
-        let now = Now {
+    fn now() -> Now {
+        Now {
             mono: Instant::now(),
             wall: chrono::DateTime::UNIX_EPOCH,
-        };
-        let message = |text: &str| {
-            Stanza::new(Kind::Message)
-                .with_id(text)
-                .with_child(text_element("body", ns::CLIENT, text))
-        };
+        }
+    }
+
+    fn message(text: &str) -> Stanza {
+        Stanza::new(Kind::Message)
+            .with_id(text)
+            .with_child(text_element("body", ns::CLIENT, text))
+    }
+
+    #[test]
+    fn what_is_retracted_is_gone_with_its_bytes() {
+        let mut history = History::new(3, 5_000);
+        history.push(now(), OccupantId(1), &message("a"));
+        history.push(now(), OccupantId(2), &message("b"));
+        history.push(now(), OccupantId(2), &message("a"));
+        assert_eq!(
+            history.author("a"),
+            Some(OccupantId(1)),
+            "the first one has it"
+        );
+        history.retract("a");
+        history.retract("missing");
+        assert_eq!(history.author("a"), None);
+        assert_eq!(history.last(9).count(), 1);
+        history.retract("b");
+        assert_eq!(history.bytes, 0);
+    }
+
+    #[test]
+    fn bounded_by_number_and_bytes() {
+        let now = now();
         let mut history = History::new(3, 5_000);
         for text in ["1", "2", "3", "4"] {
-            history.push(now, &message(text));
+            history.push(now, OccupantId(1), &message(text));
         }
         let ids = |history: &History, count| -> Vec<String> {
             history
@@ -96,13 +146,13 @@ mod tests {
         let last = history.last(1).next().unwrap();
         let delay = last.child("delay", ns::DELAY).unwrap();
         assert_eq!(delay.attr("stamp"), Some("1970-01-01T00:00:00.000Z"));
-        history.push(now, &message(&"x".repeat(4_500)));
+        history.push(now, OccupantId(1), &message(&"x".repeat(4_500)));
         assert_eq!(
             ids(&history, 100).len(),
             1,
             "the long one has pushed out the others"
         );
-        history.push(now, &message(&"x".repeat(6_000)));
+        history.push(now, OccupantId(1), &message(&"x".repeat(6_000)));
         assert_eq!(ids(&history, 100).len(), 0, "one alone is too long");
     }
 }

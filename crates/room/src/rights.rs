@@ -2,6 +2,7 @@
 
 use tertulia_model::{Capabilities, Capability, Preset};
 use tertulia_stanza::muc::{Affiliation, Role};
+use tertulia_stanza::{Element, WithAttribute, ns};
 
 use crate::Occupant;
 
@@ -60,6 +61,56 @@ pub fn may(who: &Occupant, act: Act) -> bool {
         Act::Grant | Act::ArrangeRooms => has(Capability::Grant),
         Act::End => has(Capability::End),
     }
+}
+
+/// What a room leaves to its moderators although others have the capability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restrictions {
+    /// Writing to everybody. Messages between clients that nobody reads pass all the same.
+    pub has_quiet_chat: bool,
+    /// Asking all a question.
+    pub has_no_polls: bool,
+}
+
+/// Whether the occupant may do it in a room with such restrictions.
+pub fn may_despite(restrictions: Restrictions, who: &Occupant, act: Act) -> bool {
+    let is_left = match act {
+        Act::Chat => restrictions.has_quiet_chat,
+        Act::Poll => restrictions.has_no_polls,
+        _ => false,
+    };
+    may(who, act) && (!is_left || who.standing().is_moderator())
+}
+
+/// The rights of an occupant by the names of Jitsi's clients, which show by them what a user can
+/// do. What is in none of our capabilities the server cannot do.
+pub(crate) fn permissions(who: &Occupant) -> Element {
+    let has = |capability| who.capabilities().has(capability);
+    let may_record = has(Capability::Record);
+    let permissions = [
+        ("create-polls", may(who, Act::Poll)),
+        ("file-upload", may(who, Act::ShareFile)),
+        ("flip", false),
+        ("live-translation", false),
+        ("live-translation-subscribe", false),
+        ("livestreaming", may_record),
+        ("outbound-call", false),
+        ("recording", may_record),
+        ("send-groupchat", may(who, Act::Chat)),
+        ("send-private-message", may(who, Act::PrivateChat)),
+        ("transcription", may_record),
+    ];
+    let permission = |(name, is_granted): (&str, bool)| {
+        // Those of moderators go with the standing.
+        let is_granted = is_granted && who.standing().is_moderator();
+        Element::builder("p", ns::JITSI_MEET)
+            .with("name", name)
+            .with("val", is_granted.to_string())
+            .build()
+    };
+    Element::builder("permissions", ns::JITSI_MEET)
+        .append_all(permissions.map(permission))
+        .build()
 }
 
 /// Where somebody stands in a room, as others see it, and what it permits. Decided by the owner of

@@ -7,6 +7,8 @@ use tertulia_stanza::{Condition, ns, text_element};
 use super::*;
 use crate::rights::Standing;
 
+mod chat;
+
 /// A room and what each session got from it.
 struct World {
     room: Room,
