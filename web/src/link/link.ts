@@ -24,6 +24,7 @@ import { MediaPaths } from "./media_paths";
 import type { JingleAnswer, SourceReport } from "./media_paths";
 import { NS } from "./namespaces";
 import type { Order } from "./orders";
+import { jingleReply, refusal, result } from "./replies";
 import type { OwnPresence, Room, RoomEvent, StanzaProblem } from "./room";
 import { NO_SERVICES, readServiceMessage, readServices } from "./services";
 import type { ServiceMessage, Services } from "./services";
@@ -520,11 +521,11 @@ export class Link {
     const query = child(iq, "query", NS.discoInfo);
     const jingle = child(iq, "jingle", NS.jingle);
     const mute = child(iq, "mute");
-    if (type === "get" && query !== null) this.#reply(iq, discoAnswer(query));
-    else if (type === "get" && child(iq, "ping", NS.ping) !== null) this.#reply(iq, null);
+    if (type === "get" && query !== null) this.#sendReply(result(iq, discoAnswer(query)));
+    else if (type === "get" && child(iq, "ping", NS.ping) !== null) this.#sendReply(result(iq));
     else if (type === "set" && jingle !== null && from !== null) this.#receiveJingle(iq, from, jingle);
     else if (type === "set" && mute !== null && from !== null) this.#receiveMute(iq, from, mute);
-    else this.#refuse(iq, "cancel", element("service-unavailable", { xmlns: NS.stanzas }));
+    else this.#sendReply(refusal(iq, "cancel", element("service-unavailable", { xmlns: NS.stanzas })));
   }
 
   #receiveJingle(iq: XmlElement, from: string, of: XmlElement): void {
@@ -544,27 +545,12 @@ export class Link {
   }
 
   #answer(iq: XmlElement, answer: JingleAnswer): void {
-    switch (answer) {
-      case "result":
-        this.#reply(iq, null);
-        return;
-      case "bad-request":
-        this.#refuse(iq, "modify", element("bad-request", { xmlns: NS.stanzas }));
-        return;
-      case "unknown-session":
-        this.#refuse(
-          iq,
-          "cancel",
-          element("item-not-found", { xmlns: NS.stanzas }),
-          element("unknown-session", { xmlns: NS.jingleErrors }),
-        );
-        return;
-    }
+    this.#sendReply(jingleReply(iq, answer));
   }
 
   /** The focus passes on a moderator's wish. It can only mute; switching on is the user's own. */
   #receiveMute(iq: XmlElement, from: string, mute: XmlElement): void {
-    this.#reply(iq, null);
+    this.#sendReply(result(iq));
     if (from !== this.#room?.focus || text(mute) !== "true") return;
     const source = MUTE_SOURCES.get(attribute(mute, "xmlns") ?? "");
     if (source === undefined) return;
@@ -573,26 +559,8 @@ export class Link {
     this.#capture.set(source, false);
   }
 
-  #reply(iq: XmlElement, payload: XmlElement | null): void {
-    const attributes = {
-      xmlns: NS.client,
-      type: "result",
-      to: attribute(iq, "from") ?? undefined,
-      id: attribute(iq, "id") ?? undefined,
-    };
-    this.#connection.send(element("iq", attributes, payload));
-  }
-
-  #refuse(iq: XmlElement, type: string, ...conditions: readonly XmlElement[]): void {
-    const kind = attribute(iq, "type");
-    if (kind !== "get" && kind !== "set") return;
-    const attributes = {
-      xmlns: NS.client,
-      type: "error",
-      to: attribute(iq, "from") ?? undefined,
-      id: attribute(iq, "id") ?? undefined,
-    };
-    this.#connection.send(element("iq", attributes, element("error", { type }, conditions)));
+  #sendReply(reply: XmlElement | null): void {
+    if (reply !== null) this.#connection.send(reply);
   }
 
   async #sendJingle(to: string, jingle: JingleOut): Promise<void> {
