@@ -1,10 +1,9 @@
 //! The life of Jingle sessions: when somebody is invited, and how a session ends.
 //!
 //! Everybody with media is invited as soon as there are enough of them (two, but one where the
-//! meeting is transcribed), and loses the session when
-//! one of them has been alone for a while. Who does not answer is invited a few times more and
-//! then left in peace: it stays in the room without media until it comes in anew or the meeting
-//! falls back to one.
+//! meeting is transcribed), and loses the session when there have been too few for a while. Who
+//! does not answer is invited a few times more and then left in peace: it stays in the room without
+//! media until it comes in anew or the meeting has ended once.
 
 use tertulia_model::bridge::{DisconnectReason, EndpointOffer};
 use tertulia_model::{AllocationId, BridgeCommand, BridgeEvent, EndpointId, Now};

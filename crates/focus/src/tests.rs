@@ -398,7 +398,7 @@ impl World {
             if client.sid.is_none() {
                 continue;
             }
-            let session = self.focus.participants[&*name.as_str()].session.as_ref();
+            let session = self.focus.participants[name.as_str()].session.as_ref();
             let is_rewritten = session.is_some_and(|s| s.features.has_ssrc_rewriting);
             assert!(client.can_rewrite || !is_rewritten);
             let others = self

@@ -27,7 +27,7 @@ fn random_walks_end_in_agreement() {
 fn walk(seed: u8) -> Vec<&'static str> {
     let mut random = Random::from_seed([seed; 32]);
     let mut w = World::of(Config {
-        has_ssrc_rewriting: seed % 3 != 0,
+        has_ssrc_rewriting: !seed.is_multiple_of(3),
         ..config()
     });
     let names = ["a", "b", "c", "d", "e"];
