@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use futures_util::{SinkExt, StreamExt};
 use tertulia_client::{
-    ChannelKind, Client, ClientConfig, Constraints, Notice, Output, Redial, RequestKind,
+    ChannelKind, Client, ClientConfig, Constraints, Habits, Notice, Output, Redial, RequestKind,
     VideoConfig,
 };
 use tertulia_model::jid::{BareJid, DomainPart};
@@ -151,6 +151,7 @@ impl Person {
                 min: Duration::from_millis(100),
                 max: Duration::from_secs(1),
             },
+            habits: Habits::default(),
         };
         let mut client = Client::new(config, [number; 32], now());
         client.set_constraints(now(), Constraints::all());

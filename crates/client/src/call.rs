@@ -1,25 +1,26 @@
 //! One Jingle session with the focus: the offer, our answer, the sources of the others.
 //!
-//! Speaks: session-initiate, session-accept, source-add, source-remove, session-terminate
-//! (docs/protocol/jingle.md), always as the answering side.
+//! Speaks: session-initiate, session-accept, source-add, source-remove, session-info,
+//! transport-info, session-terminate (docs/protocol/jingle.md), always as the answering side.
 
-use std::collections::BTreeSet;
+mod offer;
+
 use std::time::{Duration, Instant};
 
 use jid::FullJid;
 use tertulia_model::bridge::IceCredentials;
-use tertulia_model::{Encoding, EndpointId, MediaType, Now, Random, Source, SourceName, Ssrc};
+use tertulia_model::{EndpointId, MediaType, Now, Random, Source, SourceName};
 use tertulia_stanza::jingle::{
     Action, BridgeSession, Content, Description, HeaderExtension, Jingle, PayloadType, Reason,
     Setup, Transport, TransportFingerprint,
 };
-use tertulia_stanza::sources::{
-    ConferenceSources, MediaSources, Semantics, SourceDescription, SsrcGroup,
-};
-use tertulia_stanza::{Element, Kind, Stanza};
+use tertulia_stanza::sources::ConferenceSources;
+use tertulia_stanza::{Element, Kind, Stanza, WithAttribute, ns};
 
-use crate::media::{Live, MediaSession, Sending, TransportOffer, draw_source, known_extension};
-use crate::{ChannelKind, ClientConfig};
+use crate::media::{Live, MediaSession, TransportOffer};
+use crate::{ChannelKind, ClientConfig, MediaKind};
+
+use offer::{describe, draw_sending, is_for, read_offer, read_sources};
 
 /// Why an offer could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,17 @@ pub(crate) enum OfferError {
     Transport(#[from] str0m::RtcError),
 }
 
+/// Who talks with whom, and about what.
+pub(crate) struct Parties<'a> {
+    pub(crate) focus: FullJid,
+    pub(crate) me: FullJid,
+    pub(crate) nick: &'a str,
+    /// What we can send; nothing for a visitor.
+    pub(crate) kinds: Vec<MediaKind>,
+    /// What of it the focus is told of only when it is wanted.
+    pub(crate) unannounced: Vec<MediaKind>,
+}
+
 /// A session that the focus initiated.
 pub(crate) struct Call {
     pub(crate) sid: String,
@@ -50,11 +62,23 @@ pub(crate) struct Call {
     pub(crate) accept_due: Option<Instant>,
     ice: IceCredentials,
     offer: TransportOffer,
-    sources: Vec<Source>,
+    sources: Vec<Local>,
     /// The focus took our answer.
     pub(crate) is_accepted: bool,
     /// A restart was asked for; nothing more comes of this session.
     pub(crate) is_restarting: bool,
+    /// A new path in place was asked for, to be given up at this moment.
+    pub(crate) renewal_due: Option<Instant>,
+    /// Generation of the transport; 0 before the first renewal.
+    generation: u32,
+}
+
+/// Something of ours.
+struct Local {
+    kind: MediaKind,
+    source: Source,
+    /// Named in session-accept or a source-add.
+    is_announced: bool,
 }
 
 impl Call {
@@ -62,22 +86,24 @@ impl Call {
     pub(crate) fn new(
         config: &ClientConfig,
         initiate: &Jingle,
-        (focus, me, nick): (FullJid, FullJid, &str),
+        parties: Parties<'_>,
         live: Live,
         random: &mut Random,
         now: Now,
     ) -> Result<Call, OfferError> {
         let offer = read_offer(initiate, config.channel)?;
-        let ice = IceCredentials {
-            ufrag: random.token(8),
-            pwd: random.token(24),
+        let ice = draw_credentials(random);
+        let endpoint: EndpointId = parties.nick.parse().map_err(|_| OfferError::Nick)?;
+        let (sources, mut sending) =
+            draw_sending(config, &endpoint, &parties.kinds, &offer, random)?;
+        let local = |(kind, source): (MediaKind, Source)| Local {
+            kind,
+            source,
+            is_announced: !parties.unannounced.contains(&kind),
         };
-        let endpoint: EndpointId = nick.parse().map_err(|_| OfferError::Nick)?;
-        let sending = draw_sending(config, &endpoint, &offer, random)?;
-        let sources = std::iter::once(&sending.audio)
-            .chain(&sending.video)
-            .cloned()
-            .collect();
+        let sources: Vec<Local> = sources.into_iter().map(local).collect();
+        let unannounced = sources.iter().filter(|local| !local.is_announced);
+        sending.unannounced = unannounced.map(|local| local.source.name.clone()).collect();
         let media = MediaSession::new(
             offer.clone(),
             sending,
@@ -94,9 +120,9 @@ impl Call {
             .filter(|_| config.channel == ChannelKind::WebSocket);
         let mut call = Call {
             sid: initiate.sid.clone(),
-            focus,
-            me,
-            nick: nick.to_owned(),
+            focus: parties.focus,
+            me: parties.me,
+            nick: parties.nick.to_owned(),
             bridge_session: initiate
                 .bridge_session
                 .as_ref()
@@ -109,17 +135,55 @@ impl Call {
             sources,
             is_accepted: false,
             is_restarting: false,
+            renewal_due: None,
+            generation: 0,
         };
         call.add_sources(initiate);
         Ok(call)
     }
 
-    /// The names of our own sources.
-    pub(crate) fn source(&self, media: MediaType) -> Option<&SourceName> {
-        self.sources
-            .iter()
-            .find(|source| source.media == media)
-            .map(|source| &source.name)
+    /// The name of a source of ours that the focus knows.
+    pub(crate) fn source(&self, kind: MediaKind) -> Option<&SourceName> {
+        let known = self.sources.iter().filter(|local| local.is_announced);
+        known
+            .filter(|local| local.kind == kind)
+            .map(|local| &local.source.name)
+            .next()
+    }
+
+    /// Everything of ours that the focus knows.
+    pub(crate) fn own_sources(&self) -> impl Iterator<Item = &Source> {
+        let known = self.sources.iter().filter(|local| local.is_announced);
+        known.map(|local| &local.source)
+    }
+
+    /// Begins to send something that the focus does not know yet; None if it does.
+    pub(crate) fn announce(&mut self, kind: MediaKind) -> Option<Stanza> {
+        let local = self
+            .sources
+            .iter_mut()
+            .find(|local| local.kind == kind && !local.is_announced)?;
+        local.is_announced = true;
+        self.media.announce(&local.source.name);
+        let media = local.source.media;
+        let mut description = Description::new(media);
+        describe(&local.source, &self.nick, &mut description);
+        let mut jingle = Jingle::new(Action::SourceAdd, &self.sid);
+        jingle.initiator = Some(self.focus.to_string());
+        jingle.contents.push(Content {
+            name: media.as_str().to_owned(),
+            description: Some(description),
+            ..Content::default()
+        });
+        Some(self.to_focus(jingle.to_element()))
+    }
+
+    /// The focus did not take what we began to send.
+    pub(crate) fn withdraw(&mut self, kind: MediaKind) {
+        for local in self.sources.iter_mut().filter(|local| local.kind == kind) {
+            local.is_announced = false;
+            self.media.withdraw(&local.source.name);
+        }
     }
 
     /// Others began to send something.
@@ -137,7 +201,11 @@ impl Call {
     }
 
     /// An occupant left; its sources went with it (no source-remove is sent for that).
-    pub(crate) fn remove_owner(&mut self, nick: &str) {
+    pub(crate) fn remove_owner(&mut self, nick: &str, has_ssrc_rewriting: bool) {
+        if has_ssrc_rewriting {
+            // The bridge's streams stay, for the next one.
+            return self.media.release_remote(nick);
+        }
         let names: Vec<SourceName> = self
             .media
             .remote()
@@ -160,13 +228,7 @@ impl Call {
             jingle.contents.push(self.media_content(MediaType::Video));
         }
         if self.offer.has_data_channel {
-            let mut transport = self.transport();
-            transport.sctp_streams = Some(0);
-            jingle.contents.push(Content {
-                name: "data".to_owned(),
-                transport: Some(transport),
-                ..Content::default()
-            });
+            jingle.contents.push(self.data_content());
         }
         jingle.bundle = jingle
             .contents
@@ -189,11 +251,68 @@ impl Call {
         self.to_focus(jingle.to_element())
     }
 
+    /// Asks for new ICE credentials in this session; None without a bridge session's id.
+    pub(crate) fn renew_path(&self) -> Option<Stanza> {
+        let mut jingle = Jingle::new(Action::SessionInfo, &self.sid);
+        jingle.initiator = Some(self.focus.to_string());
+        jingle.bridge_session = Some(BridgeSession {
+            id: self.bridge_session.clone()?,
+            wants_restart: false,
+            wants_ice_restart: true,
+        });
+        Some(self.to_focus(jingle.to_element()))
+    }
+
+    /// The focus offers new ICE credentials; our answer with ours. None if it is no newer
+    /// generation of a complete transport.
+    pub(crate) fn take_new_path(
+        &mut self,
+        offered: &Jingle,
+        element: &Element,
+        random: &mut Random,
+        now: Now,
+    ) -> Option<Stanza> {
+        let generation = generation_of(element).filter(|new| *new > self.generation)?;
+        let mut transports = offered.contents.iter().filter_map(|c| c.transport.as_ref());
+        let transport = transports.find(|t| t.ufrag.is_some() && t.pwd.is_some())?;
+        let theirs = IceCredentials {
+            ufrag: transport.ufrag.clone()?,
+            pwd: transport.pwd.clone()?,
+        };
+        let candidates: Vec<_> = transport.candidates.iter().map(|c| c.address).collect();
+        self.generation = generation;
+        self.ice = draw_credentials(random);
+        self.media
+            .restart_ice(now.mono, &self.ice, &theirs, &candidates);
+        let mut jingle = Jingle::new(Action::TransportInfo, &self.sid);
+        jingle.initiator = Some(self.focus.to_string());
+        let mut names = vec!["audio", "video"];
+        names.extend(self.offer.has_data_channel.then_some("data"));
+        for name in names {
+            jingle.contents.push(Content {
+                name: name.to_owned(),
+                transport: Some(self.transport()),
+                ..Content::default()
+            });
+        }
+        Some(self.to_focus(with_generation(&jingle.to_element(), generation)))
+    }
+
     fn to_focus(&self, jingle: Element) -> Stanza {
         Stanza::new(Kind::Iq)
             .with_type("set")
             .with_to(self.focus.clone())
             .with_child(jingle)
+    }
+
+    fn data_content(&mut self) -> Content {
+        let mut transport = self.transport();
+        transport.sctp_streams = Some(0);
+        Content {
+            name: "data".to_owned(),
+            transport: Some(transport),
+            ..Content::default()
+        }
     }
 
     fn media_content(&mut self, media: MediaType) -> Content {
@@ -221,7 +340,7 @@ impl Call {
             .map(|(id, uri)| HeaderExtension::new(*id, uri))
             .collect();
         description.has_rtcp_mux = true;
-        for source in self.sources.iter().filter(|source| source.media == media) {
+        for source in self.own_sources().filter(|source| source.media == media) {
             describe(source, &self.nick, &mut description);
         }
         Content {
@@ -261,167 +380,43 @@ impl Call {
     }
 }
 
-fn read_offer(initiate: &Jingle, channel: ChannelKind) -> Result<TransportOffer, OfferError> {
-    let transport = initiate
-        .complete_transport()
-        .ok_or(OfferError::NoTransport)?;
-    let (Some(ufrag), Some(pwd), Some(fingerprint)) =
-        (&transport.ufrag, &transport.pwd, &transport.fingerprint)
-    else {
-        return Err(OfferError::NoTransport);
-    };
-    if fingerprint.setup == Setup::Active {
-        return Err(OfferError::NotActive);
+fn draw_credentials(random: &mut Random) -> IceCredentials {
+    IceCredentials {
+        ufrag: random.token(8),
+        pwd: random.token(24),
     }
-    let descriptions = || {
-        initiate
-            .contents
-            .iter()
-            .filter_map(|c| c.description.as_ref())
-    };
-    let payload_types = || descriptions().flat_map(|d| &d.payload_types);
-    let opus = payload_types().find(|p| p.name.eq_ignore_ascii_case("opus"));
-    let vp8 = payload_types()
-        .find(|p| p.name.eq_ignore_ascii_case("vp8"))
-        .map(|vp8| {
-            let apt = ("apt".to_owned(), vp8.id.to_string());
-            let rtx = payload_types().find(|p| p.name == "rtx" && p.parameters.contains(&apt));
-            (vp8.id, rtx.map(|rtx| rtx.id))
-        });
-    let extensions: BTreeSet<(u8, String)> = descriptions()
-        .flat_map(|d| &d.header_extensions)
-        .filter(|e| known_extension(&e.uri).is_some())
-        .map(|e| (e.id, e.uri.clone()))
-        .collect();
-    let has_data = initiate.contents.iter().any(|c| {
-        c.transport
-            .as_ref()
-            .is_some_and(|t| t.sctp_streams.is_some())
-    });
-    Ok(TransportOffer {
-        ice: IceCredentials {
-            ufrag: ufrag.clone(),
-            pwd: pwd.clone(),
-        },
-        fingerprint: fingerprint.fingerprint.clone(),
-        candidates: transport.candidates.iter().map(|c| c.address).collect(),
-        opus: opus.ok_or(OfferError::NoOpus)?.id,
-        vp8,
-        extensions: extensions.into_iter().collect(),
-        has_data_channel: has_data && channel == ChannelKind::Data,
+}
+
+/// `ice-generation` of the first transport; there is none in a transport-info of another kind.
+fn generation_of(jingle: &Element) -> Option<u32> {
+    let mut contents = jingle.children().filter(|c| c.is("content", ns::JINGLE));
+    contents.find_map(|content| {
+        let transport = content.get_child("transport", ns::JINGLE_ICE)?;
+        transport.attr("ice-generation")?.parse().ok()
     })
 }
 
-fn draw_sending(
-    config: &ClientConfig,
-    endpoint: &EndpointId,
-    offer: &TransportOffer,
-    random: &mut Random,
-) -> Result<Sending, OfferError> {
-    let name = |suffix: &str| -> Result<SourceName, OfferError> {
-        format!("{endpoint}-{suffix}")
-            .parse()
-            .map_err(|_| OfferError::Nick)
+/// The same contents, each transport with its generation.
+fn with_generation(jingle: &Element, generation: u32) -> Element {
+    let transport = |transport: &Element| {
+        Element::builder("transport", ns::JINGLE_ICE)
+            .with("ice-generation", generation)
+            .with("ufrag", transport.attr("ufrag"))
+            .with("pwd", transport.attr("pwd"))
+            .append_all(transport.children().cloned())
+            .build()
     };
-    let audio = draw_source(name("a0")?, MediaType::Audio, 1, false, random);
-    let has_rtx = offer.vp8.is_some_and(|(_, rtx)| rtx.is_some());
-    let camera = config.video.as_ref().filter(|_| offer.vp8.is_some());
-    let video = match camera {
-        Some(video) => {
-            let count = video.layers.len();
-            Some(draw_source(
-                name("v0")?,
-                MediaType::Video,
-                count,
-                has_rtx,
-                random,
-            ))
-        }
-        None => None,
+    let content = |content: &Element| {
+        Element::builder("content", ns::JINGLE)
+            .with("creator", content.attr("creator"))
+            .with("name", content.attr("name"))
+            .append_all(content.children().map(transport))
+            .build()
     };
-    let primary = video.as_ref().and_then(Source::primary);
-    Ok(Sending {
-        audio,
-        layers: camera.map(|video| video.layers.clone()).unwrap_or_default(),
-        camera: camera
-            .zip(primary)
-            .map(|(video, primary)| (video.camera)(primary, &video.layers, video.interval)),
-        video,
-        audio_interval: config.audio_interval,
-        video_interval: camera.map_or(Duration::from_secs(1), |video| video.interval),
-    })
-}
-
-/// Writes a source of ours into a description: each SSRC, FID groups, the SIM group.
-fn describe(source: &Source, nick: &str, description: &mut Description) {
-    let msid = format!("{nick}-{}-0-1 {}-track", source.media.as_str(), source.name);
-    let mut add = |ssrc: Ssrc| {
-        let described = SourceDescription::new(ssrc, source.name.as_str(), &msid);
-        description.sources.push((described, None));
-    };
-    for Encoding { primary, rtx } in &source.encodings {
-        add(*primary);
-        if let Some(rtx) = rtx {
-            add(*rtx);
-        }
-    }
-    if source.encodings.len() > 1 {
-        let ssrcs = source.encodings.iter().map(|encoding| encoding.primary);
-        description
-            .groups
-            .push(SsrcGroup::new(Semantics::Simulcast, ssrcs));
-    }
-    for Encoding { primary, rtx } in &source.encodings {
-        if let Some(rtx) = rtx {
-            description
-                .groups
-                .push(SsrcGroup::new(Semantics::Retransmission, [*primary, *rtx]));
-        }
-    }
-}
-
-/// The sources that a list of SSRCs describes: each name with its first SSRC and retransmissions.
-fn read_sources(media: MediaType, described: &MediaSources) -> Vec<Source> {
-    let fids = || {
-        described
-            .groups
-            .iter()
-            .filter(|g| g.semantics == Semantics::Retransmission)
-    };
-    let rtx_of = |ssrc: Ssrc| {
-        fids().find_map(|group| match group.ssrcs[..] {
-            [primary, rtx] if primary == ssrc => Some(rtx),
-            _ => None,
-        })
-    };
-    let is_rtx = |ssrc: Ssrc| fids().any(|group| group.ssrcs.get(1) == Some(&ssrc));
-    let mut sources: Vec<Source> = Vec::new();
-    for description in described.sources.iter().filter(|d| !is_rtx(d.ssrc)) {
-        let name = description
-            .name
-            .as_deref()
-            .and_then(|name| name.parse::<SourceName>().ok());
-        let Some(name) = name else { continue };
-        let encoding = Encoding {
-            primary: description.ssrc,
-            rtx: rtx_of(description.ssrc),
-        };
-        match sources.iter_mut().find(|source| source.name == name) {
-            Some(source) => source.encodings.push(encoding),
-            None => sources.push(Source {
-                name,
-                media,
-                video_type: description.video_type,
-                encodings: vec![encoding],
-            }),
-        }
-    }
-    sources
-}
-
-fn is_for(media: MediaType, uri: &str) -> bool {
-    match media {
-        MediaType::Audio => !uri.ends_with("abs-send-time"),
-        MediaType::Video => !uri.ends_with("ssrc-audio-level"),
-    }
+    Element::builder("jingle", ns::JINGLE)
+        .with("action", jingle.attr("action"))
+        .with("sid", jingle.attr("sid"))
+        .with("initiator", jingle.attr("initiator"))
+        .append_all(jingle.children().map(content))
+        .build()
 }

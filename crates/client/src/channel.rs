@@ -56,8 +56,7 @@ impl Constraints {
 }
 
 /// What a source shows now; sent when the channel opens and when it changes.
-pub(crate) fn source_video_type(source: &str, is_muted: bool) -> String {
-    let video_type = if is_muted { "none" } else { "camera" };
+pub(crate) fn source_video_type(source: &str, video_type: &str) -> String {
     json!({
         "colibriClass": "SourceVideoTypeMessage",
         "sourceName": source,
@@ -69,6 +68,16 @@ pub(crate) fn source_video_type(source: &str, is_muted: bool) -> String {
 /// A message to one other participant, or to all if `to` is empty.
 pub(crate) fn endpoint_message(to: &str, payload: &Value) -> String {
     json!({ "colibriClass": "EndpointMessage", "to": to, "msgPayload": payload }).to_string()
+}
+
+/// Whose packets come on one of the bridge's streams.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct MappedSource {
+    pub(crate) source: String,
+    pub(crate) owner: String,
+    pub(crate) ssrc: u32,
+    /// -1 for none.
+    pub(crate) rtx: Option<i64>,
 }
 
 /// From the bridge.
@@ -97,6 +106,14 @@ pub(crate) enum ChannelMessage {
     EndpointMessage {
         from: String,
         msg_payload: Value,
+    },
+    #[serde(rename_all = "camelCase")]
+    AudioSourcesMap {
+        mapped_sources: Vec<MappedSource>,
+    },
+    #[serde(rename_all = "camelCase")]
+    VideoSourcesMap {
+        mapped_sources: Vec<MappedSource>,
     },
     #[serde(other)]
     Other,
@@ -140,6 +157,20 @@ mod tests {
             Some(ChannelMessage::Other)
         );
         assert_eq!(parse("nonsense"), None);
+        let map = r#"{"colibriClass":"VideoSourcesMap","mappedSources":[{"source":"a-v0",
+            "owner":"a","ssrc":7,"rtx":-1,"videoType":"CAMERA"}]}"#;
+        let mapped = MappedSource {
+            source: "a-v0".into(),
+            owner: "a".into(),
+            ssrc: 7,
+            rtx: Some(-1),
+        };
+        assert_eq!(
+            parse(map),
+            Some(ChannelMessage::VideoSourcesMap {
+                mapped_sources: vec![mapped]
+            })
+        );
     }
 
     #[test]

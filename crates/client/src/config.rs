@@ -25,6 +25,69 @@ pub struct ClientConfig {
     /// None for a client without a camera.
     pub video: Option<VideoConfig>,
     pub redial: Redial,
+    pub habits: Habits,
+}
+
+/// What users, applications and versions of Jitsi's library do differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Habits {
+    /// The room's password, where it is known before.
+    pub password: Option<String>,
+    /// Told to the moderators while waiting in the lobby.
+    pub email: Option<String>,
+    /// Knocks by itself when the room has a lobby.
+    pub knocks: bool,
+    /// Asks to be a visitor, who only listens.
+    pub prefers_visitor: bool,
+    /// Comes without microphone or camera switched on: neither is announced before it is wanted.
+    pub starts_audio_muted: bool,
+    pub starts_video_muted: bool,
+    /// Thresholds that go into the conference request: from the n-th participant on muted.
+    pub start_audio_muted: Option<u32>,
+    pub start_video_muted: Option<u32>,
+    /// Takes others' media on SSRCs of the bridge (`flags.ssrcRewritingEnabled`).
+    pub has_ssrc_rewriting: bool,
+    /// Renews a dead path in place before it asks for a new session (`enableIceRestart`).
+    pub has_ice_restart: bool,
+    /// Ignores that it was muted, and unmutes although it must not.
+    pub is_defiant: bool,
+    pub comeback: Comeback,
+}
+
+impl Default for Habits {
+    fn default() -> Habits {
+        Habits {
+            password: None,
+            email: None,
+            knocks: true,
+            prefers_visitor: false,
+            starts_audio_muted: false,
+            starts_video_muted: false,
+            start_audio_muted: None,
+            start_video_muted: None,
+            has_ssrc_rewriting: false,
+            has_ice_restart: false,
+            is_defiant: false,
+            comeback: Comeback::Rebind,
+        }
+    }
+}
+
+/// What to do when the server does not know the session any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comeback {
+    /// Binds on the stream on which the resumption was refused and joins again, as Tertulia's own
+    /// web client does.
+    Rebind,
+    /// Throws the page away and opens it again from the same device, as Jitsi's application does:
+    /// also after three resumptions in vain, or when the session cannot be resumed.
+    Reload {
+        /// From the loss to the new page.
+        after: Duration,
+        /// Joins the breakout room again in which it was; a browser's page knows only the main
+        /// room's address.
+        into_breakout_room: bool,
+    },
 }
 
 /// By which way the bridge channel goes.

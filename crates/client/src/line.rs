@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jid::{DomainPart, FullJid};
-use tertulia_model::{Now, Random};
+use tertulia_model::{Now, Random, RoomJid};
 use tertulia_stanza::{Kind, Stanza};
 use tertulia_stream::{Failure, Initiator, InitiatorConfig, InitiatorOutput};
 
-use crate::Redial;
+use crate::{Comeback, Deed, MediaKind, Redial};
 
 /// What a request was about, to know it again when its answer comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,22 @@ pub(crate) enum Question {
     Accept(String),
     /// session-terminate with the wish to be invited again.
     Restart(String),
-    Kick,
+    /// session-info with the wish for a new path in place.
+    RenewPath(String),
+    /// Our answer with new ICE credentials.
+    NewPath,
+    /// source-add in the session with this sid.
+    SourceAdd(String, MediaKind),
+    /// disco#info of the server's main host, or of one of its components.
+    Host,
+    Component(&'static str),
+    /// XEP-0215.
+    Services,
+    /// disco#info of a room.
+    Room(RoomJid),
+    /// The room's configuration, to be sent back with these fields.
+    Form(Deed, Vec<(&'static str, String)>),
+    Deed(Deed),
 }
 
 /// What the line has to say.
@@ -37,6 +52,8 @@ pub(crate) enum LineOutput {
     ResumeRefused,
     /// The stream broke before it could be resumed; `Bound` follows, some time.
     SessionLost,
+    /// The page was thrown away and is opened again; `Bound` follows, some time.
+    Reloaded,
     Stanza(Stanza),
     /// None: no answer in time.
     Answer {
@@ -49,8 +66,10 @@ pub(crate) enum LineOutput {
 
 /// The way to the server: dials, dials again, and matches answers with questions.
 pub(crate) struct Line {
+    domain: DomainPart,
     initiator: Initiator,
     redial: Redial,
+    comeback: Comeback,
     random: Random,
     is_dialling: bool,
     dial_due: Option<Instant>,
@@ -71,10 +90,21 @@ struct Asked {
 }
 
 impl Line {
-    pub(crate) fn new(domain: DomainPart, redial: Redial, random: Random, now: Now) -> Line {
+    pub(crate) fn new(
+        domain: DomainPart,
+        redial: Redial,
+        comeback: Comeback,
+        random: Random,
+        now: Now,
+    ) -> Line {
+        let config = InitiatorConfig {
+            domain: domain.clone(),
+        };
         Line {
-            initiator: Initiator::new(InitiatorConfig { domain }, now),
+            domain,
+            initiator: Initiator::new(config, now),
             redial,
+            comeback,
             random,
             is_dialling: false,
             dial_due: Some(now.mono),
@@ -195,6 +225,14 @@ impl Line {
         if self.is_closing || self.dial_due.is_some() {
             return;
         }
+        let had_session = self.initiator.jid().is_some();
+        let is_hopeless = self.initiator.previd().is_none() || self.failures >= RESUMPTIONS_MAX;
+        if let Comeback::Reload { after, .. } = self.comeback
+            && had_session
+            && is_hopeless
+        {
+            return self.reload(now, after);
+        }
         let min = self
             .redial
             .min
@@ -203,6 +241,22 @@ impl Line {
         let extra = f64::from(self.random.u32()) / f64::from(u32::MAX);
         self.dial_due = Some(now.mono + min.mul_f64(1.0 + extra));
         self.failures += 1;
+    }
+
+    /// Throws the stream and all that waits for it away and dials anew after a while, as a page
+    /// that is opened again.
+    fn reload(&mut self, now: Now, after: Duration) {
+        let config = InitiatorConfig {
+            domain: self.domain.clone(),
+        };
+        self.initiator = Initiator::new(config, now);
+        self.is_up = false;
+        self.is_dialling = false;
+        self.open_by = None;
+        self.failures = 0;
+        self.asked.clear();
+        self.dial_due = Some(now.mono + after);
+        self.outputs.push_back(LineOutput::Reloaded);
     }
 
     fn time_out_questions(&mut self, now: Now) {
@@ -238,6 +292,11 @@ impl Line {
                 }
                 InitiatorOutput::ResumeRefused => {
                     self.outputs.push_back(LineOutput::ResumeRefused);
+                    if let Comeback::Reload { after, .. } = self.comeback {
+                        self.outputs
+                            .push_back(LineOutput::CloseSocket { code: 1000 });
+                        return self.reload(now, after);
+                    }
                 }
                 InitiatorOutput::Stanza(stanza) => self.handle_stanza(stanza),
                 InitiatorOutput::CloseSocket { code } => {
@@ -285,4 +344,6 @@ impl Line {
     }
 }
 
+/// Jitsi's library gives up after so many.
+const RESUMPTIONS_MAX: u32 = 3;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);

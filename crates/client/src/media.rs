@@ -14,5 +14,5 @@ pub use camera::{Camera, Frame, Layer, SyntheticCamera};
 pub use leg::Transmit;
 pub(crate) use leg::{TransportOffer, known_extension};
 pub use reception::{Flaw, Received, Reception, ReceptionFacts};
-pub(crate) use session::{Live, MediaEvent, MediaSession, Sending, draw_source};
+pub(crate) use session::{Live, MediaEvent, MediaSession, Sending, SendingVideo, draw_source};
 pub use stamp::Stamp;

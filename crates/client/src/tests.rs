@@ -1,17 +1,31 @@
 //! A whole visit, with the server's lines written by hand.
 
+mod breakout;
+mod comeback;
+mod features;
+mod lobby;
+mod media;
+mod moderation;
+mod refusals;
+
 use std::time::{Duration, Instant};
 
 use tertulia_model::bridge::IceCredentials;
 use tertulia_model::{Fingerprint, MediaType, Now, RoomJid, Ssrc};
+use tertulia_stanza::conference_request::ConferenceReply;
+use tertulia_stanza::disco::{DataForm, DiscoInfo, FormType};
 use tertulia_stanza::jingle::{
     Action, Content, Description, HeaderExtension, Jingle, PayloadType, Setup, Transport,
     TransportCandidate, TransportFingerprint,
 };
+use tertulia_stanza::muc::{Affiliation, Item, Role, UserX};
 use tertulia_stanza::sources::{EndpointSources, Semantics, SourceDescription, SsrcGroup};
-use tertulia_stanza::{Element, Kind, Stanza, ns};
+use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns, text_element};
 
-use crate::{ChannelKind, Client, ClientConfig, Notice, Output, Redial, RequestKind, VideoConfig};
+use crate::{
+    ChannelKind, Client, ClientConfig, Habits, Notice, Output, Redial, RequestKind, Trouble,
+    VideoConfig,
+};
 
 const ME: &str = "1a2b3c4d-0000-4000-8000-000000000000@localhost/x";
 
@@ -26,6 +40,10 @@ struct Visit {
 
 impl Visit {
     fn new() -> Visit {
+        Visit::with(Habits::default())
+    }
+
+    fn with(habits: Habits) -> Visit {
         str0m::crypto::from_feature_flags().install_process_default();
         let now = Now {
             mono: Instant::now(),
@@ -46,6 +64,7 @@ impl Visit {
                 min: Duration::from_secs(1),
                 max: Duration::from_secs(4),
             },
+            habits,
         };
         let client = Client::new(config, [1; 32], now);
         let mut visit = Visit {
@@ -62,6 +81,8 @@ impl Visit {
     fn drain(&mut self) {
         while let Some(output) = self.client.poll_output() {
             match output {
+                // Requests of stream management are of no interest here.
+                Output::Frame(text) if text.starts_with("<r ") => {}
                 Output::Frame(text) => self.frames.push(text),
                 Output::Notice(notice) => self.notices.push(notice),
                 Output::Dial { previd } => self.dials.push(previd),
@@ -92,16 +113,117 @@ impl Visit {
         last
     }
 
-    fn last_id(&self) -> String {
-        let last = self.frames.last().expect("a frame");
-        let from = last.find(" id=\"").expect("an id") + 5;
-        last[from..]
-            .split('"')
-            .next()
-            .expect("a closing quote")
-            .to_owned()
+    /// The newest frame that holds this.
+    fn sent(&self, part: &str) -> &str {
+        let found = self.frames.iter().rev().find(|frame| frame.contains(part));
+        found.unwrap_or_else(|| panic!("no {part:?} in {:#?}", self.frames))
     }
 
+    fn has_sent(&self, part: &str) -> bool {
+        self.frames.iter().any(|frame| frame.contains(part))
+    }
+
+    /// Forgets what was sent and noticed so far.
+    fn forget(&mut self) {
+        self.frames.clear();
+        self.notices.clear();
+    }
+
+    /// Lets the client do something.
+    fn act(&mut self, act: impl FnOnce(&mut Client, Now)) {
+        act(&mut self.client, self.now);
+        self.drain();
+    }
+
+    /// The result of the newest request that holds this.
+    fn answer(&mut self, part: &str, child: Option<Element>) {
+        let id = id_of(self.sent(part));
+        self.say_stanza(&Stanza::iq("result", &id).with_children(child));
+    }
+
+    /// The refusal of the newest request that holds this.
+    fn refuse(&mut self, part: &str, condition: Condition) {
+        let request = Stanza::iq("set", &id_of(self.sent(part)));
+        self.say_stanza(&request.error(condition));
+    }
+
+    /// The address of a component that the server announces.
+    fn announce_components(&mut self) {
+        let types = [
+            "speakerstats",
+            "av_moderation",
+            "lobbyrooms",
+            "breakout_rooms",
+            "room_metadata",
+            "end_conference",
+            "polls",
+            "file-sharing",
+            "visitors",
+        ];
+        let info = types.iter().fold(DiscoInfo::default(), |info, type_| {
+            info.with_identity("component", type_, Some(&component(type_)))
+        });
+        self.answer(
+            "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+            Some(info.to_element()),
+        );
+    }
+
+    /// In the meeting, with all components known.
+    fn meet(&mut self, role: Role) {
+        self.log_in();
+        self.bind();
+        let request = self.frames.pop().expect("a conference request");
+        self.announce_components();
+        self.frames.push(request);
+        self.enter(role);
+        self.forget();
+    }
+
+    /// What the room says about itself.
+    fn describe_room(&mut self, features: &[&str], fields: &[(&str, &str)]) {
+        let form = DataForm::new(FormType::Result, ns::MUC_ROOM_INFO);
+        let form = fields.iter().fold(form, |form, (name, value)| {
+            form.with(&format!("muc#roominfo_{name}"), value)
+        });
+        let info = DiscoInfo::default()
+            .with_features(features.iter().copied())
+            .with_form(form);
+        self.answer(
+            "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+            Some(info.to_element()),
+        );
+    }
+
+    /// What a component says.
+    fn component_says(&mut self, type_: &str, json: &str) {
+        let from: jid::Jid = component(type_).parse().unwrap();
+        let message = Stanza::new(Kind::Message)
+            .with_from(from)
+            .with_child(text_element("json-message", ns::JITSI_MEET, json));
+        self.say_stanza(&message);
+    }
+
+    fn last_id(&self) -> String {
+        id_of(self.frames.last().expect("a frame"))
+    }
+}
+
+/// The `id` of a frame.
+fn id_of(frame: &str) -> String {
+    let from = frame.find(" id=\"").expect("an id") + 5;
+    frame[from..]
+        .split('"')
+        .next()
+        .expect("a closing quote")
+        .to_owned()
+}
+
+fn component(type_: &str) -> String {
+    format!("{}.localhost", type_.replace('_', ""))
+}
+
+impl Visit {
     fn log_in(&mut self) {
         self.client.handle_socket_opened(self.now);
         self.drain();
@@ -136,31 +258,51 @@ impl Visit {
     }
 
     fn join(&mut self) {
-        self.expect("http://jitsi.org/protocol/focus");
-        let reply = tertulia_stanza::conference_request::ConferenceReply {
+        self.enter(Role::Participant);
+    }
+
+    fn conference_is_ready(&mut self) {
+        let reply = ConferenceReply {
             room: "tea@conference.localhost".to_owned(),
             is_ready: true,
             focus_jid: "focus@auth.localhost".to_owned(),
             ..Default::default()
         };
-        let id = self.last_id();
-        self.say_stanza(&Stanza::iq("result", &id).with_child(reply.to_element()));
+        self.answer(
+            "<conference xmlns='http://jitsi.org/protocol/focus'",
+            Some(reply.to_element()),
+        );
+    }
+
+    fn enter(&mut self, role: Role) {
+        self.expect("http://jitsi.org/protocol/focus");
+        self.conference_is_ready();
         self.expect("SourceInfo");
         self.say_stanza(&presence("focus", "focus@auth.localhost/focus"));
-        self.say_stanza(&presence("1a2b3c4d", ME));
+        let affiliation = match role {
+            Role::Moderator => Affiliation::Owner,
+            _ => Affiliation::None,
+        };
+        self.say_stanza(&presence_of("1a2b3c4d", ME, (affiliation, role)));
     }
 }
 
 fn presence(nick: &str, jid: &str) -> Stanza {
-    use tertulia_stanza::muc::{Affiliation, Item, Role, UserX};
-    let item = Item::new(
-        Affiliation::None,
-        Role::Participant,
-        Some(jid.parse().unwrap()),
-    );
+    presence_of(nick, jid, (Affiliation::None, Role::Participant))
+}
+
+fn presence_of(nick: &str, jid: &str, standing: (Affiliation, Role)) -> Stanza {
+    let item = Item::new(standing.0, standing.1, Some(jid.parse().unwrap()));
     Stanza::new(Kind::Presence)
         .with_from(occupant(nick))
         .with_child(UserX::item(item).to_element())
+}
+
+/// The error that answers the join.
+fn join_error(error: impl Into<StanzaError>) -> Stanza {
+    Stanza::new(Kind::Presence)
+        .with_to(occupant("1a2b3c4d"))
+        .error(error)
 }
 
 fn occupant(nick: &str) -> jid::Jid {

@@ -373,8 +373,13 @@ impl Checkers {
     /// unless a fault of the network or the server explains it.
     fn claim_9_nobody_is_in_trouble(&mut self, world: &World) {
         for (index, at, notice) in &world.notices {
-            let Notice::Trouble(trouble) = notice else {
-                continue;
+            let trouble = match notice {
+                Notice::Trouble(trouble) => trouble,
+                Notice::Refused(refusal) => {
+                    self.complain(format!("claim 9: p{index}: {refusal:?}"));
+                    continue;
+                }
+                _ => continue,
             };
             let after = |what: Option<Instant>, time| what.is_some_and(|t| *at < t + time);
             let person = &world.people[*index];

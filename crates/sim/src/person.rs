@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tertulia_client::{
-    ChannelKind, Client, ClientConfig, Notice, Redial, RequestKind, VideoConfig,
+    ChannelKind, Client, ClientConfig, Habits, Notice, Redial, RequestKind, VideoConfig,
 };
 use tertulia_model::{ChannelId, Hosts, Now, RoomJid};
 
@@ -88,6 +88,7 @@ impl Person {
                 min: Duration::from_millis(500),
                 max: Duration::from_secs(4),
             },
+            habits: Habits::default(),
         };
         Person {
             index,

@@ -1,17 +1,20 @@
-//! What arrives for a headless participant: presence, messages, requests, Jingle.
+//! What arrives for a headless participant, sorted by what it is and whom it is from.
 
 use super::*;
 
 impl Client {
     pub(super) fn handle_stanza(&mut self, now: Now, stanza: Stanza) {
         match stanza.kind {
+            Kind::Presence if self.is_of_lobby(&stanza) => {
+                self.handle_lobby_presence(now, &stanza);
+            }
             Kind::Presence => self.handle_presence(now, &stanza),
-            Kind::Message => self.handle_message(&stanza),
+            Kind::Message => self.handle_message(now, &stanza),
             Kind::Iq => self.handle_request(now, &stanza),
         }
     }
 
-    pub(super) fn handle_presence(&mut self, now: Now, presence: &Stanza) {
+    fn handle_presence(&mut self, now: Now, presence: &Stanza) {
         let Some(occupants) = &mut self.occupants else {
             return;
         };
@@ -25,75 +28,117 @@ impl Client {
         let change = occupants.handle_presence(presence);
         let has_no_bridge = occupants.is_of_focus(presence)
             && presence.child("bridgeNotAvailable", ns::FOCUS).is_some();
+        self.room_changed(now, change);
+        if has_no_bridge {
+            self.trouble(Trouble::BridgeNotAvailable);
+        }
+    }
+
+    fn room_changed(&mut self, now: Now, change: RoomChange) {
         match change {
-            RoomChange::Joined if self.stage == Stage::Joining => {
-                self.stage = Stage::Joined;
-                self.attempts = 0;
-                self.notice(Notice::Joined);
-            }
+            RoomChange::Joined if self.stage == Stage::Joining => self.joined(now),
+            RoomChange::Own => self.watch_lobby(now),
             RoomChange::Gone(nick) => {
                 self.inactive.remove(&nick);
                 if let Some(call) = &mut self.call {
-                    call.remove_owner(&nick);
+                    call.remove_owner(&nick, self.config.habits.has_ssrc_rewriting);
                 }
             }
             RoomChange::FocusGone if self.stage == Stage::Joined => {
                 self.trouble(Trouble::FocusLeft);
             }
             RoomChange::Out { .. } if matches!(self.stage, Stage::Leaving(_)) => self.finish(now),
+            RoomChange::Out { .. } | RoomChange::Destroyed { .. }
+                if matches!(self.stage, Stage::Switching(_)) =>
+            {
+                self.request_conference(now);
+            }
             RoomChange::Out { is_kick: true } => self.thrown_out(now, Trouble::Kicked),
-            RoomChange::Destroyed { reason } => {
+            RoomChange::Destroyed {
+                alternative: Some(room),
+                ..
+            } if self.is_in_breakout_room() && room == self.config.room => self.go_home(now),
+            RoomChange::Destroyed { reason, .. } => {
                 self.thrown_out(now, Trouble::RoomDestroyed(reason));
             }
             _ => {}
         }
-        if has_no_bridge {
-            self.trouble(Trouble::BridgeNotAvailable);
+    }
+
+    fn handle_message(&mut self, now: Now, message: &Stanza) {
+        if message.is_type("error") {
+            return self.handle_refused_message(message);
         }
-    }
-
-    pub(super) fn thrown_out(&mut self, now: Now, trouble: Trouble) {
-        self.trouble(trouble);
-        self.finish(now);
-    }
-
-    fn handle_join_error(&mut self, now: Now, presence: &Stanza) {
-        if self.stage != Stage::Joining {
+        if self.handle_announcement(message) {
             return;
         }
-        let condition = presence.error_condition();
-        if condition == Some(Condition::NotAllowed) && self.attempts < JOIN_ATTEMPTS_MAX {
-            // The room died between request and join.
-            self.request_later(now, Duration::from_millis(500));
+        let from = message.from.as_ref();
+        let room = from.map(Jid::to_bare);
+        let is_of = |known: &RoomJid| room.as_ref() == Some(known.bare());
+        let nick = from.and_then(Jid::resource).map(ToString::to_string);
+        if is_of(&self.room) || is_of(&self.config.room) {
+            match nick {
+                Some(nick) if is_of(&self.room) => self.handle_chat(message, &nick),
+                Some(_) => {}
+                None => self.handle_room_message(now, message),
+            }
+        } else if self.is_of_lobby(message) {
+            if let (Some(value), Some(from)) = (components::json_message(message), from) {
+                let from = from.clone();
+                self.notice(Notice::Json { from, value });
+            }
         } else {
-            self.trouble(Trouble::JoinRefused(condition));
+            self.handle_component_message(now, message);
         }
     }
 
-    pub(super) fn handle_message(&mut self, message: &Stanza) {
-        let is_of_room = self
-            .occupants
-            .as_ref()
-            .is_some_and(|o| o.is_of_room(message));
-        let nick = message.from.as_ref().and_then(Jid::resource);
-        if let (true, Some(nick), Some(body)) = (
-            is_of_room && message.is_type("groupchat"),
-            nick,
-            message.child("body", ns::CLIENT),
-        ) {
-            let (from, body) = (nick.as_str().to_owned(), body.text());
-            self.notice(Notice::Message { from, body });
+    /// The room itself speaks: its configuration changed, or it invites us.
+    fn handle_room_message(&mut self, now: Now, message: &Stanza) {
+        let x = message.child("x", ns::MUC_USER);
+        let invitation = x.filter(|x| x.has_child("invite", ns::MUC_USER));
+        let has_changed = x.is_some_and(|x| {
+            x.children()
+                .any(|status| status.name() == "status" && status.attr("code") == Some("104"))
+        });
+        if has_changed {
+            if self.stage == Stage::Joined {
+                self.ask_room_info(now);
+            }
+        } else if let Some(x) = invitation {
+            let password = x.get_child("password", ns::MUC_USER).map(Element::text);
+            self.handle_invitation(now, password);
+        } else {
+            self.handle_chat(message, "");
         }
     }
 
-    pub(super) fn handle_request(&mut self, now: Now, iq: &Stanza) {
+    fn handle_refused_message(&mut self, message: &Stanza) {
+        let condition = message
+            .error_condition()
+            .unwrap_or(Condition::UndefinedCondition);
+        let text = message.child("error", ns::CLIENT).and_then(error_text);
+        self.notice(Notice::MessageRefused {
+            from: message.from.clone(),
+            condition,
+            text,
+        });
+    }
+
+    fn handle_request(&mut self, now: Now, iq: &Stanza) {
         let is_of_focus = self.occupants.as_ref().is_some_and(|o| o.is_of_focus(iq));
+        let is_of_room = iq
+            .from
+            .as_ref()
+            .is_some_and(|from| *from == *self.room.bare());
         let children = iq.children();
         let Some(child) = children.first() else {
             return;
         };
         let reply = if child.is("query", ns::DISCO_INFO) && iq.is_type("get") {
             let mut info = DiscoInfo::default().with_features(FEATURES);
+            if self.config.habits.has_ssrc_rewriting {
+                info = info.with_features([ns::SSRC_REWRITING]);
+            }
             info.node = child.attr("node").map(str::to_owned);
             Some(iq.result().with_child(info.to_element()))
         } else if child.is("ping", ns::PING) {
@@ -105,6 +150,10 @@ impl Client {
             // COMPAT(lib-jitsi-meet): the request to be mute is obeyed without an answer.
             self.handle_mute(now, child);
             None
+        } else if child.is("visitors", VISITORS) && is_of_room {
+            // COMPAT(lib-jitsi-meet): taken without an answer.
+            self.handle_promotion(now, child);
+            None
         } else {
             Some(iq.error(StanzaError::new(Condition::ServiceUnavailable)))
         };
@@ -112,110 +161,21 @@ impl Client {
             self.line.send(now, reply);
         }
     }
-
-    fn handle_mute(&mut self, now: Now, mute: &Element) {
-        let namespace = mute.ns();
-        let media = [MediaType::Audio, MediaType::Video]
-            .into_iter()
-            .find(|media| namespace == mute_namespace(*media));
-        if let (Some(media), "true") = (media, mute.text().trim()) {
-            self.notice(Notice::MutedByModerator(media));
-            self.mute(now, media, true);
-        }
-    }
-
-    // Jingle.
-
-    pub(super) fn handle_jingle(&mut self, now: Now, iq: &Stanza, element: &Element) {
-        let jingle = match Jingle::parse(element) {
-            Ok(jingle) => jingle,
-            Err(error) => {
-                self.trouble(Trouble::BadOffer(error.to_string()));
-                self.line
-                    .send(now, iq.error(StanzaError::new(Condition::BadRequest)));
-                return;
-            }
-        };
-        let is_live = self.current_call(&jingle.sid).is_some();
-        let refusal = match jingle.action {
-            Action::SessionInitiate if is_live => Some(Condition::ServiceUnavailable),
-            Action::SessionInitiate => None,
-            _ if !is_live => Some(Condition::ItemNotFound),
-            Action::SourceAdd | Action::SourceRemove | Action::SessionTerminate => None,
-            _ => Some(Condition::BadRequest),
-        };
-        let reply = match refusal {
-            Some(condition) => iq.error(StanzaError::new(condition)),
-            None => iq.result(),
-        };
-        self.line.send(now, reply);
-        if refusal.is_some() {
-            return;
-        }
-        match jingle.action {
-            Action::SessionInitiate => self.handle_initiate(now, iq, &jingle),
-            Action::SessionTerminate => {
-                self.end_call();
-                self.notice(Notice::MediaEnded);
-            }
-            _ => {}
-        }
-        if let Some(call) = self.current_call(&jingle.sid) {
-            match jingle.action {
-                Action::SourceAdd => call.add_sources(&jingle),
-                Action::SourceRemove => call.remove_sources(&jingle),
-                _ => {}
-            }
-        }
-    }
-
-    fn handle_initiate(&mut self, now: Now, iq: &Stanza, initiate: &Jingle) {
-        let focus = iq.from.clone().and_then(|from| from.try_into_full().ok());
-        let (Some(focus), Some((me, nick))) = (focus, self.me.clone()) else {
-            return;
-        };
-        self.end_call();
-        let names = (focus, me, nick.as_str());
-        let (config, random) = (&self.config, &mut self.random);
-        match Call::new(config, initiate, names, self.live, random, now) {
-            Ok(call) => {
-                if let Some(url) = call.web_socket.clone() {
-                    self.outputs
-                        .push_back(Output::ChannelDial { url: url.clone() });
-                    self.channel = Channel::Socket { url, failures: 0 };
-                }
-                self.call = Some(call);
-                self.notice(Notice::Invited);
-            }
-            Err(error) => self.trouble(Trouble::BadOffer(error.to_string())),
-        }
-    }
-
-    pub(super) fn current_call(&mut self, sid: &str) -> Option<&mut Call> {
-        self.call.as_mut().filter(|call| call.sid == sid)
-    }
-
-    pub(super) fn end_call(&mut self) {
-        self.call = None;
-        self.is_channel_open = false;
-        self.forwarded = None;
-        if matches!(self.channel, Channel::Socket { .. }) {
-            self.outputs.push_back(Output::ChannelClose);
-        }
-        self.channel = Channel::None;
-    }
-
-    /// The path is dead: asks for another.
-    pub(super) fn restart(&mut self, now: Now) {
-        let Some(call) = &mut self.call else { return };
-        if call.is_restarting {
-            return;
-        }
-        call.is_restarting = true;
-        self.restarts += 1;
-        let (terminate, sid) = (call.restart(), call.sid.clone());
-        self.trouble(Trouble::PathLost);
-        self.line
-            .ask(now, terminate, Question::Restart(sid), Some(ANSWER_TIMEOUT));
-    }
 }
+
+const FEATURES: [&str; 14] = [
+    ns::JINGLE,
+    ns::JINGLE_RTP,
+    ns::JINGLE_ICE,
+    ns::JINGLE_DTLS,
+    ns::JINGLE_RTP_AUDIO,
+    ns::JINGLE_RTP_VIDEO,
+    ns::JINGLE_SCTP,
+    ns::JSON_SOURCES,
+    ns::RTX_FEATURE,
+    ns::TCC_FEATURE,
+    "http://jitsi.org/source-name",
+    "http://jitsi.org/visitors-1",
+    "http://jitsi.org/start-muted-room-metadata",
+    ns::CAPS,
+];

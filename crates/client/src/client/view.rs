@@ -18,6 +18,11 @@ impl Client {
         self.stage == Stage::Joined
     }
 
+    /// Whether the room does not let us in, and we do nothing about it.
+    pub fn is_outside(&self) -> bool {
+        self.stage == Stage::Outside
+    }
+
     /// Whether we left for good.
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
@@ -30,7 +35,35 @@ impl Client {
 
     /// Whether the room made us moderator.
     pub fn is_moderator(&self) -> bool {
-        self.occupants.as_ref().is_some_and(Occupants::is_moderator)
+        self.role() == Role::Moderator
+    }
+
+    /// Our role in the room.
+    pub fn role(&self) -> Role {
+        self.occupants.as_ref().map_or(Role::None, Occupants::role)
+    }
+
+    /// Our standing in the room.
+    pub fn affiliation(&self) -> Affiliation {
+        self.occupants
+            .as_ref()
+            .map_or(Affiliation::None, Occupants::affiliation)
+    }
+
+    /// What the room says we may do; only moderators are told.
+    pub fn permissions(&self) -> BTreeMap<String, bool> {
+        self.occupants
+            .as_ref()
+            .map(|o| o.permissions().clone())
+            .unwrap_or_default()
+    }
+
+    /// What the focus says of the conference, by key.
+    pub fn conference_properties(&self) -> BTreeMap<String, String> {
+        self.occupants
+            .as_ref()
+            .map(|o| o.properties().clone())
+            .unwrap_or_default()
     }
 
     /// The others in the room, without the focus.
@@ -44,6 +77,11 @@ impl Client {
     /// Whether the focus' occupant is in the room.
     pub fn has_focus(&self) -> bool {
         self.occupants.as_ref().is_some_and(Occupants::has_focus)
+    }
+
+    /// What the meeting is about; None before the room said so.
+    pub fn subject(&self) -> Option<&str> {
+        self.meeting.subject.as_deref()
     }
 
     /// Whether the focus has a media session with us.
@@ -65,10 +103,17 @@ impl Client {
 
     /// Whether our own microphone or camera is off.
     pub fn is_muted(&self, media: MediaType) -> bool {
-        match media {
-            MediaType::Audio => self.live.is_audio_muted,
-            MediaType::Video => self.live.is_video_muted,
-        }
+        self.is_off(media.into())
+    }
+
+    /// Whether we show our screen.
+    pub fn is_screen_shared(&self) -> bool {
+        self.live.is_screen_shared
+    }
+
+    /// Whether our hand is up.
+    pub fn has_raised_hand(&self) -> bool {
+        self.hand_raised.is_some()
     }
 
     /// What we want to see.
@@ -76,7 +121,17 @@ impl Client {
         &self.constraints
     }
 
-    /// The streams that others announced.
+    /// Our own streams that the focus knows: name and first SSRC.
+    pub fn own_sources(&self) -> Vec<(SourceName, Ssrc)> {
+        let Some(call) = &self.call else {
+            return Vec::new();
+        };
+        call.own_sources()
+            .filter_map(|source| Some((source.name.clone(), source.primary()?)))
+            .collect()
+    }
+
+    /// The streams that others announced, or that the bridge passes on under their names.
     pub fn remote_sources(&self) -> Vec<RemoteSource> {
         let Some(call) = &self.call else {
             return Vec::new();

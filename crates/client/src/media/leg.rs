@@ -47,8 +47,8 @@ pub(crate) enum LegEvent {
     ChannelOpen,
     ChannelText(String),
     Packet(Ssrc, Received),
-    /// Somebody needs a key frame of what we send.
-    KeyFrameWanted,
+    /// Somebody needs a key frame of what we send under this SSRC.
+    KeyFrameWanted(Ssrc),
 }
 
 /// One packet that the leg shall send.
@@ -70,6 +70,8 @@ pub(crate) struct Leg {
     clock: Instant,
     wake: Instant,
     channel: Option<ChannelId>,
+    /// What we send, by the name that str0m has for it.
+    sent: Vec<(Mid, Ssrc)>,
     is_channel_open: bool,
     events: VecDeque<LegEvent>,
     transmits: VecDeque<Transmit>,
@@ -135,11 +137,35 @@ impl Leg {
             clock: now,
             wake: now,
             channel,
+            sent: Vec::new(),
             is_channel_open: false,
             events: VecDeque::new(),
             transmits: VecDeque::new(),
             is_dead: false,
         })
+    }
+
+    /// Takes new credentials for both sides and looks for a path anew (RFC 8445, 2.4). DTLS and
+    /// SRTP go on; media keeps its old path until there is a new one.
+    pub(crate) fn restart_ice(
+        &mut self,
+        mine: &IceCredentials,
+        theirs: &IceCredentials,
+        candidates: &[SocketAddr],
+    ) {
+        let mut direct = self.rtc.direct_api();
+        direct.set_local_ice_credentials(credentials(mine));
+        direct.set_remote_ice_credentials(credentials(theirs));
+        // str0m restarts a check only with its candidate.
+        if let Ok(host) = Candidate::host(self.local, "udp") {
+            direct.invalidate_candidate(&host);
+            self.rtc.add_local_candidate(host);
+        }
+        for candidate in candidates {
+            if let Ok(candidate) = Candidate::host(*candidate, "udp") {
+                self.rtc.add_remote_candidate(candidate);
+            }
+        }
     }
 
     /// The fingerprint for our half of the transport.
@@ -158,6 +184,7 @@ impl Leg {
         let mut direct = self.rtc.direct_api();
         direct.declare_media(mid, kind(media));
         let rtx = encoding.rtx.map(|ssrc| ssrc.0.into());
+        self.sent.push((mid, encoding.primary));
         direct
             .declare_stream_tx(encoding.primary.0.into(), rtx, mid, None)
             .set_rtx_cache(1024, Duration::from_secs(2), Some(0.5));
@@ -313,7 +340,13 @@ impl Leg {
                 };
                 LegEvent::Packet(ssrc, received)
             }
-            Event::KeyframeRequest(_) => LegEvent::KeyFrameWanted,
+            Event::KeyframeRequest(request) => {
+                let wanted = self.sent.iter().find(|(mid, _)| *mid == request.mid);
+                match wanted {
+                    Some((_, ssrc)) => LegEvent::KeyFrameWanted(*ssrc),
+                    None => return,
+                }
+            }
             _ => return,
         };
         self.events.push_back(event);
@@ -348,3 +381,132 @@ pub(crate) fn known_extension(uri: &str) -> Option<Extension> {
 
 /// A bound for timers that are due again at once.
 const TURNS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The other end: controlling and passive, as a bridge is.
+    struct Bridge {
+        rtc: Rtc,
+        address: SocketAddr,
+        peer: SocketAddr,
+    }
+
+    impl Bridge {
+        fn step(&mut self, now: Instant, input: Input<'_>, leg: &mut Leg) {
+            self.rtc.handle_input(input).unwrap();
+            loop {
+                match self.rtc.poll_output().unwrap() {
+                    Output::Timeout(_) => break,
+                    Output::Transmit(transmit) => {
+                        leg.handle_datagram(now, self.address, &transmit.contents);
+                    }
+                    Output::Event(_) => {}
+                }
+            }
+        }
+    }
+
+    fn ice(name: &str) -> IceCredentials {
+        IceCredentials {
+            ufrag: name.repeat(2),
+            pwd: name.repeat(6),
+        }
+    }
+
+    /// Both ends for so many steps of 50 ms; false if nothing passes between them.
+    fn run(
+        (leg, bridge): (&mut Leg, &mut Bridge),
+        now: &mut Instant,
+        steps: u32,
+        is_open: bool,
+    ) -> Vec<LegEvent> {
+        let mut events = Vec::new();
+        for _ in 0..steps {
+            *now += Duration::from_millis(50);
+            leg.turn(*now);
+            while let Some(transmit) = leg.poll_transmit() {
+                let contents = &transmit.contents;
+                let receive = Receive::new(Protocol::Udp, bridge.peer, bridge.address, contents);
+                if is_open {
+                    bridge.step(*now, Input::Receive(*now, receive.unwrap()), leg);
+                }
+            }
+            if is_open {
+                bridge.step(*now, Input::Timeout(*now), leg);
+            }
+            events.extend(std::iter::from_fn(|| leg.poll_event()));
+        }
+        events
+    }
+
+    #[test]
+    fn new_credentials_find_the_path_again_without_a_new_handshake() {
+        str0m::crypto::from_feature_flags().install_process_default();
+        let mut now = Instant::now();
+        let address: SocketAddr = "192.0.2.1:10000".parse().unwrap();
+        let peer: SocketAddr = "198.51.100.1:4000".parse().unwrap();
+        let theirs = ice("theirs");
+        let config = RtcConfig::new()
+            .set_rtp_mode(true)
+            .set_local_ice_credentials(credentials(&theirs));
+        let mut rtc = config.build(now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        let print = rtc.direct_api().local_dtls_fingerprint().clone();
+        let offer = TransportOffer {
+            ice: theirs,
+            fingerprint: Fingerprint {
+                hash: print.hash_func.clone(),
+                bytes: print.bytes.clone(),
+            },
+            candidates: vec![address],
+            opus: 111,
+            vp8: None,
+            extensions: Vec::new(),
+            has_data_channel: false,
+        };
+        let mine = ice("minemine");
+        let mut leg = Leg::new(&offer, peer, &mine, now).unwrap();
+        let print = leg.fingerprint();
+        let mut direct = rtc.direct_api();
+        direct.set_ice_controlling(true);
+        direct.set_remote_ice_credentials(credentials(&mine));
+        direct.set_remote_fingerprint(str0m::config::Fingerprint {
+            hash_func: print.hash,
+            bytes: print.bytes,
+        });
+        direct.start_dtls(false).unwrap();
+        rtc.add_remote_candidate(Candidate::host(peer, "udp").unwrap());
+        let mut bridge = Bridge { rtc, address, peer };
+        let ends = (&mut leg, &mut bridge);
+        let events = run(ends, &mut now, 60, true);
+        assert!(
+            events.iter().any(|e| matches!(e, LegEvent::Connected)),
+            "{events:?}"
+        );
+        // Dark for so long that the path is given up.
+        let events = run((&mut leg, &mut bridge), &mut now, 600, false);
+        assert!(
+            events.iter().any(|e| matches!(e, LegEvent::Unreachable)),
+            "{events:?}"
+        );
+        let (mine, theirs) = (ice("newmine1"), ice("newtheir"));
+        let host = Candidate::host(address, "udp").unwrap();
+        let mut direct = bridge.rtc.direct_api();
+        direct.set_local_ice_credentials(credentials(&theirs));
+        direct.set_remote_ice_credentials(credentials(&mine));
+        direct.invalidate_candidate(&host);
+        bridge.rtc.add_local_candidate(host);
+        leg.restart_ice(&mine, &theirs, &[address]);
+        let events = run((&mut leg, &mut bridge), &mut now, 60, true);
+        assert!(
+            events.iter().any(|e| matches!(e, LegEvent::Reachable)),
+            "{events:?}"
+        );
+        assert!(
+            !events.iter().any(|e| matches!(e, LegEvent::Connected)),
+            "DTLS was not done again: {events:?}"
+        );
+    }
+}

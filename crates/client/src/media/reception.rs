@@ -73,12 +73,18 @@ pub struct ReceptionFacts {
     pub height: u16,
     /// Encoding of the newest picture.
     pub layer: u8,
+    /// Whose the newest packet was: the first SSRC of its source, as its sender knows it.
+    pub origin: Option<Ssrc>,
+    /// How often the stream passed from one source to another.
+    pub handovers: u64,
 }
 
 /// The receiving end of one stream: puts packets in order, waits for retransmissions, plays what
 /// is complete, and proves that nothing but the network changed what the sender sent.
 pub struct Reception {
-    ssrc: Ssrc,
+    /// The only source whose packets belong here; None if the bridge passes the stream on from
+    /// source to source (SSRC rewriting).
+    source: Option<Ssrc>,
     media: MediaType,
     waiting: BTreeMap<u64, Received>,
     /// The next sequence number to play; None until the stream has begun.
@@ -94,6 +100,8 @@ pub struct Reception {
 #[derive(Default)]
 struct Video {
     last: Option<Picture>,
+    /// Timestamp of the last picture of the source that had the stream before.
+    before: Option<u32>,
     /// The frame whose packets are being collected.
     open: Option<Picture>,
     /// Newest frame of each encoding.
@@ -120,8 +128,18 @@ struct Picture {
 impl Reception {
     /// A stream that others announced under `ssrc`.
     pub fn new(ssrc: Ssrc, media: MediaType) -> Reception {
+        Reception::of(Some(ssrc), media)
+    }
+
+    /// A stream that the bridge passes on from source to source. Sequence numbers and timestamps
+    /// go on over a handover; video begins anew with a key frame.
+    pub fn shared(media: MediaType) -> Reception {
+        Reception::of(None, media)
+    }
+
+    fn of(source: Option<Ssrc>, media: MediaType) -> Reception {
         Reception {
-            ssrc,
+            source,
             media,
             waiting: BTreeMap::new(),
             next: None,
@@ -235,15 +253,36 @@ impl Reception {
         self.video.is_holed = true;
     }
 
+    /// Whether packets of this source belong here.
+    fn takes(&mut self, source: Ssrc) -> bool {
+        if self.source.is_some_and(|expected| expected != source) {
+            self.flaws.push_back(Flaw::Foreign { source });
+            return false;
+        }
+        let former = self.facts.origin.replace(source);
+        if former.is_some_and(|former| former != source) {
+            self.hand_over();
+        }
+        true
+    }
+
+    /// Another source's packets begin: its numbers have nothing to do with the former one's.
+    fn hand_over(&mut self) {
+        self.facts.handovers += 1;
+        self.last_audio = self.last_audio.map(|(_, time)| (0, time));
+        let video = &mut self.video;
+        let last = video.open.take().or(video.last.take());
+        video.before = last.map(|picture| picture.time).or(video.before);
+        video.newest.clear();
+        video.decoded.clear();
+    }
+
     fn play_audio(&mut self, packet: &Received) {
         let Some(stamp) = microphone::read_packet(&packet.payload) else {
             self.flaws.push_back(Flaw::Unreadable);
             return;
         };
-        if stamp.source != self.ssrc {
-            self.flaws.push_back(Flaw::Foreign {
-                source: stamp.source,
-            });
+        if !self.takes(stamp.source) {
             return;
         }
         if let Some((number, time)) = self.last_audio {
@@ -264,10 +303,7 @@ impl Reception {
             self.flaws.push_back(Flaw::Unreadable);
             return;
         };
-        if stamp.source != self.ssrc {
-            self.flaws.push_back(Flaw::Foreign {
-                source: stamp.source,
-            });
+        if !self.takes(stamp.source) {
             return;
         }
         if descriptor.is_start {
@@ -316,6 +352,9 @@ impl Reception {
 
     fn begin(&mut self, mut picture: Picture, at: Instant) {
         let stamp = picture.stamp;
+        if let Some(before) = self.video.before.take() {
+            self.check_time(before, picture.time);
+        }
         if let Some(last) = self.video.last {
             self.check_order(&last, &picture);
         } else if !stamp.is_key() {
@@ -590,6 +629,53 @@ mod tests {
             [Flaw::Gap { missing: 1, .. }]
         ));
         assert_eq!(reception.facts().frames, 7);
+    }
+
+    #[test]
+    fn a_shared_stream_passes_from_source_to_source_with_a_key_frame() {
+        const OTHER: Ssrc = Ssrc(78);
+        let mut studio = Studio::new();
+        let mut reception = Reception::shared(MediaType::Video);
+        let receive = |reception: &mut Reception, packets: Vec<Received>| {
+            for packet in packets {
+                reception.handle_packet(packet);
+            }
+        };
+        for _ in 0..3 {
+            receive(&mut reception, studio.frame(0));
+        }
+        studio.now += START_PATIENCE;
+        reception.handle_timeout(studio.now);
+        // The other one's frames are far on; its next one is no key frame.
+        let layers = [Layer {
+            width: 160,
+            height: 90,
+            bitrate_bps: 40_000,
+        }];
+        let interval = Duration::from_millis(100);
+        studio.camera = SyntheticCamera::new(OTHER, &layers, interval);
+        studio.packetizer = Packetizer::new(&mut Random::from_seed([3; 32]));
+        studio.camera.frames(studio.now, &|_| true);
+        receive(&mut reception, studio.frame(0));
+        let found = flaws(&mut reception);
+        assert!(
+            matches!(found[..], [Flaw::NoKeyAtStart { .. }]),
+            "{found:?}"
+        );
+        assert_eq!(reception.facts().origin, Some(OTHER));
+        assert_eq!(reception.facts().handovers, 1);
+        // Back to a source that begins as it should.
+        studio.camera = SyntheticCamera::new(SOURCE, &layers, interval);
+        receive(&mut reception, studio.frame(0));
+        receive(&mut reception, studio.frame(0));
+        assert_eq!(flaws(&mut reception), []);
+        assert_eq!(reception.facts().frames, 5);
+        // Time must not go back with it.
+        studio.camera = SyntheticCamera::new(OTHER, &layers, interval);
+        studio.time = studio.time.wrapping_sub(20_000);
+        receive(&mut reception, studio.frame(0));
+        let found = flaws(&mut reception);
+        assert!(matches!(found[..], [Flaw::Timestamp { .. }]), "{found:?}");
     }
 
     #[test]

@@ -1,24 +1,35 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use str0m::RtcError;
 use tertulia_model::bridge::IceCredentials;
-use tertulia_model::{Encoding, Fingerprint, MediaType, Random, Source, SourceName, Ssrc};
+use tertulia_model::{
+    Encoding, Fingerprint, MediaType, Random, Source, SourceName, Ssrc, VideoType,
+};
 
 use super::camera::Packetizer;
 use super::leg::{Leg, LegEvent, TransportOffer, Write};
 use super::microphone::Microphone;
 use super::{Camera, Flaw, Layer, Reception, Transmit};
 
-/// What a client sends and how often; the sources' names and SSRCs come from its session.
+/// What a client can send in one session; the sources' names and SSRCs come from its session.
+#[derive(Default)]
 pub(crate) struct Sending {
-    pub(crate) audio: Source,
-    pub(crate) video: Option<Source>,
-    pub(crate) layers: Vec<Layer>,
-    pub(crate) camera: Option<Box<dyn Camera>>,
+    /// None for somebody who only listens.
+    pub(crate) audio: Option<Source>,
+    pub(crate) videos: Vec<SendingVideo>,
     pub(crate) audio_interval: Duration,
-    pub(crate) video_interval: Duration,
+    /// Sources that the focus is not told of before they are wanted: nothing is sent until then.
+    pub(crate) unannounced: BTreeSet<SourceName>,
+}
+
+/// A camera or a screen.
+pub(crate) struct SendingVideo {
+    pub(crate) source: Source,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) camera: Box<dyn Camera>,
+    pub(crate) interval: Duration,
 }
 
 /// What the client wants to send right now.
@@ -27,12 +38,15 @@ pub(crate) struct Live {
     pub(crate) is_speaking: bool,
     pub(crate) is_audio_muted: bool,
     pub(crate) is_video_muted: bool,
+    pub(crate) is_screen_shared: bool,
 }
 
 /// What the media of one session has to say.
 #[derive(Debug)]
 pub(crate) enum MediaEvent {
     Connected,
+    /// There is a path again.
+    Reachable,
     /// The path is dead; the focus should make a new one.
     Dead,
     ChannelOpen,
@@ -44,25 +58,40 @@ pub(crate) enum MediaEvent {
 pub(crate) struct MediaSession {
     leg: Leg,
     offer: TransportOffer,
-    sending: Sending,
     live: Live,
-    microphone: Microphone,
-    audio: Outgoing,
-    layers: Vec<(Outgoing, Packetizer)>,
-    /// Lines that receivers want at most; None before the bridge said so.
-    height_max: Option<i32>,
-    audio_due: Option<Instant>,
-    video_due: Option<Instant>,
+    audio: Option<Audio>,
+    videos: Vec<Video>,
+    unannounced: BTreeSet<SourceName>,
     dead_since: Option<Instant>,
-    remote: BTreeMap<SourceName, Remote>,
-    by_ssrc: BTreeMap<Ssrc, SourceName>,
+    remote: BTreeMap<Ssrc, Remote>,
     next_number: u16,
     events: VecDeque<MediaEvent>,
     is_connected: bool,
 }
 
+struct Audio {
+    name: SourceName,
+    microphone: Microphone,
+    outgoing: Outgoing,
+    interval: Duration,
+    due: Option<Instant>,
+}
+
+struct Video {
+    source: Source,
+    camera: Box<dyn Camera>,
+    layers: Vec<(Layer, Outgoing, Packetizer)>,
+    interval: Duration,
+    /// Lines that receivers want at most; None before the bridge said so.
+    height_max: Option<i32>,
+    due: Option<Instant>,
+}
+
 /// Something that somebody else sends.
 struct Remote {
+    name: SourceName,
+    /// False while a stream that the bridge passes on belongs to nobody.
+    is_owned: bool,
     number: u16,
     encoding: Encoding,
     reception: Reception,
@@ -87,38 +116,47 @@ impl MediaSession {
         now: Instant,
     ) -> Result<MediaSession, RtcError> {
         let mut leg = Leg::new(&offer, local, mine, now)?;
-        let sources = [Some(&sending.audio), sending.video.as_ref()];
-        let encodings = sources.into_iter().flatten().flat_map(|source| {
-            source
-                .encodings
-                .iter()
-                .map(|encoding| (source.media, *encoding))
+        let mut numbers = 0..;
+        let mut declare = |media, encoding: &Encoding| {
+            leg.send_encoding(numbers.next().unwrap_or_default(), media, *encoding);
+        };
+        let audio = sending.audio.and_then(|source| {
+            let encoding = source.encodings.first()?;
+            declare(MediaType::Audio, encoding);
+            Some(Audio {
+                name: source.name.clone(),
+                microphone: Microphone::new(encoding.primary),
+                outgoing: Outgoing::new(encoding.primary, random, now),
+                interval: sending.audio_interval,
+                due: None,
+            })
         });
-        let mut outgoing = Vec::new();
-        for (number, (media, encoding)) in (0..).zip(encodings) {
-            leg.send_encoding(number, media, encoding);
-            outgoing.push(Outgoing::new(encoding.primary, random, now));
+        let mut videos = Vec::new();
+        for video in sending.videos {
+            let mut layers = Vec::new();
+            for (layer, encoding) in video.layers.iter().zip(&video.source.encodings) {
+                declare(MediaType::Video, encoding);
+                let outgoing = Outgoing::new(encoding.primary, random, now);
+                layers.push((*layer, outgoing, Packetizer::new(random)));
+            }
+            videos.push(Video {
+                source: video.source,
+                camera: video.camera,
+                layers,
+                interval: video.interval,
+                height_max: None,
+                due: None,
+            });
         }
-        let audio_ssrc = sending.audio.primary().unwrap_or(Ssrc(0));
-        let audio = outgoing.remove(0);
-        let layers = outgoing
-            .into_iter()
-            .map(|o| (o, Packetizer::new(random)))
-            .collect();
         Ok(MediaSession {
             leg,
             offer,
-            sending,
             live,
-            microphone: Microphone::new(audio_ssrc),
             audio,
-            layers,
-            height_max: None,
-            audio_due: None,
-            video_due: None,
+            videos,
+            unannounced: sending.unannounced,
             dead_since: None,
             remote: BTreeMap::new(),
-            by_ssrc: BTreeMap::new(),
             next_number: 0,
             events: VecDeque::new(),
             is_connected: false,
@@ -129,33 +167,86 @@ impl MediaSession {
         self.leg.fingerprint()
     }
 
+    /// Both sides have new ICE credentials; a path is looked for anew.
+    pub(crate) fn restart_ice(
+        &mut self,
+        now: Instant,
+        mine: &IceCredentials,
+        theirs: &IceCredentials,
+        candidates: &[SocketAddr],
+    ) {
+        self.leg.restart_ice(mine, theirs, candidates);
+        self.turn(now);
+    }
+
     /// Another participant's source was announced. Announcing it again changes nothing.
     pub(crate) fn add_remote(&mut self, source: &Source) {
         let Some(encoding) = source.encodings.first() else {
             return;
         };
-        if self.by_ssrc.contains_key(&encoding.primary) || self.remote.contains_key(&source.name) {
+        let is_known = self.remote.contains_key(&encoding.primary)
+            || self.remote.values().any(|known| known.name == source.name);
+        if is_known {
             tracing::debug!(source = %source.name, "source was announced twice");
             return;
         }
+        let reception = Reception::new(encoding.primary, source.media);
+        self.expect(source.name.clone(), source.media, *encoding, reception);
+    }
+
+    /// The bridge says whose packets come on one of its streams from now on.
+    pub(crate) fn map_remote(&mut self, name: SourceName, media: MediaType, encoding: Encoding) {
+        for (ssrc, other) in &mut self.remote {
+            if *ssrc != encoding.primary && other.name == name {
+                other.is_owned = false;
+            }
+        }
+        if let Some(known) = self.remote.get_mut(&encoding.primary) {
+            known.name = name;
+            known.is_owned = true;
+        } else {
+            self.expect(name, media, encoding, Reception::shared(media));
+        }
+    }
+
+    fn expect(
+        &mut self,
+        name: SourceName,
+        media: MediaType,
+        encoding: Encoding,
+        reception: Reception,
+    ) {
         let number = self.next_number;
         self.next_number += 1;
-        self.leg.expect(number, source.media, *encoding);
-        self.by_ssrc.insert(encoding.primary, source.name.clone());
-        let reception = Reception::new(encoding.primary, source.media);
+        self.leg.expect(number, media, encoding);
         let remote = Remote {
+            name,
+            is_owned: true,
             number,
-            encoding: *encoding,
+            encoding,
             reception,
         };
-        self.remote.insert(source.name.clone(), remote);
+        self.remote.insert(encoding.primary, remote);
     }
 
     /// Another participant's source is gone.
     pub(crate) fn remove_remote(&mut self, name: &SourceName) {
-        if let Some(remote) = self.remote.remove(name) {
-            self.by_ssrc.remove(&remote.encoding.primary);
+        let found = self
+            .remote
+            .iter()
+            .find(|(_, remote)| remote.name == *name)
+            .map(|(ssrc, _)| *ssrc);
+        if let Some(remote) = found.and_then(|ssrc| self.remote.remove(&ssrc)) {
             self.leg.forget(remote.number, remote.encoding.primary);
+        }
+    }
+
+    /// Somebody left; the bridge's streams that it had belong to nobody until it says otherwise.
+    pub(crate) fn release_remote(&mut self, owner: &str) {
+        for remote in self.remote.values_mut() {
+            if remote.name.owner() == owner {
+                remote.is_owned = false;
+            }
         }
     }
 
@@ -163,7 +254,8 @@ impl MediaSession {
     pub(crate) fn remote(&self) -> impl Iterator<Item = (&SourceName, Ssrc, &Reception)> {
         self.remote
             .iter()
-            .map(|(name, remote)| (name, remote.encoding.primary, &remote.reception))
+            .filter(|(_, remote)| remote.is_owned)
+            .map(|(ssrc, remote)| (&remote.name, *ssrc, &remote.reception))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -174,9 +266,23 @@ impl MediaSession {
         self.live = live;
     }
 
-    /// The bridge says how many lines of our camera anybody wants.
-    pub(crate) fn set_height_max(&mut self, height_max: i32) {
-        self.height_max = Some(height_max);
+    /// The focus knows of a source of ours from now on.
+    pub(crate) fn announce(&mut self, name: &SourceName) {
+        self.unannounced.remove(name);
+    }
+
+    /// The focus does not know of a source of ours.
+    pub(crate) fn withdraw(&mut self, name: &SourceName) {
+        self.unannounced.insert(name.clone());
+    }
+
+    /// The bridge says how many lines of a video source of ours anybody wants.
+    pub(crate) fn set_height_max(&mut self, source: &str, height_max: i32) {
+        for video in &mut self.videos {
+            if video.source.name.as_str() == source {
+                video.height_max = Some(height_max);
+            }
+        }
     }
 
     pub(crate) fn send_text(&mut self, text: &str, now: Instant) -> bool {
@@ -191,11 +297,9 @@ impl MediaSession {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.audio_due.is_some_and(|due| due <= now) {
-            self.send_audio(now);
-        }
-        if self.video_due.is_some_and(|due| due <= now) {
-            self.send_video(now);
+        self.send_audio(now);
+        for index in 0..self.videos.len() {
+            self.send_video(now, index);
         }
         for remote in self.remote.values_mut() {
             if remote
@@ -222,16 +326,14 @@ impl MediaSession {
             .values()
             .filter_map(|r| r.reception.next_timeout());
         let dead = self.dead_since.map(|since| since + DEAD_AFTER);
-        [
-            self.leg.next_timeout(),
-            self.audio_due,
-            self.video_due,
-            dead,
-        ]
-        .into_iter()
-        .flatten()
-        .chain(receptions)
-        .min()
+        let audio = self.audio.as_ref().and_then(|audio| audio.due);
+        let videos = self.videos.iter().filter_map(|video| video.due);
+        [self.leg.next_timeout(), audio, dead]
+            .into_iter()
+            .flatten()
+            .chain(videos)
+            .chain(receptions)
+            .min()
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<MediaEvent> {
@@ -251,32 +353,26 @@ impl MediaSession {
     fn drain(&mut self, now: Instant) {
         while let Some(event) = self.leg.poll_event() {
             match event {
-                LegEvent::Connected => {
-                    self.is_connected = true;
-                    self.audio_due = Some(now);
-                    self.video_due = self.sending.video.as_ref().map(|_| now);
-                    self.events.push_back(MediaEvent::Connected);
-                }
+                LegEvent::Connected => self.connected(now),
                 LegEvent::Unreachable => self.dead_since = self.dead_since.or(Some(now)),
-                LegEvent::Reachable => self.dead_since = None,
+                LegEvent::Reachable => {
+                    self.dead_since = None;
+                    self.events.push_back(MediaEvent::Reachable);
+                }
                 LegEvent::ChannelOpen => self.events.push_back(MediaEvent::ChannelOpen),
                 LegEvent::ChannelText(text) => self.events.push_back(MediaEvent::ChannelText(text)),
                 LegEvent::Packet(ssrc, packet) => {
-                    let name = self.by_ssrc.get(&ssrc);
-                    if let Some(remote) = name.and_then(|name| self.remote.get_mut(name)) {
+                    if let Some(remote) = self.remote.get_mut(&ssrc) {
                         remote.reception.handle_packet(packet);
                     }
                 }
-                LegEvent::KeyFrameWanted => {
-                    if let Some(camera) = &mut self.sending.camera {
-                        camera.request_key_frame();
-                    }
-                }
+                LegEvent::KeyFrameWanted(ssrc) => self.key_frame_wanted(ssrc),
             }
         }
-        for (name, remote) in &mut self.remote {
+        for remote in self.remote.values_mut() {
             while let Some(flaw) = remote.reception.poll_flaw() {
-                self.events.push_back(MediaEvent::Flaw(name.clone(), flaw));
+                let name = remote.name.clone();
+                self.events.push_back(MediaEvent::Flaw(name, flaw));
             }
             if remote.reception.take_key_frame_request(now) {
                 self.leg.request_key_frame(remote.encoding.primary);
@@ -284,8 +380,30 @@ impl MediaSession {
         }
     }
 
+    fn connected(&mut self, now: Instant) {
+        self.is_connected = true;
+        if let Some(audio) = &mut self.audio {
+            audio.due = Some(now);
+        }
+        for video in &mut self.videos {
+            video.due = Some(now);
+        }
+        self.events.push_back(MediaEvent::Connected);
+    }
+
+    fn key_frame_wanted(&mut self, ssrc: Ssrc) {
+        for video in &mut self.videos {
+            if video.source.encodings.iter().any(|e| e.primary == ssrc) {
+                video.camera.request_key_frame();
+            }
+        }
+    }
+
     fn send_audio(&mut self, now: Instant) {
-        self.audio_due = Some(now + self.sending.audio_interval);
+        let Some(audio) = self.audio.as_mut().filter(|audio| is_due(audio.due, now)) else {
+            return;
+        };
+        audio.due = Some(now + audio.interval);
         // A muted microphone goes on sending silence (Chromium and Firefox do).
         let level = match self.live {
             Live {
@@ -297,8 +415,11 @@ impl MediaSession {
             } => 20,
             Live { .. } => 75,
         };
-        let payload = self.microphone.packet();
-        let write = self.audio.write(now, 48_000, self.offer.opus, payload);
+        if self.unannounced.contains(&audio.name) {
+            return;
+        }
+        let payload = audio.microphone.packet();
+        let write = audio.outgoing.write(now, 48_000, self.offer.opus, payload);
         self.leg.write(Write {
             level: Some(level),
             ..write
@@ -306,23 +427,34 @@ impl MediaSession {
         self.leg.turn(now);
     }
 
-    fn send_video(&mut self, now: Instant) {
-        self.video_due = Some(now + self.sending.video_interval);
-        let (Some((vp8, _)), Some(camera)) = (self.offer.vp8, &mut self.sending.camera) else {
+    fn send_video(&mut self, now: Instant, index: usize) {
+        let due = self
+            .videos
+            .get_mut(index)
+            .filter(|video| is_due(video.due, now));
+        let (Some((vp8, _)), Some(video)) = (self.offer.vp8, due) else {
             return;
         };
-        let lowest = self.sending.layers.first().map_or(0, |layer| layer.height);
-        let (height_max, is_muted) = (self.height_max, self.live.is_video_muted);
+        video.due = Some(now + video.interval);
+        let lowest = video.layers.first().map_or(0, |(layer, ..)| layer.height);
+        if self.unannounced.contains(&video.source.name) {
+            return;
+        }
+        let is_off = match video.source.video_type {
+            VideoType::Desktop => !self.live.is_screen_shared,
+            _ => self.live.is_video_muted,
+        };
+        let height_max = video.height_max;
         let is_active = |layer: &Layer| match height_max {
-            _ if is_muted => false,
+            _ if is_off => false,
             None => true,
             Some(max) if max < 0 => true,
             Some(0) => false,
             Some(max) => layer.height == lowest || i32::from(layer.height) <= max,
         };
-        let frames = camera.frames(now, &is_active);
+        let frames = video.camera.frames(now, &is_active);
         let mut layers: Vec<VecDeque<Write>> = Vec::new();
-        for (frame, (outgoing, packetizer)) in frames.into_iter().zip(&mut self.layers) {
+        for (frame, (_, outgoing, packetizer)) in frames.into_iter().zip(&mut video.layers) {
             let payloads = frame
                 .map(|frame| packetizer.packets(&frame))
                 .unwrap_or_default();
@@ -347,6 +479,10 @@ impl MediaSession {
             }
         }
     }
+}
+
+fn is_due(due: Option<Instant>, now: Instant) -> bool {
+    due.is_some_and(|due| due <= now)
 }
 
 impl Outgoing {
@@ -382,7 +518,7 @@ const DEAD_AFTER: Duration = Duration::from_secs(3);
 /// Draws the SSRCs of something that a client sends.
 pub(crate) fn draw_source(
     name: SourceName,
-    media: MediaType,
+    (media, video_type): (MediaType, VideoType),
     encodings: usize,
     has_rtx: bool,
     random: &mut Random,
@@ -397,7 +533,7 @@ pub(crate) fn draw_source(
     Source {
         name,
         media,
-        video_type: Default::default(),
+        video_type,
         encodings,
     }
 }
