@@ -15,7 +15,7 @@ use tertulia_stanza::jingle::{
     Setup, Transport, TransportFingerprint,
 };
 use tertulia_stanza::sources::ConferenceSources;
-use tertulia_stanza::{Element, Kind, Stanza, WithAttribute, ns};
+use tertulia_stanza::{Element, Kind, Stanza};
 
 use crate::media::{Live, MediaSession, TransportOffer};
 use crate::{ChannelKind, ClientConfig, MediaKind};
@@ -268,13 +268,13 @@ impl Call {
     pub(crate) fn take_new_path(
         &mut self,
         offered: &Jingle,
-        element: &Element,
         random: &mut Random,
         now: Now,
     ) -> Option<Stanza> {
-        let generation = generation_of(element).filter(|new| *new > self.generation)?;
         let mut transports = offered.contents.iter().filter_map(|c| c.transport.as_ref());
-        let transport = transports.find(|t| t.ufrag.is_some() && t.pwd.is_some())?;
+        let is_newer = |new: &u32| *new > self.generation;
+        let transport = transports.find(|t| t.ice_generation.as_ref().is_some_and(is_newer))?;
+        let generation = transport.ice_generation?;
         let theirs = IceCredentials {
             ufrag: transport.ufrag.clone()?,
             pwd: transport.pwd.clone()?,
@@ -289,13 +289,17 @@ impl Call {
         let mut names = vec!["audio", "video"];
         names.extend(self.offer.has_data_channel.then_some("data"));
         for name in names {
+            let transport = Transport {
+                ice_generation: Some(generation),
+                ..self.transport()
+            };
             jingle.contents.push(Content {
                 name: name.to_owned(),
-                transport: Some(self.transport()),
+                transport: Some(transport),
                 ..Content::default()
             });
         }
-        Some(self.to_focus(with_generation(&jingle.to_element(), generation)))
+        Some(self.to_focus(jingle.to_element()))
     }
 
     fn to_focus(&self, jingle: Element) -> Stanza {
@@ -385,38 +389,4 @@ fn draw_credentials(random: &mut Random) -> IceCredentials {
         ufrag: random.token(8),
         pwd: random.token(24),
     }
-}
-
-/// `ice-generation` of the first transport; there is none in a transport-info of another kind.
-fn generation_of(jingle: &Element) -> Option<u32> {
-    let mut contents = jingle.children().filter(|c| c.is("content", ns::JINGLE));
-    contents.find_map(|content| {
-        let transport = content.get_child("transport", ns::JINGLE_ICE)?;
-        transport.attr("ice-generation")?.parse().ok()
-    })
-}
-
-/// The same contents, each transport with its generation.
-fn with_generation(jingle: &Element, generation: u32) -> Element {
-    let transport = |transport: &Element| {
-        Element::builder("transport", ns::JINGLE_ICE)
-            .with("ice-generation", generation)
-            .with("ufrag", transport.attr("ufrag"))
-            .with("pwd", transport.attr("pwd"))
-            .append_all(transport.children().cloned())
-            .build()
-    };
-    let content = |content: &Element| {
-        Element::builder("content", ns::JINGLE)
-            .with("creator", content.attr("creator"))
-            .with("name", content.attr("name"))
-            .append_all(content.children().map(transport))
-            .build()
-    };
-    Element::builder("jingle", ns::JINGLE)
-        .with("action", jingle.attr("action"))
-        .with("sid", jingle.attr("sid"))
-        .with("initiator", jingle.attr("initiator"))
-        .append_all(jingle.children().map(content))
-        .build()
 }

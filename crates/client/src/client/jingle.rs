@@ -44,7 +44,7 @@ impl Client {
                 self.end_call();
                 self.notice(Notice::MediaEnded);
             }
-            Action::TransportInfo => self.handle_new_path(now, &jingle, element),
+            Action::TransportInfo => self.handle_new_path(now, &jingle),
             _ => {}
         }
         if let Some(call) = self.current_call(&jingle.sid) {
@@ -213,10 +213,9 @@ impl Client {
         }
     }
 
-    fn handle_new_path(&mut self, now: Now, offered: &Jingle, element: &Element) {
+    fn handle_new_path(&mut self, now: Now, offered: &Jingle) {
         let call = self.call.as_mut().filter(|call| call.sid == offered.sid);
-        let answer =
-            call.and_then(|call| call.take_new_path(offered, element, &mut self.random, now));
+        let answer = call.and_then(|call| call.take_new_path(offered, &mut self.random, now));
         match answer {
             Some(answer) => {
                 self.line
