@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tertulia_model::{DeviceId, SessionId};
+use tertulia_stanza::conference_request::ConferenceRequest;
 
 /// Those who asked for the conference and have not come in yet. For them an empty conference
 /// stays, and by them the room knows from which device somebody comes.
@@ -20,6 +21,7 @@ pub(crate) struct Expected {
 struct Asked {
     session: Option<SessionId>,
     device: Option<DeviceId>,
+    is_visitor: bool,
     until: Instant,
 }
 
@@ -39,8 +41,9 @@ impl Expected {
         &mut self,
         now: Instant,
         session: Option<SessionId>,
-        machine_uid: Option<&str>,
+        asked: &ConferenceRequest,
     ) {
+        let machine_uid = asked.machine_uid.as_deref();
         let device = machine_uid.map(|uid| self.hashed(uid));
         self.arrived_or_renewed(session, device);
         if self.asked.len() >= self.count_max {
@@ -49,6 +52,7 @@ impl Expected {
         self.asked.push_back(Asked {
             session,
             device,
+            is_visitor: asked.properties.get("visitor").is_some_and(|v| v == "true"),
             until: now + self.patience,
         });
     }
@@ -61,6 +65,18 @@ impl Expected {
             .iter()
             .find(|asked| asked.session == Some(session));
         told.or(asked.and_then(|asked| asked.device))
+    }
+
+    /// Whether a newcomer asked to look only.
+    pub(crate) fn is_visitor(&self, session: SessionId, device: Option<DeviceId>) -> bool {
+        let is_asker = |asked: &&Asked| match asked.session {
+            Some(asker) => asker == session,
+            None => device.is_some() && asked.device == device,
+        };
+        self.asked
+            .iter()
+            .filter(is_asker)
+            .any(|asked| asked.is_visitor)
     }
 
     /// Somebody is inside.
@@ -120,14 +136,21 @@ mod tests {
         Expected::new(3, Duration::from_secs(15), [1; 32])
     }
 
+    fn request(machine_uid: &str) -> ConferenceRequest {
+        ConferenceRequest {
+            machine_uid: Some(machine_uid.to_owned()),
+            ..ConferenceRequest::default()
+        }
+    }
+
     #[test]
     fn until_they_come_or_their_time_is_over() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut expected = expected();
-        expected.add(at(0), Some(SessionId(1)), Some("a"));
-        expected.add(at(1), Some(SessionId(2)), Some("a"));
-        expected.add(at(2), None, Some("b"));
+        expected.add(at(0), Some(SessionId(1)), &request("a"));
+        expected.add(at(1), Some(SessionId(2)), &request("a"));
+        expected.add(at(2), None, &request("b"));
         expected.arrived(SessionId(1), expected.device(SessionId(1), None));
         assert_eq!(
             expected.next_timeout(),
@@ -147,11 +170,11 @@ mod tests {
         let now = Instant::now();
         let mut expected = expected();
         for _ in 0..5 {
-            expected.add(now, Some(SessionId(1)), Some("a"));
+            expected.add(now, Some(SessionId(1)), &request("a"));
         }
         assert_eq!(expected.asked.len(), 1);
         for session in 2..9 {
-            expected.add(now, Some(SessionId(session)), None);
+            expected.add(now, Some(SessionId(session)), &ConferenceRequest::default());
         }
         assert_eq!(expected.asked.len(), 3);
     }
@@ -159,7 +182,7 @@ mod tests {
     #[test]
     fn devices_are_known_by_the_request_or_by_the_join() {
         let mut expected = expected();
-        expected.add(Instant::now(), Some(SessionId(1)), Some("uid"));
+        expected.add(Instant::now(), Some(SessionId(1)), &request("uid"));
         let device = expected.device(SessionId(1), None);
         assert!(device.is_some());
         assert_eq!(expected.device(SessionId(2), Some("uid")), device);

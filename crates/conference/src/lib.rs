@@ -39,6 +39,7 @@ pub use rules::Rules;
 use expected::Expected;
 use feature::breakout_rooms::Breakouts;
 use feature::lobby::Lobby;
+use feature::visitors::Visitors;
 use hall::Hall;
 use journal::Journal;
 use standings::{Identity, Standings};
@@ -109,6 +110,7 @@ pub struct Conference {
     journal: Journal,
     breakouts: Breakouts,
     lobby: Lobby,
+    visitors: Visitors,
     expected: Expected,
     /// Until then it stays although nobody has asked or come yet.
     opens_until: Option<Instant>,
@@ -147,6 +149,7 @@ impl Conference {
             halls: BTreeMap::new(),
             breakouts: Breakouts::restored(&journal),
             lobby: Lobby::default(),
+            visitors: Visitors::restored(&journal),
             standings,
             journal,
             expected: Expected::new(
@@ -324,7 +327,9 @@ impl Conference {
         let Some(room) = to.and_then(|to| route::room(&self.config.hosts, &to)) else {
             return;
         };
-        if self.handle_invitation(from, &room, &stanza) {
+        if self.handle_invitation(from, &room, &stanza)
+            || self.handle_promotion(now, from, &room, &stanza)
+        {
             return;
         }
         let wants_in = stanza.kind == Kind::Presence && stanza.type_.is_none();
@@ -450,7 +455,9 @@ impl Conference {
         config.has_lobby &= room == self.main;
         let config = Arc::new(config);
         let muc = Room::new(config, room.clone(), id, jid, focus.presence());
-        let hall = Hall::new(muc, focus, room == self.main, &self.journal);
+        let mut hall = Hall::new(muc, focus, room == self.main, &self.journal);
+        let has_visitors = self.config.rules.has_visitors && room == self.main;
+        hall.focus.set_has_visitors(now, has_visitors);
         self.halls.insert(room, hall);
     }
 
@@ -532,7 +539,7 @@ impl Conference {
             }
             Said::Joined(id) => self.handle_joined(now, room, id),
             Said::Left(farewell) => self.handle_left(now, room, &farewell),
-            Said::PresenceChanged(_) => {}
+            Said::PresenceChanged(id) => self.visitor_changed(room, id),
             Said::Paused {
                 occupant,
                 is_paused,
@@ -625,11 +632,15 @@ impl Conference {
             return;
         };
         let (nick, profile) = (occupant.nick().clone(), occupant.profile().clone());
+        let is_visitor = occupant.is_hidden();
         self.opens_until = None;
         self.expected.arrived(profile.id, occupant.device());
         self.breakouts.arrived_or_ended(profile.id);
         hall.greet(now, &mut self.journal, id);
-        hall.focus.join(now, nick, profile);
+        hall.focus.join(now, nick.clone(), profile);
+        if is_visitor {
+            hall.focus.set_visitor(now, &nick, true);
+        }
         hall.tell_rights(id);
         self.keep_standing(room, id);
         self.elect_owner(now);
@@ -640,6 +651,7 @@ impl Conference {
         if let Some(hall) = self.halls.get_mut(room) {
             hall.focus.leave(now, farewell.occupant.nick());
         }
+        self.visitors.left(farewell.occupant.nick());
         self.left_for_another_room(now, farewell);
         self.elect_owner(now);
     }

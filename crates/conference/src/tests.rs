@@ -1038,3 +1038,89 @@ fn guests_wait_for_a_host() {
         ["head owner/moderator", "ann none/participant"]
     );
 }
+
+#[test]
+fn visitors_are_hidden_until_they_are_asked_to_take_part() {
+    let mut w = World::new();
+    w.request(1, "ann");
+    w.join(1, "ann");
+    let request = ConferenceRequest {
+        room: "tea@conference.localhost".to_owned(),
+        machine_uid: Some("vic".to_owned()),
+        properties: [("visitor".to_owned(), "true".to_owned())].into(),
+        ..ConferenceRequest::default()
+    };
+    let iq = Stanza::iq("set", "c")
+        .with_to("focus.localhost".parse::<Jid>().unwrap())
+        .with_child(request.to_element());
+    w.send(2, iq);
+    w.got.clear();
+    w.join(2, "vic");
+    let got: Vec<String> = w.got[&1].iter().map(|s| s.to_string()).collect();
+    assert!(
+        got.iter()
+            .all(|s| !s.contains("tea@conference.localhost/vic")),
+        "{got:?}"
+    );
+    assert_eq!(standings(&w)[1], "vic none/visitor");
+    let hand = |value: &str| {
+        let hand = text_element("jitsi_participant_raisedHand", ns::CLIENT, value);
+        Stanza::new(Kind::Presence)
+            .with_to(to("vic"))
+            .with_child(hand)
+    };
+    w.send(2, hand("1790000000000"));
+    let asked = w.last(1).to_string();
+    assert!(
+        asked.contains("promotion-request") && asked.contains("u2@localhost/r"),
+        "{asked}"
+    );
+    let answer = |approved: &str, id: &str| {
+        let json = format!(
+            r#"{{"type":"visitors","action":"promotion-response","approved":{approved},"id":"{id}"}}"#
+        );
+        Stanza::new(Kind::Message)
+            .with_type("groupchat")
+            .with_to(to(""))
+            .with_child(text_element("json-message", ns::JITSI_MEET, &json))
+    };
+    w.send(2, answer("true", "u2@localhost/r"));
+    assert_eq!(w.last(2).error_condition(), Some(Condition::Forbidden));
+    w.send(1, answer("1", "u2@localhost/r"));
+    assert_eq!(w.last(1).error_condition(), Some(Condition::BadRequest));
+    w.send(1, answer("true", "u7@localhost/r"));
+    assert_eq!(w.last(1).error_condition(), Some(Condition::ItemNotFound));
+    w.send(1, answer("false", "u2@localhost/r"));
+    assert!(w.last(2).to_string().contains("allow='false'"));
+    w.send(1, answer("true", "u2@localhost/r"));
+    assert_eq!(standings(&w)[1], "vic none/participant");
+    assert!(
+        w.last(1)
+            .to_string()
+            .contains("tea@conference.localhost/vic")
+    );
+
+    let mut w = World::with(8, w.journal);
+    w.request(12, "vic");
+    w.join(12, "vic");
+    assert_eq!(standings(&w), ["vic none/participant"]);
+}
+
+#[test]
+fn newcomers_beyond_the_soft_limit_are_visitors() {
+    let mut config = config();
+    config.rules.visitors_after = Some(2);
+    let mut w = World::new();
+    w.conference.config = Arc::new(config);
+    for (session, nick) in [(1, "ann"), (2, "bob"), (3, "cat")] {
+        w.join(session, nick);
+    }
+    assert_eq!(standings(&w)[2], "cat none/visitor");
+    w.session(1, SessionChange::Ended(EndReason::Closed));
+    w.session(2, SessionChange::Ended(EndReason::Closed));
+    assert_eq!(
+        standings(&w),
+        ["cat none/visitor"],
+        "a visitor is not elected"
+    );
+}

@@ -13,8 +13,9 @@ use tertulia_model::{ConferenceId, EndpointId, Host, Now, RoomJid, SessionId};
 use tertulia_room::rights::{Act, may};
 use tertulia_room::{Candidate, Farewell, OccupantId};
 use tertulia_stanza::disco::DiscoInfo;
+use tertulia_stanza::json_message::json_message;
 use tertulia_stanza::muc::Affiliation;
-use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns, text_element};
+use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError};
 
 use crate::journal::Journal;
 use crate::{Conference, Output, route};
@@ -355,7 +356,7 @@ impl Conference {
 
     fn breakout_message(&self, json: &Value) -> Stanza {
         let from = Jid::from(self.config.hosts.name(Host::Breakout));
-        let json = text_element("json-message", ns::JITSI_MEET, &json.to_string());
+        let json = json_message(json);
         Stanza::new(Kind::Message).with_from(from).with_child(json)
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use tertulia_model::{Hosts, Now, RoomJid, SessionId};
+use tertulia_model::{Now, RoomJid, SessionId};
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
 use tertulia_stanza::{Condition, Stanza, ns};
 
@@ -25,12 +25,11 @@ impl Conference {
             return;
         };
         if self.hall_of(from).is_none() {
-            self.expected
-                .add(now.mono, Some(from), request.machine_uid.as_deref());
+            self.expected.add(now.mono, Some(from), &request);
         }
         let room = crate::route::requested_room(&self.config.hosts, &request);
         let room = room.unwrap_or_else(|| self.main.clone());
-        let reply = reply(&self.config.hosts, &room);
+        let reply = self.reply(&room);
         self.answer(from, iq.result().with_child(reply.to_element()));
     }
 
@@ -41,25 +40,31 @@ impl Conference {
         request: tertulia_model::RequestId,
         asked: &ConferenceRequest,
     ) {
-        self.expected
-            .add(now.mono, None, asked.machine_uid.as_deref());
+        self.expected.add(now.mono, None, asked);
         let room = crate::route::requested_room(&self.config.hosts, asked);
         let room = room.unwrap_or_else(|| self.main.clone());
-        let reply = reply(&self.config.hosts, &room);
+        let reply = self.reply(&room);
         self.push(Output::Reply { request, reply });
     }
-}
 
-/// The answer to everybody: the focus is there, come in.
-fn reply(hosts: &Hosts, room: &RoomJid) -> ConferenceReply {
-    let properties = [("authentication", "false"), ("visitors-supported", "false")];
-    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    ConferenceReply {
-        room: room.to_string(),
-        is_ready: true,
-        focus_jid: hosts.focus_user().to_string(),
-        session_id: None,
-        identity: None,
-        properties: BTreeMap::from(properties),
+    /// The answer to everybody: the focus is there, come in.
+    fn reply(&self, room: &RoomJid) -> ConferenceReply {
+        let has_visitors = self.config.rules.has_visitors;
+        let properties = [
+            ("authentication", "false"),
+            (
+                "visitors-supported",
+                if has_visitors { "true" } else { "false" },
+            ),
+        ];
+        let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        ConferenceReply {
+            room: room.to_string(),
+            is_ready: true,
+            focus_jid: self.config.hosts.focus_user().to_string(),
+            session_id: None,
+            identity: None,
+            properties: BTreeMap::from(properties),
+        }
     }
 }

@@ -13,6 +13,7 @@ use tertulia_model::{Host, RoomJid, SessionId, SessionProfile};
 use tertulia_room::rights::{Act, may};
 use tertulia_room::{Candidate, OccupantId};
 use tertulia_stanza::disco::DiscoInfo;
+use tertulia_stanza::json_message::json_message;
 use tertulia_stanza::muc::Affiliation;
 use tertulia_stanza::{
     Condition, Element, ErrorType, Kind, Stanza, StanzaError, WithAttribute, ns, text_element,
@@ -373,7 +374,7 @@ impl Conference {
         let Some(by) = hall.room.occupant(by).map(|o| o.jid().clone()) else {
             return;
         };
-        let json = text_element("json-message", ns::JITSI_MEET, &notice.to_string());
+        let json = json_message(notice);
         let message = Stanza::new(Kind::Message)
             .with_type("groupchat")
             .with_from(by)

@@ -9,3 +9,4 @@ pub(crate) mod meeting_id;
 pub(crate) mod moderators;
 pub(crate) mod password;
 pub(crate) mod services;
+pub(crate) mod visitors;

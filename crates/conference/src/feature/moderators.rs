@@ -17,6 +17,9 @@ impl Conference {
     /// The standing with which somebody comes in. Known before the first presence, so that
     /// clients never see a moderator appear late.
     pub(crate) fn standing_of_newcomer(&self, room: &RoomJid, who: &Candidate) -> Standing {
+        if self.is_visit(room, who) {
+            return Standing::visitor();
+        }
         let granted = self.standings.of(&who.profile, who.device);
         let is_first = *room == self.main
             && self.config.rules.has_auto_owner
