@@ -22,13 +22,7 @@ async fn pages_and_their_policy() {
         assert!(head.contains("referrer-policy: no-referrer"), "{page}");
         assert!(head.contains("x-content-type-options: nosniff"), "{page}");
     }
-    for path in [
-        "/api",
-        "/.env",
-        "/school/xmpp-websocket",
-        "/metrics",
-        "/assets/none.js",
-    ] {
+    for path in ["/api", "/.env", "/metrics", "/assets/none.js"] {
         assert_eq!(server.web.get(path).await.0, 404, "{path}");
     }
     assert_eq!(server.web.get("/a/b/c").await.0, 404);
@@ -92,6 +86,13 @@ async fn conference_requests() {
         let (status, reply) = server.web.http("POST", path, &[], bad).await;
         assert_eq!(status, 400, "{bad}: {reply}");
     }
+    // A tenant's rooms have a host of their own, whatever the path.
+    let tenants = good.replace("conference.", "muc.school.");
+    for path in [path, "/school/conference-request/v1?room=tea"] {
+        let (status, reply) = server.web.http("POST", path, &[], &tenants).await;
+        assert_eq!(status, 200, "{reply}");
+        assert!(reply.contains("\"ready\":true"), "{reply}");
+    }
     let long = format!("{{\"room\":\"{}\"}}", "a".repeat(70_000));
     assert_eq!(server.web.http("POST", path, &[], &long).await.0, 413);
     let foreign = [("Origin", "https://attacker.example")];
@@ -112,8 +113,32 @@ async fn conference_requests() {
 async fn a_plain_get_keeps_the_connection_alive() {
     let data = Folder::new();
     let server = Server::start(&data).await;
-    let (status, _) = server.web.get("/xmpp-websocket?room=tea&previd=x").await;
+    for path in [
+        "/xmpp-websocket?room=tea&previd=x",
+        "/school/xmpp-websocket?room=tea",
+        // Whatever the query says: this is no attempt to connect.
+        "/xmpp-websocket?room=config.js&room=b",
+    ] {
+        let (status, answer) = server.web.get(path).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(!answer.to_lowercase().contains("x-jitsi-shard"), "{answer}");
+    }
+}
+
+/// COMPAT(lib-jitsi-meet): it compares the header of this answer with what it was told before.
+#[tokio::test]
+async fn an_installation_of_several_says_which_one_it_is() {
+    let data = Folder::new();
+    let server = Server::start_with_environment(&data, &[("TERTULIA_WEB__SHARD", "s1")]).await;
+    let page = [("Origin", "http://localhost:5173")];
+    let (status, head) = server.web.http("GET", "/xmpp-websocket", &page, "").await;
     assert_eq!(status, 200);
+    let head = head.to_lowercase();
+    assert!(head.contains("x-jitsi-shard: s1"), "{head}");
+    assert!(
+        head.contains("access-control-expose-headers: x-jitsi-shard"),
+        "{head}"
+    );
 }
 
 #[tokio::test]

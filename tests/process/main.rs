@@ -8,6 +8,7 @@
 mod client;
 mod server;
 
+mod bosh;
 mod bridge_channel;
 mod http;
 mod meeting;

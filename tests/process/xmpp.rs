@@ -60,6 +60,19 @@ async fn upgrades_that_are_refused() {
             "{header:?}"
         );
     }
+    for path in [
+        "/xmpp-websocket?room=it%27s",
+        "/xmpp-websocket?room=config.js",
+        "/libs/xmpp-websocket?room=tea",
+    ] {
+        assert_eq!(
+            dial(&server.web, path, &[XMPP]).await.err(),
+            Some(400),
+            "{path}"
+        );
+    }
+    let tenants = "/school/xmpp-websocket?room=tea";
+    assert!(dial(&server.web, tenants, &[XMPP]).await.is_ok());
     let own = format!("http://{}", server.web.authority());
     assert!(
         dial(&server.web, path, &[XMPP, ("Origin", &own)])

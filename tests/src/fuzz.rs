@@ -20,16 +20,17 @@ use tertulia_stanza::jingle::Jingle;
 use tertulia_stanza::muc::UserX;
 use tertulia_stanza::{Condition, Element, Stanza, sources};
 use tertulia_stream::{
-    ClientSession, Config, Frame, Initiator, InitiatorConfig, Negotiation, NegotiationOutput,
-    Sealer, read_frame,
+    Bosh, BoshOutput, ClientSession, Config, Frame, Initiator, InitiatorConfig, Negotiation,
+    NegotiationOutput, Sealer, read_body, read_frame,
 };
 
 /// A target: its name, which is that of its corpus, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("negotiation", negotiation),
+    ("bosh", bosh),
     ("session", session),
     ("initiator", initiator),
     ("stanza", stanza),
@@ -57,13 +58,68 @@ pub fn negotiation(data: &[u8]) {
         while let Some(output) = machine.poll_output() {
             match output {
                 NegotiationOutput::Send(frame) => well_formed(&frame),
-                NegotiationOutput::Bind { .. } => machine.bound(now(), &jid()),
+                NegotiationOutput::Bind { .. } => machine.bound(now(), &jid(), None),
                 NegotiationOutput::Resume { .. } => machine.resume_refused(now()),
                 NegotiationOutput::Close { .. } => {}
             }
         }
     }
     machine.handle_timeout(now().later(Duration::from_secs(60)));
+}
+
+/// Bodies of HTTP requests, one a line, of one BOSH session that logs in; a line that is none is a
+/// request whose connection breaks.
+pub fn bosh(data: &[u8]) {
+    let mut now = now();
+    let mut machine = Negotiation::over_bosh(
+        config(),
+        Arc::new(Hosts::new(domain())),
+        Arc::new(Sealer::new([1; 32])),
+        [2; 32],
+        now,
+    );
+    let mut bodies = frames(data).map(|text| read_body(&config().limits, text));
+    let Some(Ok(first)) = bodies.next() else {
+        return;
+    };
+    let mut bosh = Bosh::open(&config(), "sid".to_owned(), 0, first, now);
+    let mut last = 0;
+    for (request, body) in (1..).zip(bodies) {
+        step_bosh(&mut bosh, &mut machine, now);
+        now = now.later(Duration::from_secs(1));
+        match body {
+            Ok(body) => {
+                bosh.handle_request(now, request, body);
+                last = request;
+            }
+            Err(_) => bosh.handle_gone(now, last),
+        }
+        bosh.handle_timeout(now);
+    }
+    step_bosh(&mut bosh, &mut machine, now);
+    bosh.close(now, 1012);
+    step_bosh(&mut bosh, &mut machine, now);
+}
+
+/// Lets a BOSH session and the log-in on it do what they can.
+fn step_bosh(bosh: &mut Bosh, machine: &mut Negotiation, now: Now) {
+    while let Some(frame) = bosh.poll_frame() {
+        machine.handle_frame(now, &frame);
+        while let Some(output) = machine.poll_output() {
+            match output {
+                NegotiationOutput::Send(frame) => bosh.send(&frame),
+                NegotiationOutput::Bind { .. } => machine.bound(now, &jid(), None),
+                NegotiationOutput::Resume { .. } => panic!("there is nothing to resume"),
+                NegotiationOutput::Close { code, .. } => bosh.close(now, code),
+            }
+        }
+    }
+    bosh.flush(now);
+    while let Some(output) = bosh.poll_output() {
+        if let BoshOutput::Respond { body, .. } = output {
+            well_formed(&body);
+        }
+    }
 }
 
 /// Frames, one a line, of a session.

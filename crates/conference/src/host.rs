@@ -278,8 +278,15 @@ mod tests {
         let query = message.child("query", ns::DISCO_INFO).unwrap();
         let on = switched_on(query);
         assert_eq!(on.len(), 7, "{on:?}");
-        assert!(!on.iter().any(|one| ["polls", LOBBY, BREAKOUT].contains(&one.0.as_str())));
-        assert!(!DiscoInfo::parse(query).unwrap().has_feature(BREAKOUT_RENAME));
+        assert!(
+            !on.iter()
+                .any(|one| ["polls", LOBBY, BREAKOUT].contains(&one.0.as_str()))
+        );
+        assert!(
+            !DiscoInfo::parse(query)
+                .unwrap()
+                .has_feature(BREAKOUT_RENAME)
+        );
     }
 
     #[test]
@@ -289,7 +296,11 @@ mod tests {
         let query = message.child("query", ns::DISCO_INFO).unwrap();
         assert_eq!(switched_on(query).len(), EVERYTHING.len());
         // COMPAT(lib-jitsi-meet): a feature of a service counts when its name ends so.
-        assert!(DiscoInfo::parse(query).unwrap().has_feature(BREAKOUT_RENAME));
+        assert!(
+            DiscoInfo::parse(query)
+                .unwrap()
+                .has_feature(BREAKOUT_RENAME)
+        );
         assert!(message.child("services", ns::EXT_DISCO).is_some());
     }
 

@@ -182,6 +182,21 @@ pub(crate) const KEYS: &[Key] = &[
         "Unacknowledged stanzas before an acknowledgement is asked for.",
     ),
     key(
+        "session.bosh_wait",
+        r#""60 s""#,
+        "How long a request of a client on BOSH is held before it is answered with nothing.",
+    ),
+    key(
+        "session.bosh_pause_after",
+        r#""5 s""#,
+        "How long such a client may be without a request before its lease begins.",
+    ),
+    key(
+        "session.bosh_polling",
+        r#""5 s""#,
+        "Least time between the empty requests of a client that wants none of them held.",
+    ),
+    key(
         "session.restoration",
         r#""10 min""#,
         "After a restart, for how long guests get their former names back.",

@@ -234,6 +234,11 @@ fn stream(keys: &mut Reader) -> stream::Config {
         queue_stanzas_max: keys.count("limits.session_stanzas"),
         queue_bytes_max: keys.bytes("limits.session_bytes"),
         ack_request_after: keys.count("session.ack_request_after"),
+        bosh: stream::BoshConfig {
+            wait: keys.duration("session.bosh_wait"),
+            pause_after: keys.duration("session.bosh_pause_after"),
+            polling: keys.duration("session.bosh_polling"),
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 mod colibri_ws;
 mod conference_request;
 mod config_js;
+pub(crate) mod cross_origin;
 mod page;
 mod reserved;
 pub(crate) mod tenant;
@@ -17,12 +18,12 @@ use axum::http::uri::Authority as UriAuthority;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use tracing::debug;
 
 use crate::authority::Authority;
-use crate::listen::websocket;
+use crate::listen::{bosh, websocket};
 use crate::node::Node;
 
 use web_app::WebApp;
@@ -47,14 +48,15 @@ pub(crate) fn routes(node: Arc<Node>, app: Option<WebApp>) -> Router {
         .route("/config.js", get(config_js::serve))
         .route("/{tenant}/config.js", get(config_js::serve_tenant))
         .route("/xmpp-websocket", get(websocket::open))
+        .route("/{tenant}/xmpp-websocket", get(websocket::open))
+        .route("/http-bind", bosh_requests())
+        .route("/{tenant}/http-bind", bosh_requests())
         .route(
             "/colibri-ws/{server}/{conference}/{endpoint}",
             get(colibri_ws::open),
         )
-        .route(
-            "/conference-request/v1",
-            post(conference_request::post).options(conference_request::options),
-        )
+        .route("/conference-request/v1", conference_requests())
+        .route("/{tenant}/conference-request/v1", conference_requests())
         .merge(pages)
         .layer(middleware::from_fn_with_state(
             Arc::clone(&node),
@@ -62,6 +64,14 @@ pub(crate) fn routes(node: Arc<Node>, app: Option<WebApp>) -> Router {
         ))
         .layer(middleware::map_response(harden))
         .with_state(node)
+}
+
+fn bosh_requests() -> MethodRouter<Arc<Node>> {
+    get(bosh::get).post(bosh::post).options(bosh::options)
+}
+
+fn conference_requests() -> MethodRouter<Arc<Node>> {
+    post(conference_request::post).options(conference_request::options)
 }
 
 /// Lets in who came by one of our names, and tells the rest of the way which one it was.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,7 @@ impl ConnectionLimits {
         Some(ConnectionPermit {
             limits: Arc::clone(self),
             address,
+            is_released: AtomicBool::new(false),
         })
     }
 }
@@ -53,10 +55,16 @@ impl ConnectionLimits {
 pub(crate) struct ConnectionPermit {
     limits: Arc<ConnectionLimits>,
     address: IpAddr,
+    is_released: AtomicBool,
 }
 
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
+impl ConnectionPermit {
+    /// The connection turned out to be that of somebody who has logged in: it does not count any
+    /// more.
+    pub(crate) fn release(&self) {
+        if self.is_released.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut open = lock(&self.limits.open);
         open.all -= 1;
         if let Some(count) = open.by_address.get_mut(&self.address) {
@@ -65,6 +73,12 @@ impl Drop for ConnectionPermit {
                 open.by_address.remove(&self.address);
             }
         }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -149,8 +163,11 @@ mod tests {
         assert!(limits.admit(a, now).is_none(), "two of one address");
         let third = limits.admit(b, now).unwrap();
         assert!(limits.admit(b, now).is_none(), "three in all");
+        first.release();
+        let fourth = limits.admit(b, now).unwrap();
         drop(first);
-        assert!(limits.admit(b, now).is_some());
+        assert!(limits.admit(b, now).is_none(), "no place comes back twice");
+        drop(fourth);
         drop((second, third));
         assert!(lock(&limits.open).by_address.is_empty());
     }

@@ -1,4 +1,7 @@
 //! How clients get in: TCP, TLS, and what speaks over it.
 
+pub(crate) mod bosh;
+mod login;
+mod target;
 pub(crate) mod web;
 pub(crate) mod websocket;

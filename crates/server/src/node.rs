@@ -18,7 +18,7 @@ use crate::config::{Limits, WebConfig};
 use crate::limits::{ConnectionLimits, Rates};
 use crate::media::WorkerHandle;
 use crate::router::Router;
-use crate::socket::OpenSocket;
+use crate::socket::{BoshSessions, OpenSocket};
 use crate::stop::Stop;
 
 /// One running Tertulia process.
@@ -30,6 +30,7 @@ pub(crate) struct Node {
     pub(crate) conference: Arc<tertulia_conference::Config>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) router: Router,
+    pub(crate) bosh: Arc<BoshSessions>,
     pub(crate) journal: Arc<Journal>,
     /// How long it outlasts a meeting.
     pub(crate) journal_linger: Duration,
@@ -87,6 +88,7 @@ impl Node {
             conference: Arc::new(parts.conference),
             sealer: Arc::new(parts.sealer),
             router: Router::default(),
+            bosh: Arc::default(),
             journal: Arc::new(parts.journal),
             journal_linger: parts.journal_linger,
             authorities: parts.authorities,

@@ -46,12 +46,12 @@ pub(crate) struct Attachment {
     pub(crate) refused: oneshot::Sender<Socket>,
 }
 
-/// Starts the session of this profile on its first socket. None if its JID is taken; then the
-/// socket comes back.
+/// Starts the session of this profile for its first socket. None if its JID is taken.
 pub(crate) fn start(
     node: &Arc<Node>,
     profile: SessionProfile,
     resumption_id: String,
+    socket: &Socket,
 ) -> Option<Starting> {
     let profile = Arc::new(profile);
     let (mail, mailbox) = Mailbox::new(node.stream.queue_stanzas_max);
@@ -60,7 +60,12 @@ pub(crate) fn start(
         return None;
     }
     let stream = Arc::clone(&node.stream);
-    let machine = ClientSession::new(stream, profile, resumption_id, clock::now());
+    let now = clock::now();
+    let machine = if socket.can_resume() {
+        ClientSession::new(stream, profile, resumption_id, now)
+    } else {
+        ClientSession::over_bosh(stream, profile, now)
+    };
     Some(Starting {
         node: Arc::clone(node),
         machine,
@@ -189,7 +194,8 @@ impl SessionTask {
             // The handle that this task holds can send, so the mailbox does not end before.
             Event::Mail(None) => {}
             Event::Socket(SocketEvent::Text(text)) => self.machine.handle_frame(now, &text),
-            Event::Socket(SocketEvent::Alive) => {}
+            Event::Socket(SocketEvent::Alive) => self.machine.handle_alive(now),
+            Event::Socket(SocketEvent::Silent) => self.machine.handle_silence(now),
             Event::Socket(SocketEvent::Refused { code, reason }) => {
                 if let Some(socket) = self.socket.take() {
                     socket.close(code, reason);

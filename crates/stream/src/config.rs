@@ -27,6 +27,19 @@ pub struct Config {
     pub queue_bytes_max: usize,
     /// Unacknowledged stanzas before an acknowledgement is asked for.
     pub ack_request_after: usize,
+    /// Streams over HTTP requests.
+    pub bosh: BoshConfig,
+}
+
+/// Times of BOSH (XEP-0124). How long a session lives without a request is the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoshConfig {
+    /// How long a request is held at most before it is answered with nothing.
+    pub wait: Duration,
+    /// How long a client may be without an open request before its session counts as paused.
+    pub pause_after: Duration,
+    /// Least time between two empty requests of a client that wants none of them held.
+    pub polling: Duration,
 }
 
 /// What one frame may hold.
@@ -95,5 +108,10 @@ pub(crate) fn for_tests() -> Config {
         queue_stanzas_max: 4_096,
         queue_bytes_max: 4 * 1024 * 1024,
         ack_request_after: 5,
+        bosh: BoshConfig {
+            wait: Duration::from_secs(60),
+            pause_after: Duration::from_secs(5),
+            polling: Duration::from_secs(5),
+        },
     }
 }

@@ -1,7 +1,7 @@
 //! The frames of RFC 7395 that are no stanzas, as Jitsi's clients want them.
 
 use minidom::ElementBuilder;
-use tertulia_stanza::{Element, WithAttribute, ns};
+use tertulia_stanza::{Element, WithAttribute, ns, text_element};
 
 /// Close codes of WebSockets (RFC 6455 section 7.4.1).
 pub mod close_code {
@@ -55,10 +55,15 @@ pub(crate) fn open_from(domain: &str, id: &str) -> String {
 
 /// The client's `<open/>`.
 pub(crate) fn open_to(domain: &str) -> String {
+    open(Some(domain), "1.0")
+}
+
+/// A client's `<open/>` as it says it.
+pub(crate) fn open(to: Option<&str>, version: &str) -> String {
     write(
         &element("open", ns::FRAMING)
-            .with("to", domain)
-            .with("version", "1.0")
+            .with("to", to)
+            .with("version", version)
             .build(),
     )
 }
@@ -71,11 +76,22 @@ pub(crate) fn features_before_login() -> String {
 }
 
 /// What is offered after log-in. No `<session/>`: Jitsi's client would spend a round trip on it.
-pub(crate) fn features_after_login() -> String {
+pub(crate) fn features_after_login(can_resume: bool) -> String {
     let features = stream_element("features")
         .append(Element::bare("bind", ns::BIND))
-        .append(Element::bare("sm", ns::SM));
+        .append_all(can_resume.then(|| Element::bare("sm", ns::SM)));
     write(&features.build())
+}
+
+/// A failed log-in, with a text for people.
+///
+/// COMPAT(lib-jitsi-meet): it looks for the text in the raw frame, and finds it only behind
+/// `<not-allowed/>` and without attributes, so without the language that RFC 6120 wants.
+pub(crate) fn login_failure(condition: &str, text: &str) -> String {
+    let failure = element("failure", ns::SASL)
+        .append(Element::bare(condition, ns::SASL))
+        .append(text_element("text", ns::SASL, text));
+    write(&failure.build())
 }
 
 /// `<failed/>` of stream management.
@@ -101,10 +117,20 @@ mod tests {
              <mechanism>ANONYMOUS</mechanism></mechanisms></stream:features>"
         );
         assert_eq!(
-            features_after_login(),
+            features_after_login(true),
             "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>\
              <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:3'/>\
              </stream:features>"
+        );
+        assert_eq!(
+            features_after_login(false),
+            "<stream:features xmlns:stream='http://etherx.jabber.org/streams'>\
+             <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>"
+        );
+        assert_eq!(
+            login_failure("not-allowed", "token expired"),
+            "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+             <not-allowed/><text>token expired</text></failure>"
         );
         assert_eq!(
             failed("item-not-found"),

@@ -25,6 +25,8 @@ pub struct Negotiation {
     sealer: Arc<Sealer>,
     /// Whom the connection's URL claims to have been, if the claim is sealed.
     previous: Option<Restored>,
+    /// Whether a lost session can be taken over (XEP-0198).
+    can_resume: bool,
     random: Random,
     state: State,
     /// The host of the first opening; it holds for the whole connection.
@@ -101,12 +103,28 @@ impl Negotiation {
             now: now.mono,
             outputs: VecDeque::new(),
             previous: None,
+            can_resume: true,
             config,
             hosts,
             sealer,
         };
         negotiation.previous = previd.and_then(|token| negotiation.open_token(token));
         negotiation
+    }
+
+    /// The same over BOSH, where the session itself outlives the connections and nothing is to be
+    /// resumed.
+    pub fn over_bosh(
+        config: Arc<Config>,
+        hosts: Arc<Hosts>,
+        sealer: Arc<Sealer>,
+        seed: [u8; 32],
+        now: Now,
+    ) -> Negotiation {
+        Negotiation {
+            can_resume: false,
+            ..Negotiation::new(config, hosts, sealer, None, seed, now)
+        }
     }
 
     /// The client sent a frame.
@@ -137,9 +155,15 @@ impl Negotiation {
     }
 
     /// The answer to [`NegotiationOutput::Bind`]: the session exists and gets all further frames.
-    pub fn bound(&mut self, now: Now, jid: &FullJid) {
+    ///
+    /// `announcement` goes to the client first: Jitsi's clients look for what the server can do in
+    /// a message that comes before the result, and ask only if there was none.
+    pub fn bound(&mut self, now: Now, jid: &FullJid, announcement: Option<Stanza>) {
         self.now = now.mono;
         if let State::Binding { id } = std::mem::replace(&mut self.state, State::Done) {
+            if let Some(announcement) = announcement {
+                self.send_stanza(&announcement.with_to(jid.clone()));
+            }
             let jid = text_element("jid", ns::BIND, jid.as_str());
             let bind = element("bind", ns::BIND).append(jid).build();
             self.send_stanza(&Stanza::iq("result", &id).with_child(bind));
@@ -199,11 +223,15 @@ impl Negotiation {
                 "a stream begins with an open element",
             )),
             State::LogIn if frame.is("auth", ns::SASL) => self.handle_auth(frame),
-            State::LogIn if frame.is("abort", ns::SASL) => self.refuse_login("aborted"),
-            State::LogIn if frame.is("response", ns::SASL) => {
-                self.refuse_login("malformed-request");
+            State::LogIn if frame.is("abort", ns::SASL) => {
+                self.refuse_login("aborted", "the client gave up");
             }
-            State::Bind if frame.is("resume", ns::SM) => self.handle_resume(frame),
+            State::LogIn if frame.is("response", ns::SASL) => {
+                self.refuse_login("malformed-request", "nothing was asked");
+            }
+            State::Bind if self.can_resume && frame.is("resume", ns::SM) => {
+                self.handle_resume(frame);
+            }
             State::LogIn | State::Bind if frame.has_ns(ns::SM) => {
                 self.send(framing::failed(Condition::UnexpectedRequest.as_str()));
             }
@@ -248,7 +276,7 @@ impl Negotiation {
         self.host = Some(host);
         if is_authenticated {
             self.state = State::Bind;
-            self.send(framing::features_after_login());
+            self.send(framing::features_after_login(self.can_resume));
         } else {
             self.state = State::LogIn;
             self.send(framing::features_before_login());
@@ -262,13 +290,12 @@ impl Negotiation {
             };
             self.send(framing::write(&Element::bare("success", ns::SASL)));
         } else {
-            self.refuse_login("invalid-mechanism");
+            self.refuse_login("invalid-mechanism", "only ANONYMOUS is offered");
         }
     }
 
-    fn refuse_login(&mut self, condition: &str) {
-        let failure = element("failure", ns::SASL).append(Element::bare(condition, ns::SASL));
-        self.send(framing::write(&failure.build()));
+    fn refuse_login(&mut self, condition: &str, text: &str) {
+        self.send(framing::login_failure(condition, text));
         self.refusals += 1;
         if self.refusals >= REFUSALS_MAX {
             self.refuse(StreamError::new(

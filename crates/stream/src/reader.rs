@@ -13,6 +13,10 @@ use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns};
 
 use crate::{Limits, StreamCondition, StreamError};
 
+mod body;
+
+pub use body::{Body, read_body};
+
 /// What one frame holds.
 #[derive(Debug)]
 pub enum Frame {
@@ -30,13 +34,8 @@ pub fn read_frame(limits: &Limits, text: &str) -> Result<Frame, StreamError> {
         return Err(policy("the frame is too long"));
     }
     let outline = Outline::of(limits, text)?;
-    let Root {
-        namespace,
-        name,
-        attributes,
-        elements,
-    } = Root::of(text)?;
-    let kind = match (name.as_str(), namespace.as_str()) {
+    let root = Root::of(text)?;
+    let kind = match (root.name.as_str(), root.namespace.as_str()) {
         ("message", ns::CLIENT) => Kind::Message,
         ("presence", ns::CLIENT) => Kind::Presence,
         ("iq", ns::CLIENT) => Kind::Iq,
@@ -64,7 +63,7 @@ pub fn read_frame(limits: &Limits, text: &str) -> Result<Frame, StreamError> {
         Some(inner) => Stanza::from_validated(kind, Bytes::copy_from_slice(inner.as_bytes())),
         None => Stanza::new(kind).with_children(tree(text)?.children().cloned()),
     };
-    envelope(limits, payload, &attributes, elements)
+    envelope(limits, payload, &root)
 }
 
 /// Reads a frame that is no stanza, whatever its namespace: what a server says about the stream.
@@ -251,32 +250,34 @@ impl Root {
             elements,
         })
     }
+
+    /// An attribute without namespace.
+    fn plain(&self, name: &str) -> Option<&str> {
+        self.attribute("", name)
+    }
+
+    /// An attribute of this namespace.
+    fn attribute(&self, namespace: &str, name: &str) -> Option<&str> {
+        let mut attributes = self.attributes.iter();
+        let found =
+            attributes.find(|((ns, local), _)| ns.as_str() == namespace && **local == *name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
-fn envelope(
-    limits: &Limits,
-    mut stanza: Stanza,
-    attributes: &AttrMap,
-    elements: usize,
-) -> Result<Frame, StreamError> {
-    let plain = |name: &str| {
-        attributes
-            .iter()
-            .find(|((ns, local), _)| ns.is_none() && **local == *name)
-            .map(|a| a.1)
-    };
+fn envelope(limits: &Limits, mut stanza: Stanza, root: &Root) -> Result<Frame, StreamError> {
     for name in ["to", "from", "id"] {
-        if plain(name).is_some_and(|value| value.len() > limits.address_bytes_max) {
+        if root
+            .plain(name)
+            .is_some_and(|value| value.len() > limits.address_bytes_max)
+        {
             return Err(policy("an address or id is too long"));
         }
     }
-    stanza.id = plain("id").map(|id| id.as_str().into());
-    stanza.type_ = plain("type").map(|type_| type_.as_str().into());
-    let lang = attributes
-        .iter()
-        .find(|((ns, local), _)| ns.as_str() == rxml::XMLNS_XML && **local == *"lang");
-    stanza.lang = lang.map(|(_, value)| value.as_str().into());
-    if let Some(from) = plain("from") {
+    stanza.id = root.plain("id").map(Into::into);
+    stanza.type_ = root.plain("type").map(Into::into);
+    stanza.lang = root.attribute(rxml::XMLNS_XML, "lang").map(Into::into);
+    if let Some(from) = root.plain("from") {
         stanza.from = Some(Jid::new(from).map_err(|_| {
             StreamError::new(
                 StreamCondition::InvalidFrom,
@@ -284,9 +285,10 @@ fn envelope(
             )
         })?);
     }
-    match plain("to").map(|to| Jid::new(to)).transpose() {
+    match root.plain("to").map(Jid::new).transpose() {
         Ok(to) => {
             stanza.to = to;
+            let elements = root.elements;
             Ok(Frame::Stanza { stanza, elements })
         }
         Err(_) => {

@@ -16,12 +16,16 @@ use crate::{Config, StreamCondition, StreamError};
 /// A bound session. It outlives its sockets: what is sent meanwhile waits for a resumption
 /// (XEP-0198) as long as the lease runs.
 ///
+/// Over BOSH there is one "socket" for the whole session, made of many requests, and nothing to
+/// resume: what is sent waits for the next request, and the lease runs while none comes.
+///
 /// Call one `handle_*` or command, then `poll_output` until `None`, then sleep until
 /// `next_timeout`. It starts with a socket, the one on which it was bound.
 pub struct ClientSession {
     config: Arc<Config>,
     profile: Arc<SessionProfile>,
     resumption_id: String,
+    transport: Transport,
     socket: Socket,
     /// Stream management, once the client has enabled it.
     management: Option<Management>,
@@ -57,10 +61,16 @@ pub enum Closing {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    WebSocket,
+    Bosh,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Socket {
     /// `heard` is when the client last sent anything; `is_asked` since the liveness question.
     Attached { heard: Instant, is_asked: bool },
-    /// No socket; the lease runs.
+    /// No socket, or over BOSH no sign of the client; the lease runs.
     Lost { until: Instant },
     /// The session is over.
     Ended,
@@ -95,19 +105,27 @@ impl ClientSession {
             pings: 0,
             now: now.mono,
             outputs: VecDeque::new(),
+            transport: Transport::WebSocket,
             config,
             profile,
             resumption_id,
         }
     }
 
+    /// The same over BOSH: nobody can resume it.
+    pub fn over_bosh(config: Arc<Config>, profile: Arc<SessionProfile>, now: Now) -> ClientSession {
+        ClientSession {
+            transport: Transport::Bosh,
+            ..ClientSession::new(config, profile, String::new(), now)
+        }
+    }
+
     /// The client sent a frame on the session's socket.
     pub fn handle_frame(&mut self, now: Now, text: &str) {
         self.now = now.mono;
-        let Socket::Attached { heard, is_asked } = &mut self.socket else {
+        if !self.is_heard() {
             return;
-        };
-        (*heard, *is_asked) = (now.mono, false);
+        }
         self.bytes.take(now.mono, text.len());
         self.stanzas.take(now.mono, 1);
         match read_frame(&self.config.limits, text) {
@@ -121,6 +139,22 @@ impl ClientSession {
                 self.count();
                 self.answer_with(&stanza, error);
             }
+        }
+    }
+
+    /// The client showed that it is there, without a frame: over BOSH, a request came.
+    pub fn handle_alive(&mut self, now: Now) {
+        self.now = now.mono;
+        if self.is_heard() {
+            self.stanzas.take(now.mono, 1);
+        }
+    }
+
+    /// Over BOSH: no request was open for a while.
+    pub fn handle_silence(&mut self, now: Now) {
+        self.now = now.mono;
+        if self.is_attached() {
+            self.lose_socket();
         }
     }
 
@@ -157,7 +191,9 @@ impl ClientSession {
                 if now.mono
                     >= heard + self.config.liveness_ping_after + self.config.liveness_timeout
                 {
-                    self.close_socket(close_code::TRY_AGAIN, "nothing heard");
+                    if self.transport == Transport::WebSocket {
+                        self.close_socket(close_code::TRY_AGAIN, "nothing heard");
+                    }
                     self.lose_socket();
                 }
             }
@@ -313,6 +349,28 @@ impl ClientSession {
         self.socket == Socket::Ended
     }
 
+    /// Whether anything can still be written for the client.
+    fn is_writable(&self) -> bool {
+        self.is_attached() || (self.transport == Transport::Bosh && !self.is_ended())
+    }
+
+    /// Takes note of a sign of life; false if it comes from a socket that is not ours any more.
+    fn is_heard(&mut self) -> bool {
+        let is_back = matches!(self.socket, Socket::Lost { .. });
+        if !self.is_writable() {
+            return false;
+        }
+        self.socket = Socket::Attached {
+            heard: self.now,
+            is_asked: false,
+        };
+        if is_back {
+            self.outputs
+                .push_back(SessionOutput::Changed(SessionChange::Resumed));
+        }
+        true
+    }
+
     fn handle_element(&mut self, frame: &Element) {
         match (frame.ns().as_str(), frame.name()) {
             (ns::FRAMING, "close") => {
@@ -340,7 +398,7 @@ impl ClientSession {
     }
 
     fn enable(&mut self, enable: &Element) {
-        if self.management.is_some() {
+        if self.management.is_some() || self.transport == Transport::Bosh {
             let failed = framing::failed(Condition::UnexpectedRequest.as_str());
             return self.outputs.push_back(SessionOutput::Send(failed));
         }
@@ -478,7 +536,7 @@ impl ClientSession {
     }
 
     fn deliver(&mut self, stanza: Arc<Stanza>) {
-        if self.is_attached() {
+        if self.is_writable() {
             self.write(&stanza);
         }
         let Some(management) = &mut self.management else {
@@ -539,7 +597,7 @@ impl ClientSession {
     }
 
     fn lose_socket(&mut self) {
-        if self.is_resumable() {
+        if self.is_resumable() || self.transport == Transport::Bosh {
             self.socket = Socket::Lost {
                 until: self.now + self.config.lease,
             };
@@ -561,7 +619,7 @@ impl ClientSession {
 
     /// Ends the session with a stream error, if there is a socket to tell it.
     fn end_with(&mut self, error: &StreamError, reason: EndReason) {
-        if self.is_attached() {
+        if self.is_writable() {
             let frames = [error.to_frame(), CLOSE.to_owned()];
             self.outputs
                 .extend(frames.into_iter().map(SessionOutput::Send));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tertulia_model::RoomJid;
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::authority::Authority;
 use crate::conference_task::{ConferenceMail, NoConference, find_or_start};
-use crate::http::upgrade::origin;
+use crate::http::cross_origin::{self, admits, allow_reading};
 use crate::http::{RESERVED, is_reserved_name};
 use crate::listen::web::Visitor;
 use crate::node::Node;
@@ -25,30 +25,15 @@ pub(crate) async fn options(
     Extension(authority): Extension<Authority>,
     headers: HeaderMap,
 ) -> Response {
-    if !node
-        .authorities
-        .admits_origin(origin(&headers), &authority, visitor.arrival)
-    {
-        return refused(StatusCode::FORBIDDEN, "this origin may not ask");
+    if admits(&node, &visitor, &authority, &headers) {
+        cross_origin::preflight(&node, &headers)
+    } else {
+        cross_origin::refusal()
     }
-    let mut response = StatusCode::OK.into_response();
-    let allow: [(_, &'static str); 3] = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST, OPTIONS"),
-        (
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "content-type, authorization",
-        ),
-        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
-    ];
-    for (name, value) in allow {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    allow_origin(response, &headers)
 }
 
-/// `POST /conference-request/v1`.
+/// `POST /conference-request/v1`, `POST /TENANT/conference-request/v1`. The room in the body says
+/// whose tenant's it is.
 pub(crate) async fn post(
     State(node): State<Arc<Node>>,
     Extension(visitor): Extension<Visitor>,
@@ -56,24 +41,32 @@ pub(crate) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    if !node
-        .authorities
-        .admits_origin(origin(&headers), &authority, visitor.arrival)
-    {
-        return refused(StatusCode::FORBIDDEN, "this origin may not ask");
+    if !admits(&node, &visitor, &authority, &headers) {
+        return cross_origin::refusal();
     }
     let Ok(body) = to_bytes(body, node.limits.http_body_bytes).await else {
-        return refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long");
+        let response = refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long");
+        return allow_reading(&node, &headers, response);
     };
     let response = match read(&node, &body) {
-        Ok((room, asked)) => {
+        Ok((room, mut asked)) => {
+            asked.token = bearer(&headers);
             let reply = ask(&node, visitor, &room, asked).await;
             let json = [(header::CONTENT_TYPE, "application/json")];
             (json, reply.to_json()).into_response()
         }
         Err(reason) => refused(StatusCode::BAD_REQUEST, &reason),
     };
-    allow_origin(response, &headers)
+    allow_reading(&node, &headers, response)
+}
+
+/// The token of the request's author.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
 }
 
 fn read(node: &Node, body: &[u8]) -> Result<(RoomJid, ConferenceRequest), String> {
@@ -112,17 +105,4 @@ async fn ask(
 
 fn refused(status: StatusCode, reason: &str) -> Response {
     (status, format!("HTTP {}: {reason}\n", status.as_u16())).into_response()
-}
-
-/// Names the asking origin, which was checked before.
-fn allow_origin(mut response: Response, headers: &HeaderMap) -> Response {
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        response
-            .headers_mut()
-            .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        response
-            .headers_mut()
-            .insert(header::VARY, HeaderValue::from_static("Origin"));
-    }
-    response
 }

@@ -1,47 +1,44 @@
-//! XMPP over WebSocket (RFC 7395): from the upgrade to the bound or resumed session.
+//! XMPP over WebSocket (RFC 7395): the upgrade, and then the log-in on it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use tertulia_model::{Private, SessionProfile};
-use tertulia_stream::{Negotiation, NegotiationOutput, Restored, close_code};
-use tokio::sync::oneshot;
-use tracing::{Instrument, debug, debug_span};
+use tertulia_model::Private;
+use tertulia_stream::Negotiation;
+use tracing::{Instrument, debug_span};
 
 use crate::authority::Authority;
 use crate::clock;
+use crate::http::cross_origin::{self, admits};
 use crate::http::upgrade::{self, Upgrade};
+use crate::listen::login::{Client, negotiate};
+use crate::listen::target::{BadTarget, Target};
 use crate::listen::web::Visitor;
 use crate::node::Node;
-use crate::pump::{Panicked, Rounds, Timer, earlier, guarded};
-use crate::router::with_resource;
-use crate::session_task::{self, Attachment, SessionControl};
-use crate::socket::{Socket, SocketEvent};
-use crate::stop;
+use crate::socket::{Socket, WebSocket};
 
-/// What a client says in the URL. `token` and others are not ours to read yet.
-#[derive(Deserialize)]
-pub(crate) struct Parameters {
-    previd: Option<String>,
-}
-
-/// `/xmpp-websocket`.
+/// `/xmpp-websocket`, `/TENANT/xmpp-websocket`.
 pub(crate) async fn open(
     State(node): State<Arc<Node>>,
     Extension(visitor): Extension<Visitor>,
     Extension(authority): Extension<Authority>,
-    Query(parameters): Query<Parameters>,
+    target: Result<Target, BadTarget>,
     request: Request,
 ) -> Response {
+    let headers = request.headers().clone();
+    let is_admitted = admits(&node, &visitor, &authority, &headers);
     let upgrade = match upgrade::asked(request) {
         Upgrade::None => {
             // COMPAT(lib-jitsi-meet): fetches this URL to keep connections alive.
-            return "XMPP over WebSocket (RFC 7395) is spoken here.\n".into_response();
+            let here = "XMPP over WebSocket (RFC 7395) is spoken here.\n".into_response();
+            return if is_admitted {
+                cross_origin::allow_reading(&node, &headers, here)
+            } else {
+                here
+            };
         }
         Upgrade::Bad(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
         Upgrade::Asked(upgrade) => upgrade,
@@ -50,217 +47,35 @@ pub(crate) async fn open(
         let reason = "the sub-protocol xmpp is missing\n";
         return (StatusCode::BAD_REQUEST, reason).into_response();
     }
-    if !node
-        .authorities
-        .admits_origin(upgrade.origin(), &authority, visitor.arrival)
-    {
+    if !is_admitted {
         return (StatusCode::FORBIDDEN, "this origin may not connect\n").into_response();
     }
+    let target = match target {
+        Ok(target) => target,
+        Err(bad) => return bad.into_response(),
+    };
     let Some(open) = node.open_socket() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     };
-    let client = Client {
-        websocket_base: node.authorities.websocket_base(&authority, visitor.arrival),
-        is_loopback: visitor.arrival.is_loopback,
-        address: visitor.address.ip(),
-    };
+    let client = Client::new(&node, &visitor, &authority, target.room);
     let (response, upgraded) = upgrade.accept(Some("xmpp"));
     let span = debug_span!("connection", address = %Private(visitor.address));
     let task = async move {
         let Ok(upgraded) = upgraded.await else { return };
-        let mut socket = Socket::new(upgraded, node.stream.limits.bytes_max, open).await;
+        let mut socket = WebSocket::new(upgraded, node.stream.limits.bytes_max, open).await;
         socket.limit_arrival(node.stream.limits_before_login.bytes_max);
         let machine = Negotiation::new(
             Arc::clone(&node.stream),
             Arc::clone(&node.hosts),
             Arc::clone(&node.sealer),
-            parameters.previd.as_deref(),
+            target.previd.as_deref(),
             node.seed(),
             clock::now(),
         );
-        negotiate(node, client, machine, socket).await;
+        negotiate(node, client, machine, Socket::WebSocket(socket)).await;
         // From here on the session counts, not the connection.
         drop(visitor.permit);
     };
     tokio::spawn(task.instrument(span));
     response
-}
-
-/// What is known of a client before it logs in.
-struct Client {
-    websocket_base: String,
-    is_loopback: bool,
-    address: IpAddr,
-}
-
-/// What a step of a negotiation comes to.
-enum Step {
-    Continue,
-    Bind {
-        restored: Option<Restored>,
-        resource: Option<String>,
-    },
-    Resume {
-        token: String,
-        restored: Restored,
-        h: u32,
-    },
-    Close {
-        code: u16,
-        reason: &'static str,
-    },
-}
-
-/// Drives one log-in until the socket belongs to a session or is closed.
-async fn negotiate(node: Arc<Node>, client: Client, mut machine: Negotiation, mut socket: Socket) {
-    let (mut timer, mut rounds) = (Timer::new(), Rounds::default());
-    let mut stopping = node.stopping.subscribe();
-    loop {
-        let Ok(step) = guarded(|| drain(&mut machine, &mut socket)) else {
-            return socket.close(close_code::TRY_AGAIN, "internal error");
-        };
-        match step {
-            Step::Continue => {}
-            Step::Close { code, reason } => return socket.close(code, reason),
-            Step::Bind { restored, resource } => {
-                return bind(
-                    &node,
-                    &client,
-                    machine,
-                    socket,
-                    restored,
-                    resource.as_deref(),
-                );
-            }
-            Step::Resume { token, restored, h } => {
-                match resume(&node, socket, &token, &restored, h).await {
-                    None => return,
-                    Some(returned) => {
-                        socket = returned;
-                        machine.resume_refused(clock::now());
-                        continue;
-                    }
-                }
-            }
-        }
-        let now = clock::now();
-        let may_read_at = machine.may_read_at();
-        let may_read = may_read_at.is_none_or(|at| at <= now.mono);
-        timer.set(earlier(
-            machine.next_timeout(),
-            may_read_at.filter(|_| !may_read),
-        ));
-        let event = tokio::select! {
-            event = socket.event(may_read) => Some(event),
-            () = timer.expired() => None,
-            () = stop::announced(&mut stopping) => {
-                return socket.close(close_code::RESTART, "restart");
-            }
-        };
-        let now = clock::now();
-        let step = guarded(|| match event {
-            Some(SocketEvent::Text(text)) => {
-                machine.handle_frame(now, &text);
-                Ok(())
-            }
-            Some(SocketEvent::Alive) => Ok(()),
-            None => {
-                machine.handle_timeout(now);
-                Ok(())
-            }
-            Some(other) => Err(other),
-        });
-        match step {
-            Ok(Ok(())) => rounds.step().await,
-            Ok(Err(SocketEvent::Refused { code, reason })) => return socket.close(code, reason),
-            Ok(Err(_)) => return socket.finish(),
-            Err(Panicked) => return socket.close(close_code::TRY_AGAIN, "internal error"),
-        }
-    }
-}
-
-fn drain(machine: &mut Negotiation, socket: &mut Socket) -> Step {
-    while let Some(output) = machine.poll_output() {
-        match output {
-            NegotiationOutput::Send(text) => socket.send(text),
-            NegotiationOutput::Bind { restored, resource } => {
-                return Step::Bind { restored, resource };
-            }
-            NegotiationOutput::Resume { token, restored, h } => {
-                return Step::Resume { token, restored, h };
-            }
-            NegotiationOutput::Close { code, reason } => return Step::Close { code, reason },
-        }
-    }
-    Step::Continue
-}
-
-/// Gives the client its JID and a session.
-fn bind(
-    node: &Arc<Node>,
-    client: &Client,
-    mut machine: Negotiation,
-    mut socket: Socket,
-    restored: Option<Restored>,
-    resource: Option<&str>,
-) {
-    let now = clock::now();
-    // The old name of someone whom this process never saw, for a while after its start.
-    let restored = restored.filter(|restored| {
-        let since_start = now.wall.signed_duration_since(node.started);
-        restored.issued <= node.started && since_start <= node.restoration_time
-    });
-    let mut wanted = restored.map(|restored| restored.jid);
-    let starting = loop {
-        let jid = wanted.take().unwrap_or_else(|| {
-            node.with_random(|random| {
-                let name = node.router.anonymous_name(&node.hosts, random);
-                with_resource(&name, resource, random)
-            })
-        });
-        let resumption_id = node.with_random(|random| node.sealer.seal(&jid, now, random));
-        let profile = SessionProfile {
-            id: node.session_id(),
-            jid,
-            websocket_base: client.websocket_base.clone(),
-            is_loopback: client.is_loopback,
-            room: None,
-            account: None,
-            address: client.address,
-        };
-        // A name that somebody has is not given twice, not even to who was it before.
-        let jid = profile.jid.clone();
-        if let Some(starting) = session_task::start(node, profile, resumption_id) {
-            machine.bound(now, &jid);
-            break starting;
-        }
-    };
-    while let Some(output) = machine.poll_output() {
-        if let NegotiationOutput::Send(text) = output {
-            socket.send(text);
-        }
-    }
-    starting.run(socket);
-}
-
-/// Hands the socket to the session that this token belongs to; it comes back if there is none.
-async fn resume(
-    node: &Node,
-    socket: Socket,
-    token: &str,
-    restored: &Restored,
-    h: u32,
-) -> Option<Socket> {
-    let session = node.router.session_of(&restored.jid.clone().into());
-    let Some(session) = session.filter(|session| session.resumption_id == token) else {
-        debug!("no session to resume");
-        return Some(socket);
-    };
-    let (refused, returned) = oneshot::channel();
-    let attachment = Box::new(Attachment { socket, h, refused });
-    match session.control(SessionControl::Attach(attachment)) {
-        Ok(()) => returned.await.ok(),
-        Err(SessionControl::Attach(attachment)) => Some(attachment.socket),
-        Err(_) => None,
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jid::DomainPart;
 use tertulia_bridge::{Bandwidth, LocalAddress, Timers, VideoPolicy};
 use tertulia_model::Hosts;
-use tertulia_stream::{Limits, Rate};
+use tertulia_stream::{BoshConfig, Limits, Rate};
 
 /// What a node is made of.
 #[derive(Clone)]
@@ -80,6 +80,11 @@ fn stream() -> tertulia_stream::Config {
         queue_stanzas_max: 4_096,
         queue_bytes_max: 4 * 1024 * 1024,
         ack_request_after: 5,
+        bosh: BoshConfig {
+            wait: Duration::from_secs(60),
+            pause_after: Duration::from_secs(5),
+            polling: Duration::from_secs(5),
+        },
     }
 }
 

@@ -55,7 +55,8 @@ impl Node {
         let Stage::Negotiating(negotiation) = stage else {
             return;
         };
-        negotiation.bound(now, &jid);
+        let announcement = tertulia_conference::host::announcement(&self.config.conference);
+        negotiation.bound(now, &jid, Some(announcement));
         while let Some(output) = negotiation.poll_output() {
             if let NegotiationOutput::Send(text) = output {
                 self.outputs

@@ -141,7 +141,10 @@ impl Test {
                 let jid: FullJid = JID.parse().unwrap();
                 self.log
                     .push(format!("bind {:?}", restored.map(|r| r.jid.to_string())));
-                self.negotiation.as_mut().unwrap().bound(self.now, &jid);
+                self.negotiation
+                    .as_mut()
+                    .unwrap()
+                    .bound(self.now, &jid, None);
                 self.run_negotiation_out();
                 let random = &mut tertulia_model::Random::from_seed([4; 32]);
                 let token = self.sealer.seal(&jid, self.now, random);

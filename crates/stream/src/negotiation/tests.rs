@@ -129,7 +129,7 @@ fn log_in_and_bind() {
     assert!(!features.contains("session"), "{features}");
     assert_eq!(test.frame(BIND), ["bind None None"]);
     test.negotiation
-        .bound(test.now, &"a@localhost/x".parse().unwrap());
+        .bound(test.now, &"a@localhost/x".parse().unwrap(), None);
     assert_eq!(
         test.outputs(),
         [
@@ -138,6 +138,54 @@ fn log_in_and_bind() {
         ]
     );
     assert_eq!(test.negotiation.next_timeout(), None);
+}
+
+/// COMPAT(lib-jitsi-meet): what comes after the result is not looked at any more.
+#[test]
+fn what_the_server_can_do_is_announced_before_the_result() {
+    let mut test = Test::new().logged_in();
+    test.frame(BIND);
+    let announcement = Stanza::new(tertulia_stanza::Kind::Message)
+        .with_from("localhost".parse::<tertulia_model::jid::Jid>().unwrap())
+        .with_child(Element::bare("query", ns::DISCO_INFO));
+    let jid = "a@localhost/x".parse().unwrap();
+    test.negotiation.bound(test.now, &jid, Some(announcement));
+    let outputs = test.outputs();
+    assert_eq!(
+        outputs[0],
+        "<message xmlns=\"jabber:client\" to=\"a@localhost/x\" from=\"localhost\">\
+         <query xmlns='http://jabber.org/protocol/disco#info'/></message>"
+    );
+    assert!(
+        outputs[1].contains("<jid>a@localhost/x</jid>"),
+        "{outputs:?}"
+    );
+}
+
+#[test]
+fn over_bosh_no_resumption_is_offered() {
+    let mut test = Test::new();
+    test.negotiation = Negotiation::over_bosh(
+        Arc::clone(&test.negotiation.config),
+        Arc::clone(&test.negotiation.hosts),
+        Arc::clone(&test.negotiation.sealer),
+        [1; 32],
+        test.now,
+    );
+    for frame in [OPEN, AUTH] {
+        test.frame(frame);
+    }
+    let features = test.frame(OPEN).pop().unwrap();
+    assert!(
+        features.contains("<bind ") && !features.contains("urn:xmpp:sm:3"),
+        "{features}"
+    );
+    let resume = format!(
+        "<resume xmlns='urn:xmpp:sm:3' h='4' previd='{}'/>",
+        token("a@localhost/x")
+    );
+    assert_eq!(test.frame(&resume), [framing::failed("unexpected-request")]);
+    assert_eq!(test.frame(BIND), ["bind None None"]);
 }
 
 #[test]
@@ -207,8 +255,8 @@ fn stream_management_before_bind() {
 #[test]
 fn other_mechanisms_fail_three_times() {
     let plain = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>";
-    let failure =
-        "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><invalid-mechanism/></failure>";
+    let failure = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><invalid-mechanism/>\
+                   <text>only ANONYMOUS is offered</text></failure>";
     let mut test = Test::new();
     test.frame(OPEN);
     assert_eq!(test.frame(plain), [failure]);

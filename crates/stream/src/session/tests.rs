@@ -17,6 +17,16 @@ struct Test {
 
 impl Test {
     fn with(config: Config) -> Test {
+        Test::made_by(|profile, now| {
+            ClientSession::new(Arc::new(config), profile, "token".to_owned(), now)
+        })
+    }
+
+    fn over_bosh() -> Test {
+        Test::made_by(|profile, now| ClientSession::over_bosh(Arc::new(for_tests()), profile, now))
+    }
+
+    fn made_by(make: impl FnOnce(Arc<SessionProfile>, Now) -> ClientSession) -> Test {
         let wall = chrono::DateTime::from_timestamp(1_790_000_000, 0).unwrap();
         let now = Now {
             mono: Instant::now(),
@@ -31,8 +41,7 @@ impl Test {
             account: None,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         };
-        let session =
-            ClientSession::new(Arc::new(config), Arc::new(profile), "token".to_owned(), now);
+        let session = make(Arc::new(profile), now);
         Test { session, now }
     }
 
@@ -425,6 +434,67 @@ fn without_stream_management_it_is_pinged() {
     assert_eq!(test.stanza("iq", answer), [""; 0], "not routed");
     assert_eq!(test.after(15).len(), 1);
     assert_eq!(test.after(15), ["close 1013", "Ended(LeaseExpired)"]);
+}
+
+#[test]
+fn over_bosh_silence_pauses_and_the_lease_ends() {
+    let mut test = Test::over_bosh();
+    test.session.handle_silence(test.now);
+    assert_eq!(test.outputs(), ["Paused"]);
+    test.session.handle_silence(test.now);
+    assert_eq!(test.outputs(), [""; 0]);
+    assert_eq!(test.send("1"), [message("1")], "for the next request");
+    assert_eq!(test.after(59), [""; 0]);
+    test.session.handle_alive(test.now);
+    assert_eq!(test.outputs(), ["Resumed"]);
+    test.session.handle_silence(test.now);
+    assert_eq!(test.outputs(), ["Paused"]);
+    let ping = "id='1' type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+    assert_eq!(test.stanza("iq", ping)[0], "Resumed");
+    test.session.handle_silence(test.now);
+    assert_eq!(test.after(60), ["Paused", "Ended(LeaseExpired)"]);
+    test.session.handle_alive(test.now);
+    assert_eq!(test.outputs(), [""; 0], "it is over");
+}
+
+#[test]
+fn over_bosh_a_held_request_without_anybody_behind_it_is_noticed() {
+    let mut test = Test::over_bosh();
+    let ping = test.after(15).remove(0);
+    assert!(ping.contains("<ping xmlns='urn:xmpp:ping'/>"), "{ping}");
+    test.session.handle_alive(test.now);
+    assert_eq!(test.after(15).len(), 1, "an empty request is an answer");
+    assert_eq!(test.after(15), ["Paused"], "the requests stay");
+    assert_eq!(test.after(60), ["Ended(LeaseExpired)"]);
+}
+
+#[test]
+fn over_bosh_nothing_can_be_resumed() {
+    let mut test = Test::over_bosh();
+    assert_eq!(test.frame(ENABLE), [framing::failed("unexpected-request")]);
+    assert!(!test.session.is_resumable());
+    let goodbye = test.stanza("presence", "type='unavailable'/>");
+    assert_eq!(goodbye, [CLOSE, "close 1000", "Ended(Closed)"]);
+}
+
+#[test]
+fn over_bosh_too_much_ends_the_session_even_in_silence() {
+    let mut test = Test::over_bosh();
+    test.session.handle_silence(test.now);
+    test.outputs();
+    test.session.overflow(test.now);
+    ended_with(&test.outputs(), "resource-constraint", "Overflow");
+}
+
+#[test]
+fn empty_requests_are_counted_as_stanzas_are() {
+    let mut test = Test::over_bosh();
+    for _ in 0..200 {
+        test.session.handle_alive(test.now);
+    }
+    assert_eq!(test.session.may_read_at(), None);
+    test.session.handle_alive(test.now);
+    assert!(test.session.may_read_at().is_some());
 }
 
 #[test]
