@@ -111,8 +111,13 @@ impl Focus {
 
     fn handle_accept(&mut self, from: &EndpointId, jingle: &Jingle) -> Result<Then, StanzaError> {
         let transport = remote_transport(jingle)?;
-        let sources = own_sources(from, jingle)?;
-        self.check_sender(from, &sources)?;
+        let mut sources = own_sources(from, jingle)?;
+        if let Some(visitor) = self.participants.get_mut(from).filter(|p| p.is_visitor) {
+            // COMPAT(lib-jitsi-meet): an error here is the end of its meeting, and it may not know
+            // that it only visits. What it would send is not taken up.
+            visitor.has_ignored_sources = !sources.is_empty();
+            sources = EndpointSources::default();
+        }
         self.registry
             .add(from, &sources, self.config.ssrcs_per_participant_max)
             .map_err(|refusal| bad_request(&refusal.to_string()))?;

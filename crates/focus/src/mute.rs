@@ -11,6 +11,7 @@ use tertulia_stanza::sources::EndpointSources;
 use tertulia_stanza::{Condition, Stanza, StanzaError};
 
 use crate::Focus;
+use crate::lifecycle::moving;
 
 /// Who starts muted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,13 +74,18 @@ impl Focus {
         }
     }
 
-    /// A visitor receives and sends nothing: its sources are refused, those that it has are taken
-    /// back. It counts as participant for [`Focus::set_participants_min`].
+    /// A visitor receives and sends nothing: the sources of its session-accept are not taken up,
+    /// further ones are refused, those that it has are taken back. Who is none any more and had
+    /// sources is invited again. A visitor counts as participant for [`Focus::set_participants_min`].
     pub fn set_visitor(&mut self, now: Now, endpoint: &EndpointId, is_visitor: bool) {
         let Some(participant) = self.participants.get_mut(endpoint) else {
             return;
         };
         participant.is_visitor = is_visitor;
+        let is_to_accept_anew = !is_visitor && std::mem::take(&mut participant.has_ignored_sources);
+        if is_to_accept_anew && participant.session.is_some() {
+            self.terminate(endpoint, &moving());
+        }
         if is_visitor && !self.registry.sources(endpoint).is_empty() {
             self.registry.remove_owner(endpoint);
             self.publish(endpoint);

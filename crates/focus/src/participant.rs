@@ -18,6 +18,8 @@ pub(crate) struct Participant {
     pub(crate) may_forward: MayForward,
     /// It only receives.
     pub(crate) is_visitor: bool,
+    /// A visitor accepted with sources that were not taken up.
+    pub(crate) has_ignored_sources: bool,
     /// What it sends, by its own account.
     pub(crate) sending: Sending,
     /// What it is to leave off at first, by the rules when it came.
@@ -88,6 +90,7 @@ impl Participant {
             is_paused: false,
             may_forward: MayForward::ALL,
             is_visitor: false,
+            has_ignored_sources: false,
             sending: Sending::default(),
             start_muted,
             has_come_in: false,

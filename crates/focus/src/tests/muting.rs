@@ -4,7 +4,7 @@ use tertulia_stanza::mute::MuteMedia;
 use tertulia_stanza::source_info::Sending;
 
 use super::*;
-use ParticipantState::{Accepted, Idle, Invited};
+use ParticipantState::{Accepted, Idle};
 
 fn sending(audio: bool, video: bool) -> Sending {
     Sending { audio, video }
@@ -195,14 +195,19 @@ fn visitors_only_receive() {
 }
 
 #[test]
-fn a_visitor_that_accepts_with_sources_is_refused() {
+fn a_visitor_that_accepts_with_sources_sends_nothing_until_it_takes_part() {
     let mut w = World::with(&["ann"]);
     w.join("vic");
     w.set_visitor("vic", true);
     w.run();
-    assert_eq!(w.errors("vic"), ["forbidden"]);
-    assert_eq!(w.states(), [Accepted, Invited]);
+    assert_eq!(w.errors("vic"), [""; 0], "its client would take an error for the end");
+    assert_eq!(w.states(), [Accepted, Accepted]);
     assert!(w.focus.sources(&id("vic")).is_empty());
+    w.set_visitor("vic", false);
+    w.run();
+    assert_eq!(w.states(), [Accepted, Accepted]);
+    assert_eq!(w.focus.sources(&id("vic")).len(), 2);
+    w.check_knowledge();
 }
 
 #[test]
