@@ -115,28 +115,32 @@ export function People(props: {
 }
 
 function AtDoor(props: { meeting: Meeting; state: Accessor<MeetingState> }): JSX.Element {
-  const waiting = () => props.state().door.waiting;
+  const waiting = byKey(
+    () => props.state().door.waiting,
+    (visitor) => visitor.id,
+  );
   return (
     <section class="door">
       <h3>
-        {t().people.atDoor} <span class="count">{waiting().length}</span>
-        <Show when={waiting().length > 1}>
+        {t().people.atDoor} <span class="count">{waiting.keys().length}</span>
+        <Show when={waiting.keys().length > 1}>
           <button
             type="button"
             class="link"
             data-action="admit-all"
-            onClick={() => props.meeting.order({ kind: "admit", ids: waiting().map((visitor) => visitor.id) })}
+            onClick={() => props.meeting.order({ kind: "admit", ids: waiting.keys() })}
           >
             {t().people.admitAll}
           </button>
         </Show>
       </h3>
       <ul>
-        <For each={waiting()}>
-          {(visitor) => {
-            const name = (): string => visitor.name || t().guest;
+        <For each={waiting.keys()}>
+          {(id) => {
+            const visitor = waiting.item(id);
+            const name = (): string => visitor()?.name || t().guest;
             return (
-              <li class="person" data-visitor={visitor.id}>
+              <li class="person" data-visitor={id}>
                 <Avatar name={name()} />
                 <span class="person-name">
                   <b>
@@ -149,7 +153,7 @@ function AtDoor(props: { meeting: Meeting; state: Accessor<MeetingState> }): JSX
                   aria-label={t().people.denyName(name())}
                   title={t().people.deny}
                   data-action="deny"
-                  onClick={() => props.meeting.order({ kind: "deny", id: visitor.id })}
+                  onClick={() => props.meeting.order({ kind: "deny", id })}
                 >
                   <Icon name="x" />
                 </button>
@@ -159,7 +163,7 @@ function AtDoor(props: { meeting: Meeting; state: Accessor<MeetingState> }): JSX
                   aria-label={t().people.admitName(name())}
                   title={t().people.admit}
                   data-action="admit"
-                  onClick={() => props.meeting.order({ kind: "admit", ids: [visitor.id] })}
+                  onClick={() => props.meeting.order({ kind: "admit", ids: [id] })}
                 >
                   <Icon name="check" />
                 </button>
@@ -208,6 +212,8 @@ function Person(props: { row: Row; hasMenu: boolean; onMenu: (participant: strin
           aria-label={t().people.actions(props.row.name)}
           aria-haspopup="menu"
           data-action="person-menu"
+          // A click in Safari gives no focus, and losing it would close what the click opens.
+          onMouseDown={(event) => event.preventDefault()}
           onClick={(event) => props.onMenu(props.row.id, event.currentTarget)}
         >
           <Icon name="ellipsis" />

@@ -6,6 +6,7 @@ import type { MeetingState, Order, Participant, SourceKind } from "../meeting/st
 import type { IconName } from "./icons";
 import { t } from "./language";
 import { Menu } from "./Menu";
+import { byKey } from "./observe";
 import { Icon } from "./parts";
 
 export interface PersonMenuAt {
@@ -18,7 +19,7 @@ interface Item {
   readonly action: string;
   readonly icon: IconName;
   readonly word: string;
-  readonly orders: readonly Order[];
+  readonly order: Order;
 }
 
 const SOURCES: readonly SourceKind[] = ["microphone", "camera", "screen"];
@@ -34,18 +35,18 @@ function itemsFor(person: Participant, state: MeetingState): Item[] {
   ];
   const items: Item[] = mutes
     .filter(([source]) => isOn(source))
-    .map(([source, action, icon, word]) => ({ action, icon, word, orders: [{ kind: "mute", id, source }] }));
+    .map(([source, action, icon, word]) => ({ action, icon, word, order: { kind: "mute", id, source } }));
   for (const source of SOURCES) {
     const { isNeeded, holders } = state.permissions[source];
     if (!isNeeded || holders.includes(id) || person.isModerator) continue;
-    items.push({ action: "permit", icon: "check", word: t().people.permit(source), orders: [{ kind: "permit", id, source }] });
+    items.push({ action: "permit", icon: "check", word: t().people.permit(source), order: { kind: "permit", id, source } });
   }
   if (!person.isModerator) {
     items.push({
       action: "make-moderator",
       icon: "shield-check",
       word: t().people.makeModerator,
-      orders: [{ kind: "make-moderator", id }],
+      order: { kind: "make-moderator", id },
     });
   }
   const member = state.rooms.flatMap((room) => room.people).find((one) => one.id === id);
@@ -53,7 +54,7 @@ function itemsFor(person: Participant, state: MeetingState): Item[] {
     for (const room of state.rooms) {
       if (room.people.includes(member)) continue;
       const word = t().people.sendTo(room.isMain ? t().rooms.main : room.name);
-      items.push({ action: "send-to", icon: "split", word, orders: [{ kind: "send", person: member.jid, room: room.jid }] });
+      items.push({ action: "send-to", icon: "split", word, order: { kind: "send", person: member.jid, room: room.jid } });
     }
   }
   return items;
@@ -73,6 +74,10 @@ export function PersonMenu(props: {
   const close = (): void => {
     props.onClose();
     props.at.opener.focus();
+  };
+  const give = (order: Order): void => {
+    props.meeting.order(order);
+    close();
   };
   const onFocusOut = (event: FocusEvent): void => {
     const inside = event.currentTarget as HTMLElement;
@@ -102,24 +107,7 @@ export function PersonMenu(props: {
               <p class="menu-label" aria-hidden="true">
                 <bdi>{name()}</bdi>
               </p>
-              <For each={itemsFor(shown(), props.state())}>
-                {(item) => (
-                  <button
-                    type="button"
-                    class="menu-item act"
-                    role="menuitem"
-                    tabindex="-1"
-                    data-action={item.action}
-                    onClick={() => {
-                      for (const order of item.orders) props.meeting.order(order);
-                      close();
-                    }}
-                  >
-                    <Icon name={item.icon} />
-                    {item.word}
-                  </button>
-                )}
-              </For>
+              <Items items={() => itemsFor(shown(), props.state())} onOrder={give} />
               <button
                 type="button"
                 class="menu-item act red"
@@ -136,6 +124,32 @@ export function PersonMenu(props: {
         </div>
       )}
     </Show>
+  );
+}
+
+/** Entries stay in the page while what they say stays, so that the focus does. */
+function Items(props: { items: Accessor<readonly Item[]>; onOrder: (order: Order) => void }): JSX.Element {
+  const items = byKey(props.items, (item) => `${item.action} ${item.word}`);
+  return (
+    <For each={items.keys()}>
+      {(key) => (
+        <Show when={items.item(key)()}>
+          {(item) => (
+            <button
+              type="button"
+              class="menu-item act"
+              role="menuitem"
+              tabindex="-1"
+              data-action={item().action}
+              onClick={() => props.onOrder(item().order)}
+            >
+              <Icon name={item().icon} />
+              {item().word}
+            </button>
+          )}
+        </Show>
+      )}
+    </For>
   );
 }
 

@@ -5,6 +5,7 @@ import type { Meeting } from "../meeting/meeting";
 import type { MeetingRoom, MeetingState, RoomMember } from "../meeting/state";
 import { t } from "./language";
 import { Menu } from "./Menu";
+import { byKey } from "./observe";
 import { Panel } from "./Panel";
 import { Avatar, Icon } from "./parts";
 
@@ -24,6 +25,13 @@ export function Rooms(props: { meeting: Meeting; state: Accessor<MeetingState>; 
   const isHere = (room: MeetingRoom): boolean =>
     room.isMain ? props.state().place.room === null : props.state().place.room === room.jid;
   const nameOf = (room: MeetingRoom): string => (room.isMain ? t().rooms.main : room.name);
+
+  const listed = byKey(rooms, (room) => room.jid);
+  /** Where somebody can be sent: everywhere but where they are. */
+  const targets = byKey(
+    () => rooms().filter((room) => !room.people.some((one) => one.jid === moving()?.person.jid)),
+    (room) => room.jid,
+  );
 
   const add = (event: Event): void => {
     event.preventDefault();
@@ -53,62 +61,21 @@ export function Rooms(props: { meeting: Meeting; state: Accessor<MeetingState>; 
         <p class="fine">{t().rooms.none}</p>
       </Show>
       <ul class="rooms">
-        <For each={groups().length === 0 ? [] : rooms()}>
-          {(room) => (
-            <li class="group" data-room={room.jid} data-here={isHere(room)}>
-              <div class="group-head">
-                <b>
-                  <bdi>{nameOf(room)}</bdi>
-                </b>
-                <span class="count">{room.people.length}</span>
-                <Show when={!isHere(room)} fallback={<small>{t().rooms.here}</small>}>
-                  <button
-                    type="button"
-                    class="btn xs secondary"
-                    aria-label={t().rooms.enterName(nameOf(room))}
-                    data-action="enter-room"
-                    onClick={() => props.meeting.goTo(room.isMain ? null : room.jid)}
-                  >
-                    {t().rooms.enter}
-                  </button>
-                </Show>
-                <Show when={isModerator() && !room.isMain}>
-                  <button
-                    type="button"
-                    class="icon-btn"
-                    aria-label={t().rooms.close(nameOf(room))}
-                    title={t().rooms.close(nameOf(room))}
-                    data-action="remove-room"
-                    onClick={() => props.meeting.order({ kind: "remove-room", room: room.jid })}
-                  >
-                    <Icon name="x" />
-                  </button>
-                </Show>
-              </div>
-              <ul class="members">
-                <For each={room.people} fallback={<li class="fine">{t().rooms.nobody}</li>}>
-                  {(person) => {
-                    const name = (): string => person.name || t().guest;
-                    return (
-                      <li>
-                        <Show when={isModerator()} fallback={<Member name={name()} />}>
-                          <button
-                            type="button"
-                            class="member"
-                            aria-haspopup="menu"
-                            aria-label={t().rooms.move(name())}
-                            data-member={person.id}
-                            onClick={(event) => setMoving({ person, opener: event.currentTarget })}
-                          >
-                            <Member name={name()} />
-                          </button>
-                        </Show>
-                      </li>
-                    );
-                  }}
-                </For>
-              </ul>
-            </li>
+        <For each={groups().length === 0 ? [] : listed.keys()}>
+          {(jid) => (
+            <Show when={listed.item(jid)()}>
+              {(room) => (
+                <Room
+                  room={room}
+                  name={nameOf(room())}
+                  isHere={isHere(room())}
+                  isModerator={isModerator()}
+                  onEnter={() => props.meeting.goTo(room().isMain ? null : jid)}
+                  onRemove={() => props.meeting.order({ kind: "remove-room", room: jid })}
+                  onMove={(person, opener) => setMoving({ person, opener })}
+                />
+              )}
+            </Show>
           )}
         </For>
       </ul>
@@ -142,8 +109,8 @@ export function Rooms(props: { meeting: Meeting; state: Accessor<MeetingState>; 
               at={menu.opener.getBoundingClientRect()}
               onClose={closeMenu}
             >
-              <For each={rooms().filter((room) => !room.people.some((one) => one.jid === menu.person.jid))}>
-                {(room) => (
+              <For each={targets.keys()}>
+                {(jid) => (
                   <button
                     type="button"
                     class="menu-item act"
@@ -151,12 +118,12 @@ export function Rooms(props: { meeting: Meeting; state: Accessor<MeetingState>; 
                     tabindex="-1"
                     data-action="send-to"
                     onClick={() => {
-                      props.meeting.order({ kind: "send", person: menu.person.jid, room: room.jid });
+                      props.meeting.order({ kind: "send", person: menu.person.jid, room: jid });
                       closeMenu();
                     }}
                   >
                     <Icon name="split" />
-                    {t().people.sendTo(nameOf(room))}
+                    <Show when={targets.item(jid)()}>{(room) => t().people.sendTo(nameOf(room()))}</Show>
                   </button>
                 )}
               </For>
@@ -165,6 +132,83 @@ export function Rooms(props: { meeting: Meeting; state: Accessor<MeetingState>; 
         )}
       </Show>
     </Panel>
+  );
+}
+
+function Room(props: {
+  room: Accessor<MeetingRoom>;
+  name: string;
+  isHere: boolean;
+  isModerator: boolean;
+  onEnter: () => void;
+  onRemove: () => void;
+  onMove: (person: RoomMember, opener: HTMLElement) => void;
+}): JSX.Element {
+  const people = byKey(
+    () => props.room().people,
+    (person) => person.jid,
+  );
+  return (
+    <li class="group" data-room={props.room().jid} data-here={props.isHere}>
+      <div class="group-head">
+        <b title={props.name}>
+          <bdi>{props.name}</bdi>
+        </b>
+        <span class="count">{people.keys().length}</span>
+        <Show when={!props.isHere} fallback={<small>{t().rooms.here}</small>}>
+          <button
+            type="button"
+            class="btn xs secondary"
+            aria-label={t().rooms.enterName(props.name)}
+            data-action="enter-room"
+            onClick={() => props.onEnter()}
+          >
+            {t().rooms.enter}
+          </button>
+        </Show>
+        <Show when={props.isModerator && !props.room().isMain}>
+          <button
+            type="button"
+            class="icon-btn"
+            aria-label={t().rooms.close(props.name)}
+            title={t().rooms.close(props.name)}
+            data-action="remove-room"
+            onClick={() => props.onRemove()}
+          >
+            <Icon name="x" />
+          </button>
+        </Show>
+      </div>
+      <ul class="members">
+        <For each={people.keys()} fallback={<li class="fine">{t().rooms.nobody}</li>}>
+          {(jid) => (
+            <Show when={people.item(jid)()}>
+              {(person) => {
+                const name = (): string => person().name || t().guest;
+                return (
+                  <li>
+                    <Show when={props.isModerator} fallback={<Member name={name()} />}>
+                      <button
+                        type="button"
+                        class="member"
+                        aria-haspopup="menu"
+                        aria-label={t().rooms.move(name())}
+                        data-member={person().id}
+                        // A click in Safari gives no focus, and losing it would close what the click opens.
+                        onMouseDown={(event) => event.preventDefault()}
+                        onClick={(event) => props.onMove(person(), event.currentTarget)}
+                      >
+                        <Member name={name()} />
+                      </button>
+                    </Show>
+                  </li>
+                );
+              }}
+            </Show>
+          )}
+        </For>
+      </ul>
+    </li>
   );
 }
 
