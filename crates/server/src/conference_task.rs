@@ -69,6 +69,16 @@ impl ConferenceHandle {
         self.mail.lane()
     }
 
+    /// One whose task never runs.
+    #[cfg(test)]
+    pub(crate) fn idle(room: &RoomJid) -> Arc<ConferenceHandle> {
+        Arc::new(ConferenceHandle {
+            room: room.clone(),
+            id: ConferenceId::new("1"),
+            mail: Mailbox::new(1).0,
+        })
+    }
+
     /// Whether it was taken in; a conference that is over needs to know nothing.
     pub(crate) fn control(&self, control: ConferenceControl) -> bool {
         self.mail.control(control).is_ok()

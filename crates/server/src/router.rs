@@ -174,11 +174,9 @@ impl Router {
         is_forgotten: bool,
     ) {
         let mut conferences = write(&self.conferences);
-        for room in claimed.iter().chain([&conference.room]) {
-            conferences.remove(room, conference);
-        }
+        conferences.remove(&conference.room, conference);
         for room in claimed {
-            if is_forgotten {
+            if conferences.remove(room, conference) && is_forgotten {
                 conferences.main_rooms.remove(room);
             }
         }
@@ -187,20 +185,19 @@ impl Router {
     /// A breakout room is part of this conference.
     pub(crate) fn claim(&self, room: &RoomJid, conference: &Arc<ConferenceHandle>) {
         let mut conferences = write(&self.conferences);
+        let owner = conferences.by_room.entry(room.clone());
+        let owner = Arc::clone(owner.or_insert_with(|| Arc::clone(conference)));
         conferences
             .main_rooms
-            .insert(room.clone(), conference.room.clone());
-        conferences
-            .by_room
-            .entry(room.clone())
-            .or_insert_with(|| Arc::clone(conference));
+            .insert(room.clone(), owner.room.clone());
     }
 
     /// The breakout room is gone.
     pub(crate) fn release(&self, room: &RoomJid, conference: &Arc<ConferenceHandle>) {
         let mut conferences = write(&self.conferences);
-        conferences.main_rooms.remove(room);
-        conferences.remove(room, conference);
+        if conferences.remove(room, conference) {
+            conferences.main_rooms.remove(room);
+        }
     }
 
     /// Remembers which breakout rooms the journal keeps, and forgets those that it does not keep
@@ -253,12 +250,14 @@ impl Router {
 }
 
 impl Conferences {
-    fn remove(&mut self, room: &RoomJid, conference: &Arc<ConferenceHandle>) {
-        if let Some(known) = self.by_room.get(room)
-            && Arc::ptr_eq(known, conference)
-        {
+    /// Whether this conference was the one that answered for the room.
+    fn remove(&mut self, room: &RoomJid, conference: &Arc<ConferenceHandle>) -> bool {
+        let known = self.by_room.get(room);
+        let is_owner = known.is_some_and(|known| Arc::ptr_eq(known, conference));
+        if is_owner {
             self.by_room.remove(room);
         }
+        is_owner
     }
 }
 
@@ -438,3 +437,76 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 const RESOURCE_BYTES_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breakout_rooms_lead_to_their_conference_while_it_lives_and_to_its_room_after_it() {
+        let router = Router::default();
+        let (main, one, two) = (room("tea"), room("one"), room("two"));
+        let conference = ConferenceHandle::idle(&main);
+        router.add_conference(&conference).ok().unwrap();
+        for breakout in [&one, &two] {
+            router.claim(breakout, &conference);
+        }
+        assert_eq!(router.conferences().len(), 1);
+        router.release(&two, &conference);
+        assert_eq!(known(&router, &two), (false, None));
+        assert_eq!(known(&router, &one), (true, Some(main.clone())));
+        router.set_kept_breakout_rooms(Vec::new());
+        assert_eq!(known(&router, &one), (true, Some(main.clone())), "it lives");
+
+        let claimed = BTreeSet::from([one.clone()]);
+        router.remove_conference(&conference, &claimed, false);
+        assert_eq!(known(&router, &main), (false, None));
+        assert_eq!(known(&router, &one), (false, Some(main.clone())));
+        router.set_kept_breakout_rooms(Vec::new());
+        assert_eq!(
+            known(&router, &one),
+            (false, None),
+            "the journal has let it go"
+        );
+        router.set_kept_breakout_rooms(vec![(one.clone(), main.clone())]);
+        assert_eq!(known(&router, &one), (false, Some(main.clone())));
+
+        let next = ConferenceHandle::idle(&main);
+        router.add_conference(&next).ok().unwrap();
+        router.claim(&one, &next);
+        router.remove_conference(&conference, &claimed, true);
+        assert_eq!(known(&router, &main).0, true, "that was another one");
+        router.remove_conference(&next, &claimed, true);
+        assert_eq!(
+            known(&router, &one),
+            (false, None),
+            "nothing of it comes back"
+        );
+    }
+
+    #[test]
+    fn nobody_takes_anothers_breakout_room() {
+        let router = Router::default();
+        let (tea, coffee) = (room("tea"), room("coffee"));
+        let breakout = room("breakout");
+        let (first, second) = (
+            ConferenceHandle::idle(&tea),
+            ConferenceHandle::idle(&coffee),
+        );
+        router.claim(&breakout, &first);
+        router.claim(&breakout, &second);
+        router.release(&breakout, &second);
+        let owner = router.conference(&breakout).unwrap();
+        assert!(Arc::ptr_eq(&owner, &first));
+        assert_eq!(router.main_room(&breakout), Some(tea));
+    }
+
+    /// Whether a conference answers for a room, and of which main room it is a part.
+    fn known(router: &Router, room: &RoomJid) -> (bool, Option<RoomJid>) {
+        (router.conference(room).is_some(), router.main_room(room))
+    }
+
+    fn room(name: &str) -> RoomJid {
+        RoomJid::new(format!("{name}@conference.localhost").parse().unwrap()).unwrap()
+    }
+}
