@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Map, Value, json};
-use tertulia_model::{EndpointId, SourceName, VideoType};
+use tertulia_model::{EndpointId, SourceName, Ssrc, VideoType};
 
 use crate::constraints::{AudioSubscription, ConstraintsUpdate};
 use crate::limits::Limits;
@@ -211,11 +211,46 @@ pub(crate) enum ServerMessage {
     ConnectionStats {
         downlink_bps: u64,
     },
+    /// Whose media is in which stream.
+    AudioSourcesMap(Vec<MappedSource>),
+    VideoSourcesMap(Vec<MappedSource>),
     /// `EndpointMessage` or `EndpointStats` of another client, its class among the fields.
     Relayed {
         from: EndpointId,
         fields: Map<String, Value>,
     },
+}
+
+/// A source in a slot of the receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MappedSource {
+    pub(crate) source: SourceName,
+    pub(crate) owner: EndpointId,
+    pub(crate) ssrc: Ssrc,
+    /// Of video.
+    pub(crate) rtx: Option<Ssrc>,
+    pub(crate) video_type: VideoType,
+}
+
+impl MappedSource {
+    /// COMPAT(lib-jitsi-meet): SSRCs are numbers, a text is an exception there; a video source
+    /// always has one for retransmissions.
+    fn value(&self) -> Value {
+        let mut value = json!({
+            "source": self.source.as_str(),
+            "owner": self.owner.as_str(),
+            "ssrc": self.ssrc.0,
+        });
+        if let (Value::Object(fields), Some(rtx)) = (&mut value, self.rtx) {
+            let video_type = match self.video_type {
+                VideoType::Desktop => "desktop",
+                VideoType::Camera | VideoType::None => "camera",
+            };
+            fields.insert("rtx".into(), rtx.0.into());
+            fields.insert("videoType".into(), video_type.into());
+        }
+        value
+    }
 }
 
 impl ServerMessage {
@@ -256,6 +291,8 @@ impl ServerMessage {
                 "colibriClass": "ConnectionStats",
                 "estimatedDownlinkBandwidth": downlink_bps,
             }),
+            ServerMessage::AudioSourcesMap(mapped) => sources_map("AudioSourcesMap", mapped),
+            ServerMessage::VideoSourcesMap(mapped) => sources_map("VideoSourcesMap", mapped),
             ServerMessage::Relayed { from, fields } => {
                 let mut fields = fields.clone();
                 fields.insert("from".into(), from.as_str().into());
@@ -264,6 +301,11 @@ impl ServerMessage {
         };
         value.to_string()
     }
+}
+
+fn sources_map(class: &str, mapped: &[MappedSource]) -> Value {
+    let mapped: Vec<Value> = mapped.iter().map(MappedSource::value).collect();
+    json!({"colibriClass": class, "mappedSources": mapped})
 }
 
 /// Messages that wait for room in a client's data channel, in order.
@@ -469,6 +511,38 @@ mod tests {
         };
         let value: Value = serde_json::from_str(&message.text()).unwrap();
         assert_eq!(value["active"], "true");
+    }
+
+    /// COMPAT(lib-jitsi-meet): numbers, since its `getTrackBySSRC` throws on anything else.
+    #[test]
+    fn maps_name_ssrcs_as_numbers() {
+        let mapped = |name: &str, rtx: Option<u32>, video_type| MappedSource {
+            source: name.parse().unwrap(),
+            owner: "abcd1234".parse().unwrap(),
+            ssrc: Ssrc(u32::MAX),
+            rtx: rtx.map(Ssrc),
+            video_type,
+        };
+        let value =
+            |message: ServerMessage| -> Value { serde_json::from_str(&message.text()).unwrap() };
+        let audio = mapped("abcd1234-a0", None, VideoType::Camera);
+        assert_eq!(
+            value(ServerMessage::AudioSourcesMap(vec![audio])),
+            json!({"colibriClass": "AudioSourcesMap", "mappedSources": [
+                {"source": "abcd1234-a0", "owner": "abcd1234", "ssrc": 4_294_967_295u32},
+            ]})
+        );
+        let camera = mapped("abcd1234-v0", Some(7), VideoType::None);
+        let screen = mapped("abcd1234-v1", Some(8), VideoType::Desktop);
+        assert_eq!(
+            value(ServerMessage::VideoSourcesMap(vec![camera, screen])),
+            json!({"colibriClass": "VideoSourcesMap", "mappedSources": [
+                {"source": "abcd1234-v0", "owner": "abcd1234", "ssrc": 4_294_967_295u32,
+                    "rtx": 7, "videoType": "camera"},
+                {"source": "abcd1234-v1", "owner": "abcd1234", "ssrc": 4_294_967_295u32,
+                    "rtx": 8, "videoType": "desktop"},
+            ]})
+        );
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! One conference on the bridge: its endpoints, their sources, and who gets what.
 //!
 //! The parts: `life` (endpoints and sources come and go), `media` (packets and key frames),
-//! `allocation` (bandwidth and what is asked of senders), `messages` (the bridge channel) and
-//! `ticks` (what happens by itself). `settle` is the one place where endpoints are driven.
+//! `maps` (SSRC rewriting), `allocation` (bandwidth and what is asked of senders), `messages` (the
+//! bridge channel) and `ticks` (what happens by itself). `settle` is the one place where endpoints are driven.
 
 mod allocation;
 mod life;
+mod maps;
 mod media;
 mod messages;
 mod ticks;
@@ -14,7 +15,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tertulia_model::{AllocationId, BridgeEvent, ChannelId, ConferenceId};
+use tertulia_model::{AllocationId, BridgeEvent, ChannelId, ConferenceId, Random};
 
 use crate::config::Config;
 use crate::endpoint::EndpointEvent;
@@ -23,8 +24,6 @@ use crate::source::SourceState;
 use crate::speaker::SpeakerChoice;
 use crate::{Batch, Output, Statistics};
 
-pub(crate) use life::NewSeat;
-
 /// What a conference is lent for one step.
 pub(crate) struct Cx<'a> {
     pub(crate) now: Instant,
@@ -32,6 +31,9 @@ pub(crate) struct Cx<'a> {
     pub(crate) batch: &'a mut Batch,
     pub(crate) outputs: &'a mut VecDeque<Output>,
     pub(crate) statistics: &'a mut Statistics,
+    pub(crate) random: &'a mut Random,
+    /// Its index.
+    pub(crate) worker: u16,
 }
 
 /// One conference.
@@ -51,8 +53,10 @@ pub(crate) struct Conference {
     /// Seats whose timers may have changed.
     touched: Vec<usize>,
     freed: Freed,
-    /// Kept to save allocations.
+    /// Kept to save allocations, as is the next.
     events: Vec<EndpointEvent>,
+    /// Receivers that have no slot for a packet.
+    without_slot: Vec<usize>,
 }
 
 /// What the worker must forget.
@@ -80,6 +84,7 @@ impl Conference {
             touched: Vec::new(),
             freed: Freed::default(),
             events: Vec::new(),
+            without_slot: Vec::new(),
         }
     }
 
@@ -98,6 +103,11 @@ impl Conference {
 
     pub(crate) fn seat_count(&self) -> usize {
         self.seats.iter().flatten().count()
+    }
+
+    /// How many sources are signalled.
+    pub(crate) fn source_count(&self) -> usize {
+        self.sources.iter().flatten().count()
     }
 
     /// When its own timer rings.

@@ -114,14 +114,16 @@ pub(crate) struct Wanted {
     /// 0 is nothing.
     pub(crate) max_height: i32,
     pub(crate) is_on_stage: bool,
+    pub(crate) is_enabled: bool,
 }
 
-/// Orders sources by what the receiver wants and applies last-N. `offered` is in the order of
-/// speech, most recent speaker first.
+/// Orders sources by what the receiver wants and applies last-N, which is `slots` at most. `offered`
+/// is in the order of speech, most recent speaker first.
 pub(crate) fn prioritise(
     constraints: &ReceiverConstraints,
     offered: &[Offered<'_>],
     policy: &VideoPolicy,
+    slots: Option<usize>,
 ) -> Vec<Wanted> {
     let places = |names: &[String]| -> BTreeMap<String, usize> {
         let mut places = BTreeMap::new();
@@ -142,11 +144,9 @@ pub(crate) fn prioritise(
             place(&selected, source.name),
         )
     });
-    let last_n = [constraints.last_n, policy.last_n]
-        .into_iter()
-        .flatten()
-        .min();
-    let mut left = last_n.map_or(usize::MAX, |n| n as usize);
+    let last_n = [constraints.last_n, policy.last_n].into_iter().flatten();
+    let last_n = last_n.map(|n| n as usize).chain(slots).min();
+    let mut left = last_n.unwrap_or(usize::MAX);
     ordered
         .into_iter()
         .map(|source| {
@@ -160,6 +160,7 @@ pub(crate) fn prioritise(
                 index: source.index,
                 max_height,
                 is_on_stage: on_stage.contains_key(source.name.as_str()),
+                is_enabled: source.is_enabled,
             }
         })
         .collect()
@@ -215,7 +216,7 @@ mod tests {
                 is_enabled: !off.contains(&index),
             })
             .collect();
-        prioritise(constraints, &offered, &config().video)
+        prioritise(constraints, &offered, &config().video, Some(3))
             .iter()
             .map(|wanted| {
                 let stage = if wanted.is_on_stage { "!" } else { "" };
@@ -252,6 +253,16 @@ mod tests {
     }
 
     #[test]
+    fn not_more_than_there_are_slots() {
+        let sources = names(&["a-v0", "b-v0", "c-v0", "d-v0"]);
+        let mut constraints = ReceiverConstraints::default();
+        constraints.update(ConstraintsUpdate::default(), 10);
+        assert_eq!(order(&constraints, &sources, &[]), "a:180 b:180 c:180 d:0");
+        constraints.set_last_n(9);
+        assert_eq!(order(&constraints, &sources, &[0]), "b:180 c:180 d:180 a:0");
+    }
+
+    #[test]
     fn stage_before_selection_before_speech() {
         let sources = names(&["a-v0", "b-v0", "c-v0", "d-v0"]);
         let mut constraints = ReceiverConstraints::default();
@@ -261,10 +272,7 @@ mod tests {
             ..ConstraintsUpdate::default()
         };
         constraints.update(update.clone(), 10);
-        assert_eq!(
-            order(&constraints, &sources, &[]),
-            "c:180! d:180 b:180 a:180"
-        );
+        assert_eq!(order(&constraints, &sources, &[]), "c:180! d:180 b:180 a:0");
         update = ConstraintsUpdate {
             last_n: Some(2),
             ..ConstraintsUpdate::default()
@@ -275,10 +283,7 @@ mod tests {
         constraints.set_last_n(0);
         assert_eq!(order(&constraints, &sources, &[]), "c:0! d:0 b:0 a:0");
         constraints.set_last_n(-1);
-        assert_eq!(
-            order(&constraints, &sources, &[]),
-            "c:180! d:180 b:180 a:180"
-        );
+        assert_eq!(order(&constraints, &sources, &[]), "c:180! d:180 b:180 a:0");
     }
 
     #[test]

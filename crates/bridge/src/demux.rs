@@ -3,6 +3,9 @@
 //! Our ICE user name fragment carries the worker and the endpoint's slot on it, so that no table
 //! shared between workers is needed to find the owner of a connectivity check.
 
+use tertulia_model::Random;
+use tertulia_model::bridge::IceCredentials;
+
 /// What a datagram looks like (RFC 7983).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DatagramKind {
@@ -64,6 +67,20 @@ impl Ufrag {
     }
 }
 
+/// Our credentials for the endpoint of a slot, and the tag in them.
+pub(crate) fn draw_credentials(
+    worker: u16,
+    slot: u32,
+    random: &mut Random,
+) -> (u32, IceCredentials) {
+    let tag = random.u32();
+    let ice = IceCredentials {
+        ufrag: Ufrag { worker, slot, tag }.text(),
+        pwd: random.token(PASSWORD_LENGTH),
+    };
+    (tag, ice)
+}
+
 /// Whom a connectivity check is for; None for other STUN messages and for strangers' ones.
 pub(crate) fn addressee(data: &[u8]) -> Option<Ufrag> {
     let (header, mut rest) = data.split_at_checked(20)?;
@@ -87,6 +104,8 @@ pub(crate) fn addressee(data: &[u8]) -> Option<Ufrag> {
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// 80 bits.
 const LENGTH: usize = 16;
+/// 120 bits of `[a-z2-7]`; ICE wants at least 22 characters.
+pub(crate) const PASSWORD_LENGTH: usize = 24;
 const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const BINDING_REQUEST: [u8; 2] = [0, 1];
 const USERNAME: u16 = 0x0006;

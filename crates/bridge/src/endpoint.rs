@@ -38,6 +38,10 @@ pub(crate) struct Endpoint {
     has_rtx: bool,
     bandwidth: Bandwidth,
     retransmission: Duration,
+    /// What is wanted of it, least and desired, in bits per second.
+    wanted: (u64, u64),
+    /// Nothing is sent to the client that bandwidth matters for.
+    is_resting: bool,
     mids: u32,
     errors: u32,
 }
@@ -101,6 +105,8 @@ impl Endpoint {
             has_rtx: offer.has_rtx,
             bandwidth: config.bandwidth,
             retransmission: config.timers.retransmission,
+            wanted: (0, 0),
+            is_resting: false,
             mids: 0,
             errors: 0,
         };
@@ -180,18 +186,11 @@ impl Endpoint {
     /// Takes in the client's half: checks and the DTLS handshake begin.
     pub(crate) fn connect(&mut self, remote: RemoteTransport, has_data_channel: bool) {
         let started = self.step("connect", |machine| {
-            let rtc = &mut machine.rtc;
-            let candidates = remote.candidates.iter().take(REMOTE_CANDIDATES_MAX);
-            for address in candidates {
-                if let Ok(candidate) = Candidate::host(*address, "udp") {
-                    rtc.add_remote_candidate(candidate);
-                }
+            for address in remote.candidates.iter().take(REMOTE_CANDIDATES_MAX) {
+                machine.add_remote(*address);
             }
-            let mut direct = rtc.direct_api();
-            direct.set_remote_ice_credentials(IceCreds {
-                ufrag: remote.ice.ufrag,
-                pass: remote.ice.pwd,
-            });
+            let mut direct = machine.rtc.direct_api();
+            direct.set_remote_ice_credentials(ice_creds(remote.ice));
             direct.set_remote_fingerprint(DtlsFingerprint {
                 hash_func: remote.fingerprint.hash,
                 bytes: remote.fingerprint.bytes,
@@ -206,6 +205,47 @@ impl Endpoint {
             debug!(%error, "DTLS could not be started");
             self.fail(DisconnectReason::DtlsFailed);
         }
+    }
+
+    /// Goes on with new credentials on both sides (RFC 8445, 2.4). DTLS and SRTP stay, and media
+    /// goes where it went until a new path has been found.
+    pub(crate) fn reconnect(
+        &mut self,
+        ours: bridge::IceCredentials,
+        theirs: bridge::IceCredentials,
+        addresses: &[SocketAddr],
+    ) {
+        self.step("reconnect", |machine| {
+            let mut direct = machine.rtc.direct_api();
+            direct.set_local_ice_credentials(ice_creds(ours));
+            direct.set_remote_ice_credentials(ice_creds(theirs));
+            for address in addresses.iter().take(REMOTE_CANDIDATES_MAX) {
+                machine.add_remote(*address);
+            }
+        });
+    }
+
+    /// Gives up an address of the client. str0m would stay with it until its checks have remained
+    /// without answer for some twenty seconds.
+    pub(crate) fn give_up_address(&mut self, address: SocketAddr) {
+        self.step("give up address", |machine| {
+            // str0m knows it by the way it was learnt: from the client's checks, or told.
+            let (ip, port) = (address.ip(), address.port());
+            let learnt = format!("candidate:1 1 udp 1 {ip} {port} typ prflx");
+            let candidates = [
+                Candidate::from_sdp_string(&learnt),
+                Candidate::host(address, "udp"),
+            ];
+            let mut direct = machine.rtc.direct_api();
+            for candidate in candidates.iter().flatten() {
+                direct.invalidate_candidate(candidate);
+            }
+        });
+    }
+
+    /// The client uses an address again that was given up.
+    pub(crate) fn readmit_address(&mut self, address: SocketAddr) {
+        self.step("readmit address", |machine| machine.add_remote(address));
     }
 
     /// Whether ICE and DTLS have been up.
@@ -348,8 +388,16 @@ impl Endpoint {
     }
 
     /// Queues a packet; it leaves with the next [`Endpoint::turn`].
-    pub(crate) fn write(&mut self, media: MediaType, ssrc: Ssrc, packet: Outgoing) {
-        let is_nackable = media == MediaType::Video && self.has_rtx;
+    /// What is not kept for retransmission (`can_resend`) must not be asked for either: str0m
+    /// would want to send it again by an SSRC that the stream does not have.
+    pub(crate) fn write(
+        &mut self,
+        media: MediaType,
+        ssrc: Ssrc,
+        can_resend: bool,
+        packet: Outgoing,
+    ) {
+        let is_nackable = can_resend && media == MediaType::Video && self.has_rtx;
         self.step("write", |machine| {
             let mut direct = machine.rtc.direct_api();
             let Some(stream) = direct.stream_tx(&ssrc.0.into()) else {
@@ -389,13 +437,47 @@ impl Endpoint {
 
     /// Says how much is wanted, and how much is to be kept up with padding meanwhile.
     pub(crate) fn set_bitrates(&mut self, least_bps: u64, desired_bps: u64) {
-        if !self.bandwidth.is_estimated {
+        self.wanted = (least_bps, desired_bps);
+        if !self.bandwidth.is_estimated || self.is_resting {
             return;
         }
         self.step("bitrates", |machine| {
             let (least, desired) = (Bitrate::bps(least_bps), Bitrate::bps(desired_bps));
             machine.rtc.bwe().set_bitrate(least, desired);
         });
+    }
+
+    /// No video is sent to the client at present: str0m would keep up 50 kbit/s with padding for
+    /// ever, unless it believes that nothing can be sent. What it has learnt meanwhile from audio
+    /// is taken back by the next call.
+    pub(crate) fn rest(&mut self) {
+        if !self.bandwidth.is_estimated {
+            return;
+        }
+        self.is_resting = true;
+        self.step("rest", |machine| {
+            machine.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::ZERO);
+            machine.rtc.bwe().reset(Bitrate::ZERO);
+        });
+    }
+
+    /// Whether it rests.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.is_resting
+    }
+
+    /// There is video to be sent again: estimation begins anew, with what was known last.
+    pub(crate) fn wake_up(&mut self, known_bps: Option<u64>) {
+        if !std::mem::take(&mut self.is_resting) {
+            return;
+        }
+        let initial = self.bandwidth.initial_bps;
+        let begin = known_bps.map_or(initial, |known| known.min(initial));
+        self.step("wake up", |machine| {
+            machine.rtc.bwe().reset(Bitrate::bps(begin))
+        });
+        let (least, desired) = self.wanted;
+        self.set_bitrates(least, desired);
     }
 
     /// Whether the client has opened its data channel.
@@ -496,6 +578,12 @@ impl Endpoint {
 }
 
 impl Machine {
+    fn add_remote(&mut self, address: SocketAddr) {
+        if let Ok(candidate) = Candidate::host(address, "udp") {
+            self.rtc.add_remote_candidate(candidate);
+        }
+    }
+
     /// Empties the machine; when it wants to be woken.
     fn drain(
         &mut self,
@@ -574,10 +662,7 @@ fn rtc_config(
         .clear_codecs()
         .set_extension_map(extensions)
         .set_dtls_cert(certificate.clone())
-        .set_local_ice_credentials(IceCreds {
-            ufrag: credentials.ufrag,
-            pass: credentials.pwd,
-        });
+        .set_local_ice_credentials(ice_creds(credentials));
     if config.bandwidth.is_estimated && offer.has_transport_cc {
         rtc = rtc.enable_bwe(Some(Bitrate::bps(config.bandwidth.initial_bps)));
     }
@@ -599,6 +684,13 @@ fn rtc_config(
         FormatParams::default(),
     );
     rtc
+}
+
+fn ice_creds(credentials: bridge::IceCredentials) -> IceCreds {
+    IceCreds {
+        ufrag: credentials.ufrag,
+        pass: credentials.pwd,
+    }
 }
 
 fn kind(media: MediaType) -> MediaKind {

@@ -11,7 +11,7 @@ use tertulia_model::MediaType;
 
 use crate::endpoint::Outgoing;
 use crate::rewrite::vp8::{Verdict, Vp8Header, Vp8Packet};
-use crate::seat::{Leg, Rewrite, Seat};
+use crate::seat::{Lane, Leg, Rewrite, Seat};
 
 /// A packet that passed its sender's checks.
 pub(crate) struct Incoming<'a> {
@@ -38,41 +38,83 @@ pub(crate) struct Forwarded {
     pub(crate) wants_keyframe: bool,
 }
 
-/// Writes a packet to all receivers; those it was written to are noted in `dirty`.
+/// What came of it at one receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Sent,
+    Dropped,
+    /// It could be sent if there were a key frame.
+    WantsKeyframe,
+    /// It could be sent if its source had a slot.
+    WantsSlot,
+}
+
+/// Writes a packet to all receivers; those it was written to are noted in `dirty`, those that have
+/// no slot for it in `without_slot`.
 pub(crate) fn forward(
     packet: &Incoming<'_>,
     now: Instant,
     seats: &mut [Option<Box<Seat>>],
     dirty: &mut Vec<usize>,
+    without_slot: &mut Vec<usize>,
 ) -> Forwarded {
     let mut forwarded = Forwarded::default();
     for (index, seat) in seats.iter_mut().enumerate() {
         let Some(seat) = seat.as_deref_mut() else {
             continue;
         };
-        if index == packet.sender || !seat.is_reachable() {
+        if index == packet.sender {
             continue;
         }
-        let Some(Some(leg)) = seat.legs.get_mut(packet.source) else {
-            continue;
-        };
-        let outgoing = match pass(packet, now, leg) {
-            Pass::Forward(outgoing) => outgoing,
-            Pass::Drop => continue,
-            Pass::WantKeyframe => {
-                forwarded.wants_keyframe = true;
-                continue;
+        match forward_to(packet, now, seat) {
+            Outcome::Sent => {
+                forwarded.receivers += 1;
+                if !seat.is_dirty {
+                    seat.is_dirty = true;
+                    dirty.push(index);
+                }
             }
-        };
-        leg.open(&mut seat.endpoint, packet.media);
-        seat.endpoint.write(packet.media, leg.ssrc, outgoing);
-        forwarded.receivers += 1;
-        if !seat.is_dirty {
-            seat.is_dirty = true;
-            dirty.push(index);
+            Outcome::Dropped => {}
+            Outcome::WantsKeyframe => forwarded.wants_keyframe = true,
+            Outcome::WantsSlot => without_slot.push(index),
         }
     }
     forwarded
+}
+
+/// Writes a packet to one receiver.
+pub(crate) fn forward_to(packet: &Incoming<'_>, now: Instant, seat: &mut Seat) -> Outcome {
+    if !seat.is_reachable() {
+        return Outcome::Dropped;
+    }
+    let Some(Some(leg)) = seat.legs.get_mut(packet.source) else {
+        return Outcome::Dropped;
+    };
+    if leg.lane == Lane::NoSlot && packet.media == MediaType::Audio {
+        // Video is given its slots with its share of bandwidth.
+        let is_heard = leg.is_wanted && seat.has_channel();
+        return if is_heard {
+            Outcome::WantsSlot
+        } else {
+            Outcome::Dropped
+        };
+    }
+    let outgoing = match pass(packet, now, leg) {
+        Pass::Forward(outgoing) => outgoing,
+        Pass::Drop => return Outcome::Dropped,
+        Pass::WantKeyframe => return Outcome::WantsKeyframe,
+    };
+    if let (Lane::Slot(place), Some(slots)) = (leg.lane, &mut seat.slots) {
+        slots.touch(packet.media, place, now);
+    }
+    leg.open(&mut seat.endpoint, packet.media);
+    let (ssrc, has_rtx) = (leg.ssrc, leg.has_rtx());
+    if packet.media == MediaType::Video {
+        seat.was_sent_video = Some(now);
+        seat.endpoint.wake_up(seat.estimate_bps);
+    }
+    seat.endpoint.write(packet.media, ssrc, has_rtx, outgoing);
+    Outcome::Sent
 }
 
 enum Pass {
@@ -88,8 +130,8 @@ fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg) -> Pass {
                 renumber.pause();
                 return Pass::Drop;
             }
-            match renumber.pass(packet.number) {
-                Some(number) => (number, packet.timestamp, None),
+            match renumber.pass(now, packet.number, packet.timestamp) {
+                Some((number, timestamp)) => (number, timestamp, None),
                 None => return Pass::Drop,
             }
         }
@@ -101,7 +143,8 @@ fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg) -> Pass {
                 timestamp: packet.timestamp,
                 is_marked: packet.is_marked,
             };
-            match rewrite.pass(now, packet, leg.target) {
+            let target = leg.target.filter(|_| leg.lane != Lane::NoSlot);
+            match rewrite.pass(now, packet, target) {
                 Verdict::Forward(numbers) => (numbers.number, numbers.timestamp, numbers.patch),
                 Verdict::Drop => return Pass::Drop,
                 Verdict::DropForWantOfKeyframe => return Pass::WantKeyframe,

@@ -15,6 +15,11 @@ pub struct Limits {
     pub endpoints_per_conference: usize,
     /// Sources of one endpoint (20); the focus refuses more, here it is the backstop.
     pub sources_per_endpoint: usize,
+    /// SSRCs for the audio of others towards one endpoint with SSRC rewriting (50).
+    pub audio_slots: usize,
+    /// The same for video, each with one for retransmissions; as many sources are sent to it at
+    /// most (50).
+    pub video_slots: usize,
     /// Remote addresses of one endpoint (20).
     pub addresses_per_endpoint: usize,
     /// Addresses whose packets belong to another worker (16 384).

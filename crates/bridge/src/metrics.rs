@@ -45,6 +45,7 @@ macro_rules! metrics {
 metrics! {
     Gauge "bridge_conferences" conferences "Conferences on the bridge.";
     Gauge "bridge_endpoints" endpoints "Endpoints on the bridge.";
+    Gauge "bridge_sources" sources "Signalled audio and video sources.";
     Gauge "bridge_addresses" addresses "Remote addresses that belong to endpoints.";
     Gauge "bridge_foreign_addresses" foreign_addresses "Remote addresses of other workers' endpoints.";
     Gauge "bridge_timers" timers "Running timers.";
@@ -67,6 +68,7 @@ metrics! {
     Counter "bridge_dropped_padding_total" dropped.padding "Video packets without content.";
     Counter "bridge_dropped_malformed_messages_total" dropped.malformed_messages "Bridge-channel messages that were malformed.";
     Counter "bridge_dropped_message_limit_total" dropped.message_limit "Bridge-channel messages above the limit.";
+    Counter "bridge_dropped_forbidden_messages_total" dropped.forbidden_messages "Bridge-channel messages of participants that may not send any.";
 }
 
 #[cfg(test)]

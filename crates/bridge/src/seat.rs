@@ -5,16 +5,21 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use str0m::media::Mid;
-use tertulia_model::bridge::EndpointOffer;
-use tertulia_model::{AllocationId, ChannelId, EndpointId, MediaType, SourceName, Ssrc, VideoType};
+use tertulia_model::bridge::{Candidate, EndpointOffer, FeedbackSources};
+use tertulia_model::{
+    AllocationId, ChannelId, EndpointId, MayForward, MediaType, SourceName, Ssrc, VideoType,
+};
 
 use crate::channel::Outbox;
 use crate::constraints::{AudioSubscription, ReceiverConstraints};
 use crate::endpoint::Endpoint;
 use crate::keyframe::ReceiverRequests;
 use crate::limits::{Bucket, Limits};
+use crate::restart::Restart;
+use crate::rewrite::Sent;
 use crate::rewrite::plain::Renumber;
 use crate::rewrite::vp8::{Target, Vp8Rewrite};
+use crate::slots::Slots;
 use crate::source::SourceState;
 
 /// One endpoint in its conference.
@@ -26,12 +31,14 @@ pub(crate) struct Seat {
     pub(crate) slot: u32,
     pub(crate) tag: u32,
     pub(crate) channel_password: String,
+    pub(crate) feedback: FeedbackSources,
     pub(crate) endpoint: Endpoint,
+    pub(crate) restart: Restart,
     /// Addresses that were shown to be the client's, with their last packet.
     pub(crate) addresses: Vec<(SocketAddr, Instant)>,
 
-    pub(crate) may_audio: bool,
-    pub(crate) may_video: bool,
+    /// What of its media and messages others get.
+    pub(crate) may: MayForward,
     pub(crate) is_paused: bool,
     pub(crate) created: Instant,
     pub(crate) connect_by: Option<Instant>,
@@ -46,8 +53,12 @@ pub(crate) struct Seat {
     pub(crate) streams: Vec<Stream>,
     /// What others send, as it is sent to it; by the index of the source.
     pub(crate) legs: Vec<Option<Leg>>,
+    /// The streams that these share, if the client takes part in SSRC rewriting.
+    pub(crate) slots: Option<Slots>,
     /// Streams of sources that were removed, in case they come back.
     ended: VecDeque<Ended>,
+    /// When it was last sent video.
+    pub(crate) was_sent_video: Option<Instant>,
 
     pub(crate) constraints: ReceiverConstraints,
     pub(crate) audio: AudioSubscription,
@@ -62,6 +73,8 @@ pub(crate) struct Seat {
     pub(crate) forwarded: Vec<SourceName>,
 
     pub(crate) websocket: Option<ChannelId>,
+    /// Whether it has ever had a channel.
+    pub(crate) had_channel: bool,
     /// The data channel was the last one that a message came by.
     pub(crate) prefers_data_channel: bool,
     pub(crate) outbox: Outbox,
@@ -83,8 +96,12 @@ pub(crate) struct Stream {
 
 /// One source of somebody else on its way to this endpoint.
 pub(crate) struct Leg {
+    pub(crate) lane: Lane,
+    /// Of the stream that it is sent in.
     pub(crate) ssrc: Ssrc,
     rtx: Option<Ssrc>,
+    /// It is not known how far the numbers of `rtx` have come: it can't be used again.
+    is_rtx_spent: bool,
     /// The stream's handle, once something was sent.
     pub(crate) mid: Option<Mid>,
     pub(crate) rewrite: Rewrite,
@@ -97,45 +114,61 @@ pub(crate) struct Leg {
     pub(crate) requests: ReceiverRequests,
 }
 
+/// Which stream a source is sent in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// In one of its own, under its sender's SSRC.
+    Own,
+    /// In a slot of the receiver.
+    Slot(usize),
+    /// In none: it has no slot now.
+    NoSlot,
+}
+
 /// How its numbers are moved.
 pub(crate) enum Rewrite {
     Plain(Renumber),
     Vp8(Box<Vp8Rewrite>),
 }
 
-/// Where a stream ended. Numbers must go on if it comes back: the receiver counts roll-overs.
+/// Where a stream ended. Numbers must go on if it comes back: the receiver counts roll-overs, and
+/// no number may be encrypted twice.
 struct Ended {
     ssrc: Ssrc,
-    number: u64,
-    timestamp: u32,
+    rtx: Option<Ssrc>,
+    is_rtx_spent: bool,
+    sent: Sent,
+    /// The stream, if it was kept.
+    mid: Option<Mid>,
+}
+
+/// All that is known of a new endpoint.
+pub(crate) struct NewSeat {
+    pub(crate) endpoint_id: EndpointId,
+    pub(crate) allocation: AllocationId,
+    pub(crate) offer: EndpointOffer,
+    pub(crate) slot: u32,
+    pub(crate) tag: u32,
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) feedback: FeedbackSources,
+    pub(crate) channel_password: String,
+    pub(crate) endpoint: Endpoint,
 }
 
 impl Seat {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all that is known of a new endpoint"
-    )]
-    pub(crate) fn new(
-        id: EndpointId,
-        allocation: AllocationId,
-        offer: EndpointOffer,
-        (slot, tag): (u32, u32),
-        channel_password: String,
-        endpoint: Endpoint,
-        limits: &Limits,
-        now: Instant,
-    ) -> Seat {
+    pub(crate) fn new(new: NewSeat, limits: &Limits, now: Instant) -> Seat {
         Seat {
-            id,
-            allocation,
-            offer,
-            slot,
-            tag,
-            channel_password,
-            endpoint,
+            id: new.endpoint_id,
+            allocation: new.allocation,
+            offer: new.offer,
+            slot: new.slot,
+            tag: new.tag,
+            channel_password: new.channel_password,
+            feedback: new.feedback,
+            endpoint: new.endpoint,
+            restart: Restart::new(new.candidates),
             addresses: Vec::new(),
-            may_audio: true,
-            may_video: true,
+            may: MayForward::ALL,
             is_paused: false,
             created: now,
             connect_by: None,
@@ -146,7 +179,9 @@ impl Seat {
             is_dead: false,
             streams: Vec::new(),
             legs: Vec::new(),
+            slots: new.offer.has_ssrc_rewriting.then(|| Slots::new(limits)),
             ended: VecDeque::new(),
+            was_sent_video: None,
             constraints: ReceiverConstraints::default(),
             audio: AudioSubscription::all(),
             video_types: BTreeMap::new(),
@@ -156,6 +191,7 @@ impl Seat {
             needs_allocation: true,
             forwarded: Vec::new(),
             websocket: None,
+            had_channel: false,
             prefers_data_channel: false,
             outbox: Outbox::default(),
             messages: Bucket::full(limits.messages_burst, now),
@@ -176,63 +212,82 @@ impl Seat {
     }
 
     /// Gets ready for a source of somebody else.
-    pub(crate) fn add_leg(&mut self, index: usize, source: &SourceState, now: Instant) {
+    pub(crate) fn add_leg(&mut self, index: usize, source: &SourceState) {
         let Some((ssrc, rtx)) = source.primary() else {
             return;
         };
-        let ended = self.ended.iter().position(|ended| ended.ssrc == ssrc);
-        let ended = ended.and_then(|place| self.ended.remove(place));
-        let rewrite = match (source.media(), ended) {
-            (MediaType::Audio, ended) => {
-                Rewrite::Plain(Renumber::after(ended.map(|ended| ended.number)))
-            }
-            (MediaType::Video, None) => Rewrite::Vp8(Box::default()),
-            (MediaType::Video, Some(ended)) => {
-                let rewrite = Vp8Rewrite::after(ended.number, ended.timestamp, now);
-                Rewrite::Vp8(Box::new(rewrite))
-            }
+        let mut leg = Leg {
+            lane: Lane::Own,
+            ssrc,
+            rtx,
+            is_rtx_spent: false,
+            mid: None,
+            rewrite: match source.media() {
+                MediaType::Audio => Rewrite::Plain(Renumber::default()),
+                MediaType::Video => Rewrite::Vp8(Box::default()),
+            },
+            target: None,
+            asked_height: 0,
+            is_wanted: self.audio.wants(source.name()),
+            requests: ReceiverRequests::NEW,
         };
+        let ended = self.ended.iter().position(|ended| ended.ssrc == ssrc);
+        if self.slots.is_some() {
+            leg.lane = Lane::NoSlot;
+        } else if let Some(ended) = ended.and_then(|place| self.ended.remove(place)) {
+            leg.resume(&mut self.endpoint, ended);
+        }
         if self.legs.len() <= index {
             self.legs.resize_with(index + 1, || None);
         }
-        if let Some(leg) = self.legs.get_mut(index) {
-            *leg = Some(Leg {
-                ssrc,
-                rtx,
-                mid: None,
-                rewrite,
-                target: None,
-                asked_height: 0,
-                is_wanted: self.audio.wants(source.name()),
-                requests: ReceiverRequests::NEW,
-            });
+        if let Some(place) = self.legs.get_mut(index) {
+            *place = Some(leg);
         }
         self.needs_allocation = true;
     }
 
     /// A source of somebody else is gone.
-    pub(crate) fn remove_leg(&mut self, index: usize) {
+    pub(crate) fn remove_leg(&mut self, index: usize, media: MediaType) {
+        let lane = self.legs.get(index).and_then(Option::as_ref);
+        if let Some(Lane::Slot(place)) = lane.map(|leg| leg.lane) {
+            self.end_loan(media, place);
+        }
         let Some(leg) = self.legs.get_mut(index).and_then(Option::take) else {
             return;
         };
-        let sent = match &leg.rewrite {
-            Rewrite::Plain(renumber) => renumber.highest().map(|number| (number, 0)),
-            Rewrite::Vp8(rewrite) => rewrite.sent(),
-        };
-        if let Some((number, timestamp)) = sent {
-            self.ended.push_back(Ended {
-                ssrc: leg.ssrc,
-                number,
-                timestamp,
-            });
-            if self.ended.len() > ENDED_MAX {
-                self.ended.pop_front();
-            }
-        }
-        if let Some(mid) = leg.mid {
-            self.endpoint.remove(mid);
+        if leg.lane == Lane::Own {
+            self.end_stream(media, leg);
         }
         self.needs_allocation = true;
+    }
+
+    /// Puts a stream of a source away.
+    fn end_stream(&mut self, media: MediaType, leg: Leg) {
+        let mut mid = leg.mid;
+        // Audio has no retransmissions: its numbers are all that must go on.
+        if (media == MediaType::Audio || leg.sent().is_none())
+            && let Some(mid) = mid.take()
+        {
+            self.endpoint.remove(mid);
+        }
+        let Some(sent) = leg.sent() else { return };
+        self.ended.push_back(Ended {
+            ssrc: leg.ssrc,
+            rtx: leg.rtx,
+            is_rtx_spent: leg.is_rtx_spent,
+            sent,
+            mid,
+        });
+        let kept = self.ended.iter().filter(|ended| ended.mid.is_some());
+        if kept.count() > KEPT_MAX {
+            let oldest = self.ended.iter_mut().find_map(|ended| ended.mid.take());
+            if let Some(mid) = oldest {
+                self.endpoint.remove(mid);
+            }
+        }
+        if self.ended.len() > ENDED_MAX {
+            self.ended.pop_front();
+        }
     }
 
     /// The source whose stream has this handle.
@@ -267,7 +322,64 @@ impl Leg {
     /// Makes the stream if there is none yet.
     pub(crate) fn open(&mut self, endpoint: &mut Endpoint, media: MediaType) {
         if self.mid.is_none() {
-            self.mid = endpoint.add_stream(media, self.ssrc, self.rtx);
+            self.mid = endpoint.add_stream(media, self.ssrc, self.usable_rtx());
+        }
+    }
+
+    /// Whether what was lost can be sent again.
+    pub(crate) fn has_rtx(&self) -> bool {
+        self.usable_rtx().is_some()
+    }
+
+    fn usable_rtx(&self) -> Option<Ssrc> {
+        self.rtx.filter(|_| !self.is_rtx_spent)
+    }
+
+    /// Goes on with the stream that the source had before it was removed.
+    fn resume(&mut self, endpoint: &mut Endpoint, ended: Ended) {
+        match &mut self.rewrite {
+            Rewrite::Plain(renumber) => *renumber = Renumber::after(Some(ended.sent)),
+            Rewrite::Vp8(rewrite) => rewrite.rebase(Some(ended.sent)),
+        }
+        let is_same = ended.rtx == self.rtx;
+        self.is_rtx_spent = ended.is_rtx_spent || !is_same || ended.mid.is_none();
+        match ended.mid {
+            Some(mid) if is_same => self.mid = Some(mid),
+            Some(mid) => endpoint.remove(mid),
+            None => {}
+        }
+    }
+
+    /// Is sent in a slot from now on.
+    pub(crate) fn enter(
+        &mut self,
+        place: usize,
+        (ssrc, rtx): (Ssrc, Option<Ssrc>),
+        mid: Mid,
+        sent: Option<Sent>,
+    ) {
+        self.lane = Lane::Slot(place);
+        (self.ssrc, self.rtx, self.mid) = (ssrc, rtx, Some(mid));
+        self.is_rtx_spent = false;
+        match &mut self.rewrite {
+            Rewrite::Plain(renumber) => renumber.rebase(sent),
+            Rewrite::Vp8(rewrite) => rewrite.rebase(sent),
+        }
+    }
+
+    /// Is not sent from now on: its slot is somebody else's.
+    pub(crate) fn leave_slot(&mut self) {
+        self.lane = Lane::NoSlot;
+        self.mid = None;
+        self.target = None;
+        self.pause();
+    }
+
+    /// Where its stream stands.
+    pub(crate) fn sent(&self) -> Option<Sent> {
+        match &self.rewrite {
+            Rewrite::Plain(renumber) => renumber.sent(),
+            Rewrite::Vp8(rewrite) => rewrite.sent(),
         }
     }
 
@@ -290,3 +402,5 @@ impl Leg {
 
 /// Who comes and goes more often than this is not expected back.
 const ENDED_MAX: usize = 256;
+/// So many video streams of those are kept, so that their retransmissions can go on too.
+const KEPT_MAX: usize = 16;

@@ -1,7 +1,7 @@
 //! Something an endpoint sends: its encodings, what they measure, and what is asked of its sender.
 
 use str0m::media::Mid;
-use tertulia_model::{MediaType, Source, SourceName, Ssrc, VideoType};
+use tertulia_model::{MayForward, MediaType, Source, SourceName, Ssrc, VideoType};
 
 use crate::allocate::Layer;
 use crate::keyframe::KeyframeRequests;
@@ -12,6 +12,8 @@ use crate::rewrite::vp8::ENCODINGS_MAX;
 /// A signalled source.
 pub(crate) struct SourceState {
     pub(crate) signalled: Source,
+    /// What its owner says on the bridge channel that it shows.
+    pub(crate) told_type: Option<VideoType>,
     /// The seat of the endpoint that sends it.
     pub(crate) owner: usize,
     pub(crate) mid: Mid,
@@ -44,6 +46,7 @@ impl SourceState {
             .collect();
         SourceState {
             signalled,
+            told_type: None,
             owner,
             mid,
             encodings,
@@ -68,9 +71,28 @@ impl SourceState {
         Some((first.primary, first.rtx))
     }
 
+    /// What it shows, as far as is known.
+    pub(crate) fn video_type(&self) -> VideoType {
+        self.told_type.unwrap_or(self.signalled.video_type)
+    }
+
     /// Whether it shows something.
     pub(crate) fn is_enabled(&self) -> bool {
-        self.signalled.video_type != VideoType::None
+        self.video_type() != VideoType::None
+    }
+
+    /// Whether others may have it. Its owner calls a source whatever it likes on the bridge
+    /// channel: what the source was signalled as counts as well.
+    pub(crate) fn may_pass(&self, may: MayForward) -> bool {
+        let may_show = |shown| match shown {
+            VideoType::Camera => may.camera,
+            VideoType::Desktop => may.screen,
+            VideoType::None => may.camera || may.screen,
+        };
+        match self.media() {
+            MediaType::Audio => may.audio,
+            MediaType::Video => may_show(self.signalled.video_type) && may_show(self.video_type()),
+        }
     }
 
     /// Counts a video packet.
@@ -163,6 +185,31 @@ mod tests {
             encodings: encodings.collect(),
         };
         SourceState::new(signalled, 0, Mid::from("m1"))
+    }
+
+    #[test]
+    fn another_name_is_no_way_around_what_is_forbidden() {
+        let only = |camera, screen| MayForward {
+            camera,
+            screen,
+            ..MayForward::ALL
+        };
+        let mut source = source();
+        for (told, allowed) in [
+            (None, [true, true, false, false]),
+            (Some(VideoType::Camera), [true, true, false, false]),
+            (Some(VideoType::Desktop), [true, false, false, false]),
+            (Some(VideoType::None), [true, true, false, false]),
+        ] {
+            source.told_type = told;
+            let may = [
+                MayForward::ALL,
+                only(true, false),
+                only(false, true),
+                only(false, false),
+            ];
+            assert_eq!(may.map(|may| source.may_pass(may)), allowed, "{told:?}");
+        }
     }
 
     #[test]

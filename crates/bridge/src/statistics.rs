@@ -9,6 +9,8 @@ pub struct Statistics {
     pub conferences: u64,
     /// Endpoints now.
     pub endpoints: u64,
+    /// Signalled sources of all conferences now.
+    pub sources: u64,
     /// Remote addresses that belong to endpoints now.
     pub addresses: u64,
     /// Remote addresses known to belong to other workers now.
@@ -60,6 +62,8 @@ pub struct Dropped {
     pub malformed_messages: u64,
     /// Bridge-channel messages above the limit.
     pub message_limit: u64,
+    /// Bridge-channel messages for others of a sender that may not send any now.
+    pub forbidden_messages: u64,
 }
 
 impl AddAssign for Statistics {

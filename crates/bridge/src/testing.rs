@@ -18,6 +18,8 @@ pub(crate) fn config() -> Config {
             endpoints: 2_000,
             endpoints_per_conference: 500,
             sources_per_endpoint: 20,
+            audio_slots: 50,
+            video_slots: 50,
             addresses_per_endpoint: 20,
             foreign_addresses: 16_384,
             unknown_checks_per_second: 200,

@@ -11,20 +11,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use str0m::config::{CryptoProvider, DtlsCert};
-use tertulia_model::bridge::{
-    AllocationFailure, EndpointOffer, FeedbackSources, IceCredentials, LocalTransport,
-};
+use tertulia_model::bridge::{AllocationFailure, EndpointOffer, FeedbackSources, LocalTransport};
 use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, EndpointId, Now, Random,
-    Ssrc,
 };
 use tracing::{debug, debug_span, error};
 
-use crate::conference::{Conference, Cx, NewSeat};
+use crate::conference::{Conference, Cx};
 use crate::demux::{self, DatagramKind, Ufrag};
 use crate::endpoint::Endpoint;
 use crate::foreign::ForeignAddresses;
 use crate::limits::StrangerLimit;
+use crate::seat::NewSeat;
 use crate::{Batch, Config, Output, Statistics};
 
 /// All conferences of one media thread.
@@ -184,7 +182,11 @@ impl Worker {
             (Some(ufrag), known) if known != Some(ufrag.slot) => {
                 self.admit_address(now.mono, (from, to), ufrag, data)
             }
-            (_, Some(slot)) => Some(slot),
+            (Some(ufrag), Some(slot)) => {
+                self.confirm_address(now.mono, (from, to), ufrag, data);
+                Some(slot)
+            }
+            (None, Some(slot)) => Some(slot),
             (_, None) => {
                 self.statistics.dropped.unknown_source += 1;
                 None
@@ -249,11 +251,32 @@ impl Worker {
             self.addresses.remove(&address);
         }
         seat.addresses.push((from, now));
+        seat.confirm_address(from, now);
         if let Some(previous) = self.addresses.insert(from, ufrag.slot) {
             self.disown(previous, from);
         }
         self.foreign.remove(&from);
         Some(ufrag.slot)
+    }
+
+    /// A check from an address that is the addressee's already. After a restart of ICE it shows
+    /// that the address is still of use.
+    fn confirm_address(
+        &mut self,
+        now: Instant,
+        (from, to): (SocketAddr, SocketAddr),
+        ufrag: Ufrag,
+        data: &[u8],
+    ) {
+        if let Some(place) = self.place(ufrag.slot)
+            && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
+            && let Some(seat) = conference.seat_mut(place.seat)
+            && seat.restart.is_in_doubt()
+            && seat.tag == ufrag.tag
+            && seat.endpoint.accepts(from, to, data)
+        {
+            seat.confirm_address(from, now);
+        }
     }
 
     /// An address belongs to another endpoint now.
@@ -383,16 +406,7 @@ impl Worker {
             self.slots.push(None);
             self.slots.len() as u32 - 1
         });
-        let tag = self.random.u32();
-        let ice = IceCredentials {
-            ufrag: Ufrag {
-                worker: self.index,
-                slot,
-                tag,
-            }
-            .text(),
-            pwd: self.random.token(PASSWORD_LENGTH),
-        };
+        let (tag, ice) = demux::draw_credentials(self.index, slot, &mut self.random);
         let config = Arc::clone(&self.config);
         let mut endpoint = Endpoint::new(&config, &certificate, offer, ice.clone(), now);
         let Some(fingerprint) = endpoint.fingerprint() else {
@@ -400,27 +414,28 @@ impl Worker {
             return Err(AllocationFailure::Unavailable);
         };
         let candidates = endpoint.add_addresses(&config, offer.is_loopback);
-        let channel_password = self.random.token(PASSWORD_LENGTH);
-        let feedback = self.feedback();
+        let channel_password = self.random.token(demux::PASSWORD_LENGTH);
         let index = known.unwrap_or_else(|| self.add_conference(id, now));
         let (conference, mut cx) = self.lend(index, now, out);
-        let seat = conference.map(|conference| {
-            let seat = conference.free_seat();
-            conference.add_seat(
-                &mut cx,
-                NewSeat {
-                    endpoint_id,
-                    allocation,
-                    offer,
-                    slot,
-                    tag,
-                    channel_password: channel_password.clone(),
-                    endpoint,
-                },
-            );
-            seat
-        });
-        if let (Some(place), Some(seat)) = (self.slots.get_mut(slot as usize), seat) {
+        let conference = conference.ok_or(AllocationFailure::Unavailable)?;
+        let seat = conference.free_seat();
+        let [audio, video] = conference.draw_ssrcs(cx.random);
+        let feedback = FeedbackSources { audio, video };
+        conference.add_seat(
+            &mut cx,
+            NewSeat {
+                endpoint_id,
+                allocation,
+                offer,
+                slot,
+                tag,
+                candidates: candidates.clone(),
+                feedback,
+                channel_password: channel_password.clone(),
+                endpoint,
+            },
+        );
+        if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(Place {
                 conference: index,
                 seat,
@@ -452,20 +467,6 @@ impl Worker {
             what: Due::Tick,
         });
         index
-    }
-
-    /// SSRCs of our own; SSRC 0 has a meaning of its own (probes).
-    fn feedback(&mut self) -> FeedbackSources {
-        let audio = self.random.u32().max(1);
-        let video = self.random.u32().max(1);
-        FeedbackSources {
-            audio: Ssrc(audio),
-            video: Ssrc(if video == audio {
-                video ^ 1 << 31
-            } else {
-                video
-            }),
-        }
     }
 
     /// A client wants to use a WebSocket as its bridge channel.
@@ -575,6 +576,12 @@ impl Worker {
         Statistics {
             conferences: self.by_id.len() as u64,
             endpoints: (self.slots.len() - self.free_slots.len()) as u64,
+            sources: self
+                .conferences
+                .iter()
+                .flatten()
+                .map(|conference| conference.source_count() as u64)
+                .sum(),
             addresses: self.addresses.len() as u64,
             foreign_addresses: self.foreign.len() as u64,
             timers: self.timers.len() as u64,
@@ -609,6 +616,8 @@ impl Worker {
             batch,
             outputs: &mut self.outputs,
             statistics: &mut self.statistics,
+            random: &mut self.random,
+            worker: self.index,
         };
         (lent, cx)
     }
@@ -708,9 +717,16 @@ fn carry_out(conference: &mut Conference, cx: &mut Cx<'_>, command: BridgeComman
             sources,
         } => conference.set_sources(cx, allocation, sources),
         BridgeCommand::SetMayForward { allocation, may } => {
-            conference.set_may_forward(cx, allocation, may.audio, may.camera || may.screen);
+            conference.set_may_forward(allocation, may);
         }
-        BridgeCommand::RestartIce { .. } | BridgeCommand::ReconnectIce { .. } => {}
+        BridgeCommand::RestartIce { allocation } => {
+            conference.restart_ice(cx, allocation);
+        }
+        BridgeCommand::ReconnectIce {
+            allocation,
+            ice,
+            candidates,
+        } => conference.reconnect_ice(cx, allocation, ice, &candidates),
         BridgeCommand::SetPaused {
             allocation,
             is_paused,
@@ -734,9 +750,6 @@ fn is_equal(a: &[u8], b: &[u8]) -> bool {
     let differences = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
     a.len() == b.len() && differences == 0
 }
-
-/// 120 bits of `[a-z2-7]`; ICE wants at least 22 characters.
-const PASSWORD_LENGTH: usize = 24;
 
 #[cfg(test)]
 mod tests;

@@ -667,6 +667,16 @@ pub(crate) const KEYS: &[Key] = &[
         "Sources of one participant.",
     ),
     key(
+        "limits.audio_slots",
+        "50",
+        "Streams by which one client with SSRC rewriting gets the voices of all others.",
+    ),
+    key(
+        "limits.video_slots",
+        "50",
+        "The same for video: no more sources are sent to it at a time.",
+    ),
+    key(
         "limits.addresses_per_endpoint",
         "20",
         "Network addresses of one participant.",

@@ -319,6 +319,8 @@ fn bridge(keys: &mut Reader) -> bridge::Config {
             endpoints: keys.count("limits.endpoints_per_worker"),
             endpoints_per_conference: keys.count("limits.endpoints_per_conference"),
             sources_per_endpoint: keys.count("limits.sources_per_endpoint"),
+            audio_slots: keys.count("limits.audio_slots"),
+            video_slots: keys.count("limits.video_slots"),
             addresses_per_endpoint: keys.count("limits.addresses_per_endpoint"),
             foreign_addresses: keys.count("limits.foreign_addresses"),
             unknown_checks_per_second: keys.number("limits.unknown_checks_per_second", 1, MANY),

@@ -8,11 +8,17 @@ use crate::allocate::{Allocation, Demand, allocate};
 use crate::channel::ServerMessage;
 use crate::constraints::{Offered, Wanted, larger, prioritise};
 use crate::rewrite::vp8::Target;
+use crate::seat::Lane;
+use crate::slots::Slots;
 
 impl Conference {
     /// A new estimate; small changes wait for the next allocation.
     pub(super) fn handle_estimate(&mut self, cx: &mut Cx<'_>, index: usize, bps: u64) {
         if let Some(seat) = self.seat_mut(index) {
+            if seat.endpoint.is_resting() {
+                // Audio alone tells too little.
+                return seat.endpoint.rest();
+            }
             let bps = bps.max(cx.config.bandwidth.least_bps);
             seat.estimate_bps = Some(bps);
             let change = bps.abs_diff(seat.allocated_bps);
@@ -51,6 +57,7 @@ impl Conference {
     /// Divides one receiver's bandwidth.
     fn allocate_for(&mut self, cx: &mut Cx<'_>, index: usize) {
         let wanted = self.wanted_by(cx, index);
+        self.lend_video_slots(cx, index, &wanted);
         let demands = self.demands(cx, &wanted);
         let Some(seat) = self.seat_mut(index) else {
             return;
@@ -87,20 +94,25 @@ impl Conference {
         for (index, source) in self.sources.iter().enumerate() {
             let Some(source) = source else { continue };
             if source.media() == MediaType::Video && source.owner != receiver {
+                let owner = self.seat(source.owner);
+                let is_allowed = owner.is_some_and(|owner| source.may_pass(owner.may));
                 let rank = rank.get(source.owner).copied().unwrap_or(usize::MAX);
                 offered.push((
                     rank,
                     Offered {
                         index,
                         name: source.name(),
-                        is_enabled: source.is_enabled(),
+                        is_enabled: source.is_enabled() && is_allowed,
                     },
                 ));
             }
         }
         offered.sort_by_key(|(rank, source)| (*rank, source.index));
         let offered: Vec<Offered<'_>> = offered.into_iter().map(|(_, source)| source).collect();
-        prioritise(&seat.constraints, &offered, &cx.config.video)
+        // Who was never told of a slot can't be sent anything.
+        let slots = seat.slots.as_ref().map(Slots::video_max);
+        let slots = slots.map(|slots| if seat.had_channel { slots } else { 0 });
+        prioritise(&seat.constraints, &offered, &cx.config.video, slots)
     }
 
     fn demands(&mut self, cx: &Cx<'_>, wanted: &[Wanted]) -> Vec<Demand> {
@@ -113,7 +125,7 @@ impl Conference {
             demands.push(Demand {
                 max_height: wanted.max_height,
                 is_on_stage: wanted.is_on_stage,
-                is_desktop: source.signalled.video_type == VideoType::Desktop,
+                is_desktop: source.video_type() == VideoType::Desktop,
                 layers: source.layers(at_ms),
             });
         }
@@ -134,12 +146,9 @@ impl Conference {
                     _ => u8::MAX,
                 },
             });
-            if target.is_some() {
-                forwarded.extend(
-                    self.source(wanted.index)
-                        .map(|source| source.name().clone()),
-                );
-            }
+            let name = self
+                .source(wanted.index)
+                .map(|source| source.name().clone());
             let Some(seat) = self.seat_mut(index) else {
                 return;
             };
@@ -147,6 +156,10 @@ impl Conference {
             let Some(Some(leg)) = seat.legs.get_mut(wanted.index) else {
                 continue;
             };
+            let target = target.filter(|_| leg.lane != Lane::NoSlot);
+            if target.is_some() {
+                forwarded.extend(name);
+            }
             has_new_demands |= leg.asked_height != wanted.max_height;
             leg.asked_height = wanted.max_height;
             if leg.target != target {

@@ -1,27 +1,18 @@
 //! Endpoints and their sources come and go.
 
-use std::time::Instant;
+use std::net::SocketAddr;
 
-use tertulia_model::bridge::{DisconnectReason, EndpointOffer, RemoteTransport};
-use tertulia_model::{AllocationId, BridgeEvent, Encoding, EndpointId, Source, SourceName};
+use tertulia_model::bridge::{DisconnectReason, IceCredentials, RemoteTransport};
+use tertulia_model::{
+    AllocationId, BridgeEvent, Encoding, MayForward, MediaType, Source, SourceName,
+};
 use tracing::{debug, error};
 
 use super::{Conference, Cx};
 use crate::Output;
-use crate::endpoint::Endpoint;
-use crate::seat::{Seat, Stream};
+use crate::demux::draw_credentials;
+use crate::seat::{NewSeat, Seat, Stream};
 use crate::source::SourceState;
-
-/// An endpoint that was just given a transport.
-pub(crate) struct NewSeat {
-    pub(crate) endpoint_id: EndpointId,
-    pub(crate) allocation: AllocationId,
-    pub(crate) offer: EndpointOffer,
-    pub(crate) slot: u32,
-    pub(crate) tag: u32,
-    pub(crate) channel_password: String,
-    pub(crate) endpoint: Endpoint,
-}
 
 impl Conference {
     /// The seat of an endpoint.
@@ -43,19 +34,10 @@ impl Conference {
 
     /// Takes in an endpoint at [`Conference::free_seat`].
     pub(crate) fn add_seat(&mut self, cx: &mut Cx<'_>, new: NewSeat) {
-        let mut seat = Seat::new(
-            new.endpoint_id,
-            new.allocation,
-            new.offer,
-            (new.slot, new.tag),
-            new.channel_password,
-            new.endpoint,
-            &cx.config.limits,
-            cx.now,
-        );
+        let mut seat = Seat::new(new, &cx.config.limits, cx.now);
         for (index, source) in self.sources.iter().enumerate() {
             if let Some(source) = source {
-                seat.add_leg(index, source, cx.now);
+                seat.add_leg(index, source);
             }
         }
         let index = self.free_seat();
@@ -93,6 +75,51 @@ impl Conference {
             seat.endpoint.connect(remote, has_data_channel);
         }
         self.has_allocations = true;
+        self.mark(index);
+    }
+
+    /// Makes new credentials for a transport that stays. Without it there is nothing to restart.
+    pub(crate) fn restart_ice(&mut self, cx: &mut Cx<'_>, allocation: AllocationId) {
+        let seat = self.seat_of(allocation);
+        let seat = seat.and_then(|index| self.seat_mut(index));
+        let event = match seat.filter(|seat| !seat.is_dead) {
+            Some(seat) => {
+                let (tag, ice) = draw_credentials(cx.worker, seat.slot, cx.random);
+                let (ice, candidates) = seat.offer_restart(tag, ice);
+                debug!(endpoint = %seat.id, "ICE restart offered");
+                BridgeEvent::IceRestarted {
+                    allocation,
+                    ice,
+                    candidates,
+                }
+            }
+            None => BridgeEvent::Disconnected {
+                allocation,
+                reason: DisconnectReason::IceFailed,
+            },
+        };
+        self.tell_focus(cx, event);
+    }
+
+    /// The client's new credentials.
+    pub(crate) fn reconnect_ice(
+        &mut self,
+        cx: &mut Cx<'_>,
+        allocation: AllocationId,
+        ice: IceCredentials,
+        addresses: &[SocketAddr],
+    ) {
+        let Some(index) = self.seat_of(allocation) else {
+            return;
+        };
+        if let Some(seat) = self.seat_mut(index) {
+            let has_answered = seat.connect_by.is_some() || seat.connected.is_some();
+            if seat.is_dead || !has_answered || !seat.answer_restart(ice, addresses, cx.now) {
+                debug!(endpoint = %seat.id, "an answer to no ICE restart is not used");
+                return;
+            }
+            debug!(endpoint = %seat.id, "ICE restarted");
+        }
         self.mark(index);
     }
 
@@ -212,7 +239,7 @@ impl Conference {
         for source in sources {
             match self.source_named(&source.name) {
                 Some(index) => self.update_source(owner, index, source),
-                None => self.add_source(cx.now, owner, source),
+                None => self.add_source(owner, source),
             }
         }
         self.has_allocations = true;
@@ -225,12 +252,14 @@ impl Conference {
             && source.owner == owner
             && source.signalled.video_type != signalled.video_type
         {
+            // The last word counts, by whichever way it comes.
             source.signalled.video_type = signalled.video_type;
+            source.told_type = None;
             self.allocate_all();
         }
     }
 
-    fn add_source(&mut self, now: Instant, owner: usize, mut signalled: Source) {
+    fn add_source(&mut self, owner: usize, signalled: Source) {
         let is_taken = |encoding: &Encoding| {
             self.seats.iter().flatten().any(|seat| {
                 [Some(encoding.primary), encoding.rtx]
@@ -248,9 +277,7 @@ impl Conference {
         let Some(seat) = self.seat_mut(owner) else {
             return;
         };
-        if let Some(video_type) = seat.video_types.get(signalled.name.as_str()) {
-            signalled.video_type = *video_type;
-        }
+        let told_type = seat.video_types.get(signalled.name.as_str()).copied();
         let Some(mid) = seat
             .endpoint
             .add_source(signalled.media, &signalled.encodings)
@@ -264,10 +291,11 @@ impl Conference {
                 encoding,
             });
         }
-        let source = SourceState::new(signalled, owner, mid);
+        let mut source = SourceState::new(signalled, owner, mid);
+        source.told_type = told_type;
         for (other, seat) in self.seats.iter_mut().enumerate() {
             if let Some(seat) = seat.as_deref_mut().filter(|_| other != owner) {
-                seat.add_leg(index, &source, now);
+                seat.add_leg(index, &source);
             }
         }
         match self.sources.get_mut(index) {
@@ -286,46 +314,32 @@ impl Conference {
         }
         for other in self.indices() {
             if let Some(seat) = self.seat_mut(other) {
-                seat.remove_leg(index);
+                seat.remove_leg(index, source.media());
             }
         }
     }
 
-    /// What of an endpoint's media may be forwarded from now on.
-    pub(crate) fn set_may_forward(
-        &mut self,
-        cx: &mut Cx<'_>,
-        allocation: AllocationId,
-        audio: bool,
-        video: bool,
-    ) {
+    /// What of an endpoint's media and messages may be forwarded from now on. Who may not send a
+    /// picture is not asked for one, and what comes all the same reaches nobody.
+    pub(crate) fn set_may_forward(&mut self, allocation: AllocationId, may: MayForward) {
         let Some(index) = self.seat_of(allocation) else {
             return;
         };
+        let own = self.sources_of(index);
         let Some(seat) = self.seat_mut(index) else {
             return;
         };
-        let is_video_new = seat.may_video != video;
-        (seat.may_audio, seat.may_video) = (audio, video);
-        if !audio {
+        let before = std::mem::replace(&mut seat.may, may);
+        if !may.audio {
             self.speakers.remove(index);
         }
+        let is_video_new = own
+            .iter()
+            .filter_map(|source| self.source(*source))
+            .filter(|source| source.media() == MediaType::Video)
+            .any(|source| source.may_pass(before) != source.may_pass(may));
         if is_video_new {
-            self.restart_video(cx, index);
-        }
-    }
-
-    /// Everybody needs a key frame before they see this endpoint's video again.
-    fn restart_video(&mut self, cx: &mut Cx<'_>, owner: usize) {
-        for source in self.sources_of(owner) {
-            for seat in self.seats.iter_mut().flatten() {
-                if let Some(Some(leg)) = seat.legs.get_mut(source)
-                    && matches!(leg.rewrite, crate::seat::Rewrite::Vp8(_))
-                {
-                    leg.pause();
-                }
-            }
-            self.want_keyframe(cx, source);
+            self.allocate_all();
         }
     }
 

@@ -21,12 +21,15 @@ impl Conference {
             cx.statistics.dropped.unused_rtp += 1;
             return;
         };
-        let may = (seat.may_audio, seat.may_video);
-        let media = self.source(stream.source).map(|source| source.media());
-        match media {
-            Some(MediaType::Audio) => self.ingest_audio(cx, sender, stream, may.0, &packet),
-            Some(MediaType::Video) => self.ingest_video(cx, sender, stream, may.1, &packet),
-            None => cx.statistics.dropped.unused_rtp += 1,
+        let may = seat.may;
+        let Some(source) = self.source(stream.source) else {
+            cx.statistics.dropped.unused_rtp += 1;
+            return;
+        };
+        let may_forward = source.may_pass(may);
+        match source.media() {
+            MediaType::Audio => self.ingest_audio(cx, sender, stream, may_forward, &packet),
+            MediaType::Video => self.ingest_video(cx, sender, stream, may_forward, &packet),
         }
     }
 
@@ -157,7 +160,11 @@ impl Conference {
     }
 
     fn fan_out(&mut self, cx: &mut Cx<'_>, packet: &Incoming<'_>) {
-        let forwarded = forward(packet, cx.now, &mut self.seats, &mut self.dirty);
+        let (dirty, without_slot) = (&mut self.dirty, &mut self.without_slot);
+        let mut forwarded = forward(packet, cx.now, &mut self.seats, dirty, without_slot);
+        if !self.without_slot.is_empty() {
+            forwarded.receivers += self.forward_by_new_slots(cx, packet);
+        }
         trace!(
             source = packet.source,
             receivers = forwarded.receivers,

@@ -59,6 +59,14 @@ impl Conference {
         if is_websocket {
             self.send(cx, index, &ServerMessage::ServerHello);
         }
+        if let Some(seat) = self.seat_mut(index) {
+            seat.had_channel = true;
+            if let Some(slots) = &mut seat.slots {
+                slots.forget_told();
+                // Only now can slots be given to what is wanted.
+                self.want_allocation(index);
+            }
+        }
         let own: Vec<ServerMessage> = self
             .sources_of(index)
             .into_iter()
@@ -76,6 +84,7 @@ impl Conference {
         let forwarded = self.seat(index).map(|seat| seat.forwarded.clone());
         let forwarded = forwarded.unwrap_or_default();
         self.send(cx, index, &ServerMessage::ForwardedSources(forwarded));
+        self.tell_maps(cx, index);
         let inactive: Vec<EndpointId> = self
             .seats
             .iter()
@@ -232,11 +241,12 @@ impl Conference {
         if is_own && (is_known || seat.video_types.len() < cx.config.limits.sources_per_endpoint) {
             seat.video_types.insert(name, video_type);
         }
-        if let Some(Some(source)) = own.and_then(|own| self.sources.get_mut(own))
-            && source.signalled.video_type != video_type
-        {
-            source.signalled.video_type = video_type;
-            self.allocate_all();
+        if let Some(Some(source)) = own.and_then(|own| self.sources.get_mut(own)) {
+            let before = source.video_type();
+            source.told_type = Some(video_type);
+            if before != video_type {
+                self.allocate_all();
+            }
         }
     }
 
@@ -247,11 +257,16 @@ impl Conference {
         to: Option<String>,
         fields: Map<String, Value>,
     ) {
-        let Some(sender) = self.seat(from).map(|seat| seat.id.clone()) else {
+        let Some(sender) = self.seat(from) else {
             return;
         };
+        if !sender.may.messages {
+            cx.statistics.dropped.forbidden_messages += 1;
+            debug!(endpoint = %sender.id, "a message of somebody who may not send any");
+            return;
+        }
         let message = ServerMessage::Relayed {
-            from: sender,
+            from: sender.id.clone(),
             fields,
         };
         match to {

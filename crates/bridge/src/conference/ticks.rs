@@ -89,6 +89,11 @@ impl Conference {
             Some(silent) => silent < patience && seat.closed.is_none(),
             None => cx.now.saturating_duration_since(seat.created) < timers.first_packet,
         };
+        let is_idle = is_past(seat.was_sent_video.map(|sent| sent + REST_AFTER));
+        if is_idle && !seat.endpoint.is_resting() {
+            debug!(endpoint = %seat.id, "no video: bandwidth estimation rests");
+            seat.endpoint.rest();
+        }
         let has_waited = is_past(
             seat.connected
                 .map(|connected| connected + timers.channel_grace),
@@ -178,3 +183,5 @@ impl Conference {
 /// A client that closes its transport usually leaves the room in the next moment.
 const CLOSED_GRACE: Duration = Duration::from_secs(2);
 const STATS: Duration = Duration::from_secs(10);
+/// Without video for so long (peer-to-peer, all cameras off) a transport's estimation rests.
+const REST_AFTER: Duration = Duration::from_secs(10);

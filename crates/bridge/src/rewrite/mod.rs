@@ -2,3 +2,33 @@
 
 pub(crate) mod plain;
 pub(crate) mod vp8;
+
+use std::time::{Duration, Instant};
+
+/// Where a stream towards a receiver stands: the packet with the highest number that was sent in
+/// it. What follows continues from here, whichever encoding or source it comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) number: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) at: Instant,
+    /// Whether that packet was the last one of its frame.
+    pub(crate) is_frame_end: bool,
+    /// Picture id of video, without wrapping.
+    pub(crate) picture: i64,
+    /// Index of the temporal base layer of video (TL0PICIDX).
+    pub(crate) base_layer: u8,
+}
+
+impl Sent {
+    /// The timestamp of what is sent now: as much later as time has passed, but at least `step`
+    /// ticks.
+    fn next_timestamp(&self, now: Instant, ticks_per_ms: u32, step: u32) -> u32 {
+        let elapsed = now.saturating_duration_since(self.at).min(PAUSE_MAX);
+        let ticks = (elapsed.as_millis() as u32).saturating_mul(ticks_per_ms);
+        self.timestamp.wrapping_add(ticks.max(step))
+    }
+}
+
+/// Longer pauses are shown as so long: timestamps must not leap over half their range.
+const PAUSE_MAX: Duration = Duration::from_secs(3_600);

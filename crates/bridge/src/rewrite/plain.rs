@@ -4,6 +4,9 @@
 //! padding) must not look like loss to receivers. [`Renumber`] stands at each receiver.
 
 use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::rewrite::Sent;
 
 /// Hides from receivers what was dropped on purpose: later numbers move down by as many.
 ///
@@ -75,25 +78,47 @@ impl GapCloser {
     }
 }
 
-/// Numbers of one stream towards one receiver. The first number stays below 65 536, since the
-/// receiver begins to count roll-overs there (RFC 3711, 3.3.1).
+/// Numbers of one audio stream towards one receiver. The first number stays below 65 536, since
+/// the receiver begins to count roll-overs there (RFC 3711, 3.3.1).
 #[derive(Debug, Default)]
 pub(crate) struct Renumber {
     delta: Option<i64>,
-    /// The highest number sent.
-    highest: Option<u64>,
+    /// Where the stream stands.
+    sent: Option<Sent>,
     /// Numbers below it belong to what was sent before the last pause.
     floor: u64,
+    timestamp_shift: Shift,
+}
+
+/// How the timestamps of a source are moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Shift {
+    /// Not at all: the receiver knows the stream by the sender's own SSRC.
+    #[default]
+    None,
+    /// So that the first packet follows on what another source has sent.
+    Undecided,
+    By(u32),
 }
 
 impl Renumber {
     /// Goes on after numbers that an earlier stream of the same SSRC has used.
-    pub(crate) fn after(highest: Option<u64>) -> Renumber {
+    pub(crate) fn after(sent: Option<Sent>) -> Renumber {
         Renumber {
-            delta: None,
-            highest,
-            floor: 0,
+            sent,
+            ..Renumber::default()
         }
+    }
+
+    /// Goes on where the stream of another source stands, or begins one.
+    ///
+    /// Jitsi's bridge lets one packet's time (960 ticks) pass between the two. Here it is the time
+    /// that has passed, so that a receiver's jitter buffer does not see a packet that was on its
+    /// way for all of the pause.
+    pub(crate) fn rebase(&mut self, sent: Option<Sent>) {
+        self.delta = None;
+        self.sent = sent;
+        self.timestamp_shift = Shift::Undecided;
     }
 
     /// What follows is not a continuation; its numbers will be.
@@ -101,33 +126,60 @@ impl Renumber {
         self.delta = None;
     }
 
-    /// The highest number sent so far.
-    pub(crate) fn highest(&self) -> Option<u64> {
-        self.highest
+    /// Where the stream stands.
+    pub(crate) fn sent(&self) -> Option<Sent> {
+        self.sent
     }
 
-    /// The number of a packet towards the receiver; None if it is older than all it may have.
-    pub(crate) fn pass(&mut self, number: u64) -> Option<u64> {
+    /// Number and timestamp of a packet towards the receiver; None if it is older than all it may
+    /// have.
+    pub(crate) fn pass(&mut self, now: Instant, number: u64, timestamp: u32) -> Option<(u64, u32)> {
+        let sent = self.sent;
         let delta = *self.delta.get_or_insert_with(|| {
-            let first = self.highest.map_or(number & 0xffff, |highest| highest + 1);
-            self.floor = if self.highest.is_some() { first } else { 0 };
+            let first = sent.map_or(number & 0xffff, |sent| sent.number + 1);
+            self.floor = if sent.is_some() { first } else { 0 };
             first as i64 - number as i64
         });
         let out = u64::try_from(number as i64 + delta).ok()?;
         if out < self.floor {
             return None;
         }
-        self.highest = Some(self.highest.map_or(out, |highest| highest.max(out)));
-        Some(out)
+        if self.timestamp_shift == Shift::Undecided {
+            let next = sent.map_or(timestamp, |sent| {
+                sent.next_timestamp(now, TICKS_PER_MS, PACKET_TICKS)
+            });
+            self.timestamp_shift = Shift::By(next.wrapping_sub(timestamp));
+        }
+        let timestamp = match self.timestamp_shift {
+            Shift::By(shift) => timestamp.wrapping_add(shift),
+            Shift::None | Shift::Undecided => timestamp,
+        };
+        if sent.is_none_or(|sent| out >= sent.number) {
+            self.sent = Some(Sent {
+                number: out,
+                timestamp,
+                at: now,
+                is_frame_end: true,
+                picture: 0,
+                base_layer: 0,
+            });
+        }
+        Some((out, timestamp))
     }
 }
 
+/// Opus's clock.
+const TICKS_PER_MS: u32 = 48;
+/// A packet of 20 ms.
+const PACKET_TICKS: u32 = 960;
 const STEPS_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -172,29 +224,55 @@ mod tests {
 
     #[test]
     fn audio_keeps_its_numbers_until_it_pauses() {
+        let now = Instant::now();
         let mut renumber = Renumber::default();
-        assert_eq!(renumber.pass(3 * 65_536 + 7), Some(7));
-        assert_eq!(renumber.pass(3 * 65_536 + 9), Some(9));
+        let mut pass = |number: u64| renumber.pass(now, 3 * 65_536 + number, 5);
+        assert_eq!(pass(7), Some((7, 5)));
+        assert_eq!(pass(9), Some((9, 5)));
         renumber.pause();
-        assert_eq!(renumber.pass(3 * 65_536 + 400), Some(10));
-        assert_eq!(
-            renumber.pass(3 * 65_536 + 399),
-            None,
-            "from before the pause"
-        );
-        assert_eq!(renumber.pass(3 * 65_536 + 401), Some(11));
-        assert_eq!(
-            Renumber::default().pass(65_536 * 9).map(|n| n < 65_536),
-            Some(true)
-        );
+        let mut pass = |number: u64| renumber.pass(now, 3 * 65_536 + number, 5);
+        assert_eq!(pass(400), Some((10, 5)));
+        assert_eq!(pass(399), None, "from before the pause");
+        assert_eq!(pass(401), Some((11, 5)));
+        let first = Renumber::default().pass(now, 65_536 * 9, 0);
+        assert!(first.is_some_and(|(number, _)| number < 65_536));
     }
 
     #[test]
     fn a_packet_older_than_number_zero_is_not_sent() {
+        let now = Instant::now();
         let mut renumber = Renumber::default();
-        assert_eq!(renumber.pass(65_536), Some(0));
-        assert_eq!(renumber.pass(65_535), None);
-        assert_eq!(renumber.pass(65_537), Some(1));
+        assert_eq!(renumber.pass(now, 65_536, 0), Some((0, 0)));
+        assert_eq!(renumber.pass(now, 65_535, 0), None);
+        assert_eq!(renumber.pass(now, 65_537, 0), Some((1, 0)));
+    }
+
+    /// Several sources, one after the other, in one stream.
+    #[test]
+    fn another_source_goes_on_where_the_stream_stands() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut first = Renumber::default();
+        first.rebase(None);
+        assert_eq!(first.pass(at(0), 65_536 + 100, 7_000), Some((100, 7_000)));
+        assert_eq!(first.pass(at(40), 65_536 + 102, 8_920), Some((102, 8_920)));
+        assert_eq!(first.pass(at(41), 65_536 + 101, 7_960), Some((101, 7_960)));
+        let mut second = Renumber::default();
+        second.rebase(first.sent());
+        let wrapping = 0u32.wrapping_sub(500);
+        assert_eq!(
+            second.pass(at(45), 9, wrapping),
+            Some((103, 9_880)),
+            "not sooner than one packet later"
+        );
+        assert_eq!(second.pass(at(65), 10, 460), Some((104, 10_840)));
+        assert_eq!(second.pass(at(65), 8, 460), None, "from before its time");
+        first.rebase(second.sent());
+        assert_eq!(
+            first.pass(at(1_065), 65_536 + 700, 1_000_000),
+            Some((105, 10_840 + 48_000)),
+            "as much later as time has passed"
+        );
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -226,6 +304,7 @@ mod tests {
                 .map(|(n, fate)| (if matches!(fate, Fate::Late) { n + 4 } else { n }, n))
                 .collect();
             order.sort();
+            let now = Instant::now();
             let (mut closer, mut renumber) = (GapCloser::default(), Renumber::default());
             let mut sent: BTreeMap<u64, u64> = BTreeMap::new();
             for (_, n) in order {
@@ -234,7 +313,9 @@ mod tests {
                     Fate::Dropped => closer.drop(number),
                     Fate::Lost => {}
                     Fate::Passed | Fate::Late => {
-                        if let Some(out) = closer.pass(number).and_then(|n| renumber.pass(n)) {
+                        let passed = closer.pass(number);
+                        let out = passed.and_then(|n| renumber.pass(now, n, 0));
+                        if let Some((out, _)) = out {
                             prop_assert!(sent.insert(number, out).is_none());
                         }
                     }

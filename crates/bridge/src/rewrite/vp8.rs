@@ -9,9 +9,11 @@
 //! Budget: no allocation once the history of frames has grown to its size.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use str0m::rtp::{Vp8Descriptor, Vp8Patch};
+
+use crate::rewrite::Sent;
 
 /// What one packet of VP8 says about itself (RFC 7741, 4.2 and 4.3). Read once per packet.
 #[derive(Clone, Copy, Debug)]
@@ -142,16 +144,6 @@ struct Shift {
     picture: i64,
 }
 
-/// The last of what was sent, across switches.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    number: u64,
-    timestamp: u32,
-    at: Instant,
-    picture: i64,
-    base_layer: u8,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     timestamp: u32,
@@ -169,23 +161,15 @@ struct Frame {
 }
 
 impl Vp8Rewrite {
-    /// Goes on after numbers that an earlier stream of the same SSRC has used.
-    pub(crate) fn after(number: u64, timestamp: u32, now: Instant) -> Vp8Rewrite {
-        Vp8Rewrite {
-            sent: Some(Sent {
-                number,
-                timestamp,
-                at: now,
-                picture: 0,
-                base_layer: 0,
-            }),
-            ..Vp8Rewrite::default()
-        }
+    /// Goes on where another stream stands, or begins one; with a key frame.
+    pub(crate) fn rebase(&mut self, sent: Option<Sent>) {
+        self.suspend();
+        self.sent = sent;
     }
 
-    /// The highest number and timestamp sent so far.
-    pub(crate) fn sent(&self) -> Option<(u64, u32)> {
-        self.sent.map(|sent| (sent.number, sent.timestamp))
+    /// Where the stream stands.
+    pub(crate) fn sent(&self) -> Option<Sent> {
+        self.sent
     }
 
     /// The encoding that is forwarded now.
@@ -280,12 +264,10 @@ impl Vp8Rewrite {
                 self.base_layer_shift = 0;
             }
             Some(sent) => {
-                let elapsed = now.saturating_duration_since(sent.at).min(PAUSE_MAX);
-                let ticks = (elapsed.as_millis() as u32)
-                    .saturating_mul(90)
-                    .max(FRAME_TICKS);
-                let timestamp = sent.timestamp.wrapping_add(ticks);
-                self.next.number = sent.number as i64 + 1 - packet.number as i64;
+                let timestamp = sent.next_timestamp(now, TICKS_PER_MS, FRAME_TICKS);
+                // A number is left out after half a frame: nothing can make it look whole.
+                let first = sent.number + if sent.is_frame_end { 1 } else { 2 };
+                self.next.number = first as i64 - packet.number as i64;
                 self.next.picture = picture.map_or(0, |picture| sent.picture + 1 - picture);
                 self.timestamp_shift = timestamp.wrapping_sub(packet.timestamp);
                 self.base_layer_shift = sent.base_layer.wrapping_add(1).wrapping_sub(base_layer);
@@ -469,6 +451,7 @@ impl Vp8Rewrite {
             number,
             timestamp,
             at: now,
+            is_frame_end: packet.is_marked,
             picture: 0,
             base_layer: 0,
         });
@@ -477,6 +460,7 @@ impl Vp8Rewrite {
                 number,
                 timestamp,
                 at: now,
+                is_frame_end: packet.is_marked,
                 picture: picture.unwrap_or(sent.picture),
                 base_layer: base_layer.unwrap_or(sent.base_layer),
             };
@@ -545,10 +529,10 @@ pub(crate) const ENCODINGS_MAX: usize = 4;
 const FRAMES_MAX: usize = 64;
 /// A larger jump of sequence numbers is a new beginning.
 const JUMP_MAX: u64 = 2_000;
-/// One frame at 30 per second, in ticks of 90 kHz.
+/// Video's clock.
+const TICKS_PER_MS: u32 = 90;
+/// One frame at 30 per second.
 const FRAME_TICKS: u32 = 3_000;
-/// Longer pauses are shown as so long: timestamps must not leap over half their range.
-const PAUSE_MAX: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]
 mod tests;

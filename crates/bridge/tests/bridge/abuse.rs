@@ -12,7 +12,7 @@ use crate::testing::config;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A binding request with a user name and a wrong signature.
-fn check(username: &str) -> Vec<u8> {
+pub(crate) fn check(username: &str) -> Vec<u8> {
     let mut attributes = Vec::new();
     let mut add = |kind: u16, value: &[u8]| {
         attributes.extend(kind.to_be_bytes());

@@ -3,7 +3,7 @@
 //!
 //! Payloads carry where they come from, so that a test can tell what a receiver was really sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,6 +54,10 @@ pub(crate) struct Client {
     pub(crate) data_channel: Option<DataChannelId>,
     pub(crate) websocket: Option<ChannelId>,
     pub(crate) texts: Vec<Value>,
+    /// Whose media is in which stream, as the bridge channel tells.
+    pub(crate) mapped: BTreeMap<u32, String>,
+    /// Whose it was before, and until when.
+    formerly: BTreeMap<u32, (String, Instant)>,
     pub(crate) received: Vec<Received>,
     pub(crate) keyframe_requests: u32,
     pub(crate) audio: Option<Audio>,
@@ -74,6 +78,8 @@ pub(crate) struct Audio {
 
 /// What the camera does.
 pub(crate) struct Video {
+    /// End-to-end encryption: behind what Jitsi leaves in the clear nothing can be read.
+    pub(crate) is_encrypted: bool,
     /// Which encodings are sent.
     pub(crate) is_sent: [bool; 3],
     wants_keyframe: bool,
@@ -88,6 +94,10 @@ pub(crate) struct Video {
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) ssrc: u32,
+    pub(crate) is_video: bool,
+    /// Whose media the channel had said that the stream is; just after a change it may still be
+    /// the former one's.
+    pub(crate) mapped: Vec<String>,
     pub(crate) number: u64,
     pub(crate) timestamp: u32,
     pub(crate) at: Instant,
@@ -101,6 +111,16 @@ impl Received {
         let stamp = &self.payload[self.payload.len() - 11..];
         let frame = u64::from_be_bytes(stamp[1..9].try_into().unwrap());
         (stamp[0], frame, stamp[9], stamp[10])
+    }
+
+    /// The number of the client that made it.
+    pub(crate) fn sender(&self) -> u32 {
+        let at = if self.is_video {
+            self.payload.len() - STAMP_BYTES
+        } else {
+            8
+        };
+        u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
 
     pub(crate) fn is_keyframe_start(&self) -> bool {
@@ -189,6 +209,8 @@ impl Client {
             data_channel: None,
             websocket: None,
             texts: Vec::new(),
+            mapped: BTreeMap::new(),
+            formerly: BTreeMap::new(),
             received: Vec::new(),
             keyframe_requests: 0,
             audio: None,
@@ -281,7 +303,7 @@ impl Client {
     /// Gets ready to receive somebody's sources.
     pub(crate) fn expect(&mut self, number: u32) {
         let has_rtx = self.offer.has_rtx;
-        if !self.expected.insert(number) {
+        if self.offer.has_ssrc_rewriting || !self.expected.insert(number) {
             return;
         }
         let (audio, video) = (number * 1_000 + 1, number * 1_000 + 11);
@@ -292,6 +314,70 @@ impl Client {
         direct.declare_media(second, MediaKind::Video);
         let rtx = has_rtx.then(|| (video + 10).into());
         direct.expect_stream_rx(video.into(), rtx, second, None);
+    }
+
+    /// A message of the bridge channel. As Jitsi's clients do, it makes a stream of each SSRC that
+    /// is new, and takes note of the new owner of others.
+    pub(crate) fn hear(&mut self, text: Value) {
+        let is_video = text["colibriClass"] == "VideoSourcesMap";
+        if is_video || text["colibriClass"] == "AudioSourcesMap" {
+            for entry in text["mappedSources"].as_array().unwrap() {
+                let ssrc = entry["ssrc"].as_u64().expect("a number") as u32;
+                let source = entry["source"].as_str().unwrap().to_owned();
+                let owner = entry["owner"].as_str().unwrap();
+                assert!(source.starts_with(&format!("{owner}-")), "{entry}");
+                let former = self.mapped.insert(ssrc, source);
+                if let Some(former) = former {
+                    self.formerly.insert(ssrc, (former, self.clock));
+                } else {
+                    let kind = if is_video {
+                        MediaKind::Video
+                    } else {
+                        MediaKind::Audio
+                    };
+                    let rtx = is_video.then(|| entry["rtx"].as_u64().expect("a number") as u32);
+                    let rtx = rtx.filter(|_| self.offer.has_rtx).map(Into::into);
+                    let mid = self.mid();
+                    let mut direct = self.rtc.direct_api();
+                    direct.declare_media(mid, kind);
+                    direct.expect_stream_rx(ssrc.into(), rtx, mid, None);
+                }
+            }
+        }
+        self.texts.push(text);
+    }
+
+    /// The SSRC under which the channel says that a source comes.
+    pub(crate) fn ssrc_of(&self, source: &str) -> Option<u32> {
+        let mut mapped = self.mapped.iter();
+        mapped.find_map(|(ssrc, name)| (name == source).then_some(*ssrc))
+    }
+
+    /// Takes in the bridge's new credentials, from a new address if there is one; gives back its
+    /// own.
+    pub(crate) fn restart_ice(
+        &mut self,
+        ice: &IceCredentials,
+        address: Option<SocketAddr>,
+    ) -> IceCredentials {
+        if let Some(address) = address {
+            let host = |address| Candidate::host(address, "udp").unwrap();
+            self.rtc.add_local_candidate(host(address));
+            let mut direct = self.rtc.direct_api();
+            assert!(direct.invalidate_candidate(&host(self.address)));
+            self.address = address;
+        }
+        let creds = IceCreds::new();
+        let mut direct = self.rtc.direct_api();
+        direct.set_local_ice_credentials(creds.clone());
+        direct.set_remote_ice_credentials(IceCreds {
+            ufrag: ice.ufrag.clone(),
+            pass: ice.pwd.clone(),
+        });
+        IceCredentials {
+            ufrag: creds.ufrag,
+            pwd: creds.pass,
+        }
     }
 
     pub(crate) fn speak(&mut self, level: u8) {
@@ -305,6 +391,7 @@ impl Client {
 
     pub(crate) fn film(&mut self) {
         self.video = Some(Video {
+            is_encrypted: false,
             is_sent: [true; 3],
             wants_keyframe: true,
             frame: 0,
@@ -347,6 +434,7 @@ impl Client {
         };
         let mut payload = vec![0x78; 80];
         payload[..8].copy_from_slice(&audio.number.to_be_bytes());
+        payload[8..12].copy_from_slice(&self.number.to_be_bytes());
         let timestamp = (audio.number * 960) as u32;
         let write = RtpWrite::new(111.into(), audio.number.into(), timestamp, now, payload)
             .ext_vals(values);
@@ -390,7 +478,18 @@ impl Client {
                     let head = [tag, 0, 0, 0x9d, 1, 0x2a, wide_low, wide_high, low, high];
                     payload.extend(head);
                 }
+                let clear = payload.len();
                 payload.resize(PART_BYTES, encoding);
+                if video.is_encrypted {
+                    // Ten bytes of a key frame are left in the clear, three of another one.
+                    let clear = clear - if is_keyframe || part > 0 { 0 } else { 7 };
+                    let mut noise = video.frame * 31 + u64::from(part) * 7 + 1;
+                    for byte in &mut payload[clear..] {
+                        noise = noise.wrapping_mul(6_364_136_223_846_793_005) + 1;
+                        *byte = (noise >> 56) as u8;
+                    }
+                }
+                payload.extend(self.number.to_be_bytes());
                 payload.push(encoding);
                 payload.extend(video.frame.to_be_bytes());
                 payload.extend([part, parts]);
@@ -489,7 +588,8 @@ impl Client {
             }
             Event::ChannelOpen(id, _) => self.data_channel = Some(id),
             Event::ChannelData(data) => {
-                self.texts.push(serde_json::from_slice(&data.data).unwrap());
+                let text = serde_json::from_slice(&data.data).unwrap();
+                self.hear(text);
             }
             Event::KeyframeRequest(_) => {
                 self.keyframe_requests += 1;
@@ -503,14 +603,27 @@ impl Client {
     }
 
     fn remember(&mut self, packet: RtpPacket) {
+        let ssrc = *packet.header.ssrc;
         self.received.push(Received {
-            ssrc: *packet.header.ssrc,
+            ssrc,
+            is_video: *packet.header.payload_type == 100,
+            mapped: self.owners(ssrc),
             number: *packet.seq_no,
             timestamp: packet.header.timestamp,
             at: packet.timestamp,
             level: packet.header.ext_vals.audio_level,
             payload: packet.payload,
         });
+    }
+
+    fn owners(&self, ssrc: u32) -> Vec<String> {
+        let formerly = self.formerly.get(&ssrc);
+        let formerly = formerly.filter(|(_, until)| self.clock - *until < IN_FLIGHT);
+        let now = self.mapped.get(&ssrc);
+        now.into_iter()
+            .chain(formerly.map(|(name, _)| name))
+            .cloned()
+            .collect()
     }
 
     /// What arrived in one stream, in order of numbers.
@@ -535,3 +648,7 @@ impl Client {
 }
 
 const PART_BYTES: usize = 700;
+/// At the end of each packet of video: who made it, encoding, frame, part, number of parts.
+const STAMP_BYTES: usize = 15;
+/// A message by WebSocket overtakes packets by so much.
+const IN_FLIGHT: Duration = Duration::from_millis(50);

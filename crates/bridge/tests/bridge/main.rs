@@ -8,6 +8,8 @@ mod abuse;
 mod channel;
 mod connect;
 mod media;
+mod restart;
+mod rewriting;
 mod room;
 #[path = "../../src/testing.rs"]
 mod testing;

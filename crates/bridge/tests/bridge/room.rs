@@ -373,7 +373,7 @@ impl Room {
                             .iter_mut()
                             .find(|client| client.websocket == Some(channel));
                         if let Some(client) = client {
-                            client.texts.push(serde_json::from_str(&text).unwrap());
+                            client.hear(serde_json::from_str(&text).unwrap());
                         }
                     }
                     Output::ChannelClose { channel, code, .. } => {

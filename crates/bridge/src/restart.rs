@@ -1,0 +1,121 @@
+//! An ICE restart in place (RFC 8445, 2.4): new credentials on both sides, while DTLS, SRTP, the
+//! data channel and all that is known of the client stay.
+//!
+//! str0m knows one pair of credentials at a time, so the former ones are valid until the client's
+//! answer is there; its first checks with the new ones may find nobody, and are repeated within
+//! milliseconds. From then on media goes where it went until a check with the new credentials has
+//! shown a new path. The former addresses are given up as soon as one comes from another address:
+//! str0m would prefer a dead path to a new one for some twenty seconds.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tertulia_model::bridge::{Candidate, IceCredentials};
+
+use crate::seat::Seat;
+
+/// What an endpoint's restarts need to know.
+pub(crate) struct Restart {
+    /// Where the client can reach us.
+    candidates: Vec<Candidate>,
+    /// Credentials that it was offered and has not answered.
+    offered: Option<Offered>,
+    /// Its addresses from before the last restart, as long as they have not been used since.
+    former: Vec<Former>,
+    answered: Option<Instant>,
+}
+
+struct Offered {
+    tag: u32,
+    ice: IceCredentials,
+}
+
+struct Former {
+    address: SocketAddr,
+    is_given_up: bool,
+}
+
+impl Restart {
+    pub(crate) fn new(candidates: Vec<Candidate>) -> Restart {
+        Restart {
+            candidates,
+            offered: None,
+            former: Vec::new(),
+            answered: None,
+        }
+    }
+
+    /// Whether an address is still to be shown to be of use after a restart.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        !self.former.is_empty()
+    }
+}
+
+impl Seat {
+    /// Our half of a restarted transport. Asked again before the client has answered, it is the
+    /// same one.
+    pub(crate) fn offer_restart(
+        &mut self,
+        tag: u32,
+        ice: IceCredentials,
+    ) -> (IceCredentials, Vec<Candidate>) {
+        let restart = &mut self.restart;
+        let offered = restart.offered.get_or_insert(Offered { tag, ice });
+        (offered.ice.clone(), restart.candidates.clone())
+    }
+
+    /// The client's half of it. False if none was offered.
+    pub(crate) fn answer_restart(
+        &mut self,
+        theirs: IceCredentials,
+        addresses: &[SocketAddr],
+        now: Instant,
+    ) -> bool {
+        let restart = &mut self.restart;
+        let Some(offered) = restart.offered.take() else {
+            return false;
+        };
+        restart.answered = Some(now);
+        restart.former.retain(|former| former.is_given_up);
+        for (address, _) in &self.addresses {
+            let is_known = restart.former.iter().any(|old| old.address == *address);
+            if !is_known {
+                restart.former.push(Former {
+                    address: *address,
+                    is_given_up: false,
+                });
+            }
+        }
+        let excess = restart.former.len().saturating_sub(FORMER_MAX);
+        restart.former.drain(..excess);
+        self.tag = offered.tag;
+        self.endpoint.reconnect(offered.ice, theirs, addresses);
+        true
+    }
+
+    /// A check with the credentials of the last restart came from this address.
+    pub(crate) fn confirm_address(&mut self, from: SocketAddr, now: Instant) {
+        let restart = &mut self.restart;
+        let known = restart.former.iter().position(|old| old.address == from);
+        let is_new = known.is_none();
+        if let Some(former) = known.map(|place| restart.former.swap_remove(place))
+            && former.is_given_up
+        {
+            self.endpoint.readmit_address(from);
+        }
+        // One that is used again says nothing about the others at first.
+        let is_late = restart
+            .answered
+            .is_some_and(|answered| now.saturating_duration_since(answered) >= PATIENCE);
+        if is_new || is_late {
+            for former in restart.former.iter_mut().filter(|old| !old.is_given_up) {
+                former.is_given_up = true;
+                self.endpoint.give_up_address(former.address);
+            }
+        }
+    }
+}
+
+/// A client that keeps its addresses has used all of them again after so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+const FORMER_MAX: usize = 64;
