@@ -44,7 +44,7 @@ export const story = async (cleanUp) => {
   await ada.join();
   await until("Ada moderates", 5, () => ada.page.evaluate(() => window.__meeting.state.self.isModerator));
   await ben.join();
-  await allMeet([ada, ben], 15);
+  await allMeet([ada, ben], 20);
   const benId = await idOf(ben);
   const benAtAda = `[data-participant="${benId}"]`;
 
@@ -77,7 +77,7 @@ export const story = async (cleanUp) => {
   await cem.page.$eval('input[name="password"]', (field) => (field.value = ""));
   await type(cem, 'input[name="password"]', PASSWORD);
   await cem.press("answer");
-  await allMeet([ada, ben, cem], 15, () => Date.now());
+  await allMeet([ada, ben, cem], 25, () => Date.now());
   await ada.press("remove-password");
   await sees(ada, "that the room has no password", '[data-password="none"]');
 
@@ -100,7 +100,7 @@ export const story = async (cleanUp) => {
   await cem.press("rejoin");
   await sees(ada, "that somebody waits again", "[data-visitor]", 10);
   await click(ada, '[data-visitor] [data-action="admit"]');
-  await allMeet([ada, ben, cem], 15, () => Date.now());
+  await allMeet([ada, ben, cem], 25, () => Date.now());
 
   // To a breakout room, back by oneself, and back by the moderator.
   await openPeople(ada);
@@ -118,7 +118,7 @@ export const story = async (cleanUp) => {
   await sees(ada, "the list of rooms", member);
   await sendBen();
   await ben.press("back-to-main");
-  await allMeet([ada, ben, cem], 15, () => Date.now());
+  await allMeet([ada, ben, cem], 25, () => Date.now());
   await sees(ada, "Ben in the main room", `[data-room^="tea@"] [data-member="${benId}"]`);
   await sendBen();
 
@@ -132,10 +132,10 @@ export const story = async (cleanUp) => {
       return connection.kind === "connected" && place.room !== null && place.isReached;
     }),
   );
-  await allMeet([ada, cem], 20, () => Date.now());
+  await allMeet([ada, cem], 25, () => Date.now());
   await sees(ada, "Cem's hand", `[data-participant="${await idOf(cem)}"][data-hand="1"]`);
   await until("Ada still moderates", 5, () => ada.page.evaluate(() => window.__meeting.state.self.isModerator));
   await sees(ada, "Ben in his breakout room", `[data-room]:not([data-room^="tea@"]) [data-member]`, 10);
   await ada.press("recall");
-  await allMeet([ada, ben, cem], 20, () => Date.now());
+  await allMeet([ada, ben, cem], 25, () => Date.now());
 };
