@@ -127,6 +127,13 @@ describe("a source that needs permission", () => {
     expect(story.state.permissions.microphone).toEqual({ isNeeded: true, isGiven: false, holders: [OTTO] });
   });
 
+  it("stays permitted to who moderated", () => {
+    const story = inside().link(moderator).link(rule(true));
+    story.link(service({ kind: "permissions", source: "microphone", ids: [ME] }));
+    story.link({ kind: "role", isModerator: false });
+    expect(mayUse(story.state, "microphone")).toBe(true);
+  });
+
   it("where none is needed, permission is a wish to hear us", () => {
     const story = inside().link(permission(true, OTTO));
     expect(story.lastNotice).toEqual({ kind: "asked", source: "microphone", by: `name of ${OTTO}` });

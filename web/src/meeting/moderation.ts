@@ -89,7 +89,7 @@ export function serviceTold(model: Model, message: ServiceMessage, at: number): 
     case "permission":
       return permissionChanged(model, message.source, message.isGiven, message.by, at);
     case "permissions":
-      return only(withPermission(model, message.source, { holders: message.ids }));
+      return only(listed(model, message.source, message.ids));
     case "sent-to":
       return only(model);
   }
@@ -152,6 +152,13 @@ export function withoutRules(model: Model): Model {
   const lifted = (permission: Permission): Permission => ({ ...permission, isNeeded: false });
   const permissions = { microphone: lifted(microphone), camera: lifted(camera), screen: lifted(screen) };
   return withState(model, { permissions });
+}
+
+/** Moderators are on the list as well, and stay there when they moderate no more. */
+function listed(model: Model, source: SourceKind, holders: readonly string[]): Model {
+  const { id } = model.state.self;
+  const isGiven = model.state.permissions[source].isGiven || (id !== null && holders.includes(id));
+  return withPermission(model, source, { holders, isGiven });
 }
 
 function switchedOff(model: Model, source: SourceKind): Wish[] {
