@@ -16,7 +16,6 @@ mod units;
 mod values;
 
 pub use example::example;
-pub use meeting::MeetingSettings;
 pub use mistake::{Mistake, Mistakes};
 pub use settings::{LogFormat, LogSettings, Settings};
 

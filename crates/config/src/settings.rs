@@ -12,7 +12,7 @@ use tertulia_server::{
 };
 use tertulia_stream as stream;
 
-use crate::meeting::{self, MeetingSettings};
+use crate::meeting;
 use crate::mistake::Mistake;
 use crate::reader::Reader;
 use crate::values::{
@@ -23,7 +23,6 @@ use crate::values::{
 pub struct Settings {
     pub server: Config,
     pub log: LogSettings,
-    pub meeting: MeetingSettings,
 }
 
 /// What is logged, and how.
@@ -57,30 +56,26 @@ pub(crate) fn read(keys: &mut Reader) -> Settings {
         }),
         is_private_shown: keys.flag("log.private"),
     };
-    let meeting = meeting::read(keys);
+    let conference = conference(keys, &hosts);
     let server = Config {
         data: keys.read("data", "the path of a folder", path),
-        web: web(keys, &meeting),
+        web: web(keys, &conference),
         media: media(keys),
         limits: limits(keys),
         journal: JournalConfig {
-            linger: meeting.journal_linger,
+            linger: keys.duration("room.journal_linger"),
             keys_max: keys.count("limits.journal_keys"),
             bytes_max: keys.bytes("limits.journal"),
         },
         stream: stream(keys),
-        conference: conference(keys, &hosts, &meeting),
+        conference,
         bridge: bridge(keys),
         hosts,
     };
-    Settings {
-        server,
-        log,
-        meeting,
-    }
+    Settings { server, log }
 }
 
-fn web(keys: &mut Reader, meeting: &MeetingSettings) -> WebConfig {
+fn web(keys: &mut Reader, conference: &conference::Config) -> WebConfig {
     let certificate = keys.read("web.certificate", "the path of a PEM file", optional(path));
     let key = keys.read("web.key", "the path of a PEM file", optional(path));
     let certificate = match (certificate, key) {
@@ -129,11 +124,12 @@ fn web(keys: &mut Reader, meeting: &MeetingSettings) -> WebConfig {
         frame_ancestors: keys.read("web.frame_ancestors", SOURCES, list(source)),
         app: keys.read("web.app", "the path of a folder", optional(path)),
         app_sources: keys.read("web.app_sources", SOURCES, list(source)),
-        client: client(keys, meeting),
+        client: client(keys, conference),
     }
 }
 
-fn client(keys: &mut Reader, meeting: &MeetingSettings) -> ClientConfig {
+fn client(keys: &mut Reader, conference: &conference::Config) -> ClientConfig {
+    let (rules, focus) = (&conference.rules, &conference.focus);
     let label = "a word of letters, digits, '-', '_' and '.'";
     let table = "a table";
     ClientConfig {
@@ -147,15 +143,15 @@ fn client(keys: &mut Reader, meeting: &MeetingSettings) -> ClientConfig {
             "a list of stun:host:port",
             list(stun_server),
         ),
-        has_ssrc_rewriting: meeting.has_ssrc_rewriting,
-        has_ice_restart: meeting.has_ice_restart,
-        start_audio_muted: meeting.start_audio_muted,
-        start_video_muted: meeting.start_video_muted,
-        has_lobby: meeting.has_lobby,
-        has_breakout_rooms: meeting.has_breakout_rooms,
-        has_polls: meeting.has_polls,
-        has_speaker_stats: meeting.has_speaker_stats,
-        is_display_name_required: meeting.is_display_name_required,
+        has_ssrc_rewriting: focus.has_ssrc_rewriting,
+        has_ice_restart: focus.has_ice_restart,
+        start_audio_muted: rules.start_audio_muted,
+        start_video_muted: rules.start_video_muted,
+        has_lobby: rules.has_lobby,
+        has_breakout_rooms: rules.has_breakout_rooms,
+        has_polls: rules.has_polls,
+        has_speaker_stats: rules.has_speaker_stats,
+        is_display_name_required: rules.is_display_name_required,
         further: keys.read("web.client", table, |value| value.as_table().and_then(json)),
         further_interface: keys.read("web.interface", table, |value| {
             value.as_table().and_then(json)
@@ -242,7 +238,8 @@ fn stream(keys: &mut Reader) -> stream::Config {
     }
 }
 
-fn conference(keys: &mut Reader, hosts: &Hosts, meeting: &MeetingSettings) -> conference::Config {
+fn conference(keys: &mut Reader, hosts: &Hosts) -> conference::Config {
+    let rules = meeting::rules(keys);
     conference::Config {
         hosts: hosts.clone(),
         room: tertulia_room::Config {
@@ -250,7 +247,7 @@ fn conference(keys: &mut Reader, hosts: &Hosts, meeting: &MeetingSettings) -> co
             history_messages_max: keys.number("room.history_messages", 0, MANY),
             history_bytes_max: keys.bytes("room.history_bytes"),
             name_chars_max: keys.count("room.name_characters"),
-            has_lobby: meeting.has_lobby,
+            has_lobby: rules.has_lobby,
         },
         focus: tertulia_focus::Config {
             // Drawn by the server at each start.
@@ -264,12 +261,12 @@ fn conference(keys: &mut Reader, hosts: &Hosts, meeting: &MeetingSettings) -> co
             retry_interval: keys.duration("room.retry_interval"),
             retry_interval_max: keys.duration("room.retry_interval_max"),
             ssrcs_per_participant_max: keys.count("room.ssrcs_per_participant"),
-            has_ssrc_rewriting: meeting.has_ssrc_rewriting,
-            has_ice_restart: meeting.has_ice_restart,
+            has_ssrc_rewriting: keys.flag("media.ssrc_rewriting"),
+            has_ice_restart: keys.flag("media.ice_restart"),
             // The bridge has no rule yet for receivers without it.
             has_opus_red: false,
-            audio_senders_max: meeting.audio_senders_max,
-            video_senders_max: meeting.video_senders_max,
+            audio_senders_max: keys.count_or_none("media.audio_senders"),
+            video_senders_max: keys.count_or_none("media.video_senders"),
         },
         initial_timeout: keys.duration("room.initial_timeout"),
         expected_max: keys.count("room.expected"),
@@ -277,34 +274,7 @@ fn conference(keys: &mut Reader, hosts: &Hosts, meeting: &MeetingSettings) -> co
         owner_patience: keys.duration("room.owner_patience"),
         // From the data folder.
         device_key: [0; 32],
-        rules: conference::Rules {
-            has_lobby: meeting.has_lobby,
-            has_breakout_rooms: meeting.has_breakout_rooms,
-            has_av_moderation: meeting.has_av_moderation,
-            has_polls: meeting.has_polls,
-            has_file_sharing: meeting.has_file_sharing,
-            has_end_conference: meeting.has_end_conference,
-            has_speaker_stats: meeting.has_speaker_stats,
-            has_visitors: meeting.has_visitors,
-            visitors_after: meeting.visitors_after,
-            has_auto_owner: meeting.has_auto_owner,
-            is_everyone_moderator: meeting.is_everyone_moderator,
-            has_wait_for_host: meeting.has_wait_for_host,
-            is_display_name_required: meeting.is_display_name_required,
-            joins_per_second: meeting.joins_per_second,
-            joins_waiting_max: meeting.joins_waiting_max,
-            start_audio_muted: meeting.start_audio_muted,
-            start_video_muted: meeting.start_video_muted,
-            wrong_passwords_per_minute: meeting.wrong_passwords_per_minute,
-            lobby_waiting_max: meeting.lobby_waiting_max,
-            breakout_rooms_max: meeting.breakout_rooms_max,
-            polls_max: meeting.polls_max,
-            poll_bytes_max: meeting.poll_bytes_max,
-            files_max: meeting.files_max,
-            file_bytes_max: meeting.file_bytes_max,
-            metadata_keys_max: meeting.metadata_keys_max,
-            metadata_bytes_max: meeting.metadata_bytes_max,
-        },
+        rules,
     }
 }
 

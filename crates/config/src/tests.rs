@@ -24,11 +24,7 @@ fn the_example_file_is_up_to_date_and_says_what_holds() {
 
 #[test]
 fn defaults() {
-    let Settings {
-        server,
-        log,
-        meeting,
-    } = load(&Sources::default()).ok().unwrap();
+    let Settings { server, log } = load(&Sources::default()).ok().unwrap();
     assert_eq!(server.hosts.main().as_str(), "localhost");
     assert_eq!(server.web.listen, ["[::]:8443".parse().unwrap()]);
     assert_eq!(server.media.port, 10_000);
@@ -41,10 +37,11 @@ fn defaults() {
     assert!(!log.is_private_shown);
     assert_eq!(server.web.app, None);
     assert_eq!(server.web.client.stun_servers, Vec::<String>::new());
-    assert_eq!(meeting.visitors_after, None);
-    assert_eq!(meeting.video_senders_max, None);
-    assert_eq!(meeting.start_audio_muted, Some(10));
-    assert_eq!(meeting.journal_linger, Duration::from_secs(120));
+    let rules = &server.conference.rules;
+    assert_eq!(rules.visitors_after, None);
+    assert_eq!(rules.start_audio_muted, Some(10));
+    assert_eq!(server.conference.focus.video_senders_max, None);
+    assert_eq!(server.journal.linger, Duration::from_secs(120));
 }
 
 #[test]
@@ -59,13 +56,12 @@ fn what_meetings_can_do() {
         file: Some(file.clone()),
         ..Sources::default()
     };
-    let Settings {
-        server, meeting, ..
-    } = load(&sources).ok().unwrap();
-    assert!(!meeting.has_polls && !server.web.client.has_polls);
-    assert_eq!(meeting.visitors_after, Some(50));
-    assert_eq!(meeting.audio_senders_max, Some(0));
-    assert_eq!(meeting.start_audio_muted, None);
+    let server = load(&sources).ok().unwrap().server;
+    let rules = &server.conference.rules;
+    assert!(!rules.has_polls && !server.web.client.has_polls);
+    assert_eq!(rules.visitors_after, Some(50));
+    assert_eq!(rules.start_audio_muted, None);
+    assert_eq!(server.conference.focus.audio_senders_max, Some(0));
     assert_eq!(
         server.web.client.stun_servers,
         ["stun:stun.meet.example:3478"]
@@ -161,7 +157,7 @@ fn later_layers_win() {
             value: OverrideValue::Number(3),
         }],
     };
-    let Settings { server, log, .. } = load(&sources).ok().unwrap();
+    let Settings { server, log } = load(&sources).ok().unwrap();
     assert_eq!((server.media.port, server.media.workers), (3, Some(2)));
     assert_eq!(server.hosts.main().as_str(), "meet.example");
     assert_eq!(log.filter, "warn");
