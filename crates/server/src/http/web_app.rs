@@ -23,7 +23,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::Compression;
 use tower_http::services::ServeFile;
 use tower_service::Service;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::authority::Authority;
 use crate::http::config_js::{self, NO_TENANT, Site};
@@ -97,11 +97,14 @@ impl WebApp {
         let target = target(site, request.uri());
         let mut response = match target {
             Target::Page(tenant) => self.page(PAGE, site, tenant).await,
-            Target::File(name) => self.send(name, site, None, request).await,
-            Target::FileOrPage(name, tenant) => match self.kind(&name).await {
-                Kind::File => self.send(name, site, tenant, request).await,
-                Kind::Absent => self.page(PAGE, site, tenant).await,
-                Kind::Other => nothing(NOTHING_HERE),
+            Target::File(name) => match self.look(&name).await {
+                Found::File(path) => self.send(&name, path, site, None, request).await,
+                Found::Other | Found::Nothing => nothing(NOTHING_HERE),
+            },
+            Target::FileOrPage(name, tenant) => match self.look(&name).await {
+                Found::File(path) => self.send(&name, path, site, tenant, request).await,
+                Found::Other => nothing(NOTHING_HERE),
+                Found::Nothing => self.page(PAGE, site, tenant).await,
             },
             Target::Interface => config_js::script_response(self.interface(site).await),
             Target::Nothing(reason) => nothing(reason),
@@ -133,7 +136,7 @@ impl WebApp {
             Ok(Some(page)) => ([(header::CACHE_CONTROL, "no-cache")], Html(page)).into_response(),
             Ok(None) if name != PAGE => nothing(NOTHING_HERE),
             Ok(None) => {
-                warn!("the web app's page is gone; see web.app");
+                debug!("the page of the web app is gone");
                 (StatusCode::SERVICE_UNAVAILABLE, "the page is not there\n").into_response()
             }
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -153,20 +156,15 @@ impl WebApp {
     /// A file as it is; pages with their includes.
     async fn send(
         self: &Arc<Self>,
-        name: String,
+        name: &str,
+        path: PathBuf,
         site: &Site<'_>,
         tenant: Option<Tenant>,
         request: Request,
     ) -> Response {
-        if self.kind(&name).await != Kind::File {
-            return nothing(NOTHING_HERE);
-        }
         if name.ends_with(".html") {
-            return self.page(&name, site, tenant).await;
+            return self.page(name, site, tenant).await;
         }
-        let Some(path) = self.found(&name).await else {
-            return nothing(NOTHING_HERE);
-        };
         // COMPAT(jitsi-meet): `?v=` changes with each build.
         let has_version = request
             .uri()
@@ -182,7 +180,7 @@ impl WebApp {
             let headers = response.headers_mut();
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
             if headers.contains_key(header::CONTENT_TYPE)
-                && let Some(known) = content_type(&name)
+                && let Some(known) = content_type(name)
             {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(known));
             }
@@ -190,25 +188,14 @@ impl WebApp {
         response
     }
 
-    async fn kind(self: &Arc<Self>, name: &str) -> Kind {
+    async fn look(self: &Arc<Self>, name: &str) -> Found {
         let (app, name) = (Arc::clone(self), name.to_owned());
-        let kind = tokio::task::spawn_blocking(move || {
-            if app.file(&name).is_some() {
-                Kind::File
-            } else if app.root.join(&name).symlink_metadata().is_ok() {
-                Kind::Other
-            } else {
-                Kind::Absent
-            }
+        let looked = tokio::task::spawn_blocking(move || match app.file(&name) {
+            Some(path) => Found::File(path),
+            None if app.root.join(&name).symlink_metadata().is_ok() => Found::Other,
+            None => Found::Nothing,
         });
-        kind.await.unwrap_or(Kind::Other)
-    }
-
-    async fn found(self: &Arc<Self>, name: &str) -> Option<PathBuf> {
-        let (app, name) = (Arc::clone(self), name.to_owned());
-        tokio::task::spawn_blocking(move || app.file(&name))
-            .await
-            .ok()?
+        looked.await.unwrap_or(Found::Other)
     }
 
     /// The path without links of a file in the folder. Reads the disk.
@@ -256,12 +243,12 @@ impl WebApp {
 }
 
 /// What has a name in the folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    File,
+enum Found {
+    /// Its path without links.
+    File(PathBuf),
     /// A folder, or something that may not be sent.
     Other,
-    Absent,
+    Nothing,
 }
 
 /// Any path that is for no service of ours.
