@@ -77,6 +77,8 @@ pub struct Client {
     live: Live,
     /// What the focus is not told of before it is wanted.
     unannounced: Vec<MediaKind>,
+    /// Our last role was that of a visitor.
+    is_visiting: bool,
     /// Since when our hand is up, in milliseconds of the calendar.
     hand_raised: Option<i64>,
     constraints: Constraints,
@@ -98,6 +100,8 @@ struct Meeting {
     info: RoomInfo,
     subject: Option<String>,
     metadata: Map<String, Value>,
+    /// How often it came.
+    metadata_updates: u64,
     polls: BTreeMap<String, Poll>,
     moderation: BTreeMap<MediaKind, Moderation>,
     breakout: BreakoutRooms,
@@ -202,6 +206,7 @@ impl Client {
                 is_screen_shared: false,
             },
             unannounced,
+            is_visiting: false,
             hand_raised: None,
             constraints: Constraints::all(),
             is_channel_open: false,

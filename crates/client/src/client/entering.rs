@@ -172,6 +172,7 @@ impl Client {
 
     pub(super) fn joined(&mut self, now: Now) {
         self.stage = Stage::Joined;
+        self.is_visiting = self.is_visitor();
         self.attempts = 0;
         self.leave_lobby(now);
         self.notice(Notice::Joined);

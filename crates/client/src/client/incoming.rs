@@ -37,7 +37,7 @@ impl Client {
     fn room_changed(&mut self, now: Now, change: RoomChange) {
         match change {
             RoomChange::Joined if self.stage == Stage::Joining => self.joined(now),
-            RoomChange::Own => self.watch_lobby(now),
+            RoomChange::Own => self.role_changed(now),
             RoomChange::Gone(nick) => {
                 self.inactive.remove(&nick);
                 if let Some(call) = &mut self.call {

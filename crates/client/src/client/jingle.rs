@@ -66,8 +66,8 @@ impl Client {
             focus,
             me,
             nick: nick.as_str(),
-            kinds: self.kinds(),
-            unannounced: self.unannounced.clone(),
+            kinds: self.own_kinds(),
+            unannounced: self.withheld(),
         };
         let (config, random) = (&self.config, &mut self.random);
         match Call::new(config, initiate, parties, self.live, random, now) {
@@ -137,9 +137,10 @@ impl Client {
     /// Tells the focus of what is wanted now and was not before. Jitsi's client does that only
     /// after the answer to its session-accept.
     pub(super) fn announce(&mut self, now: Now) {
+        let withheld = self.withheld();
         let wanted: Vec<MediaKind> = MediaKind::ALL
             .into_iter()
-            .filter(|kind| !self.unannounced.contains(kind))
+            .filter(|kind| !withheld.contains(kind))
             .collect();
         let Some(call) = self.call.as_mut().filter(|call| call.is_accepted) else {
             return;
@@ -150,6 +151,15 @@ impl Client {
                 self.line.ask(now, add, question, Some(ANSWER_TIMEOUT));
             }
         }
+    }
+
+    /// What the focus is not to be told of now: what was not wanted yet, and what we may not send.
+    fn withheld(&self) -> Vec<MediaKind> {
+        let may_send = self.kinds();
+        let kinds = MediaKind::ALL.into_iter();
+        kinds
+            .filter(|kind| self.unannounced.contains(kind) || !may_send.contains(kind))
+            .collect()
     }
 
     pub(super) fn source_add_answered(

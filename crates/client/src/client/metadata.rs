@@ -20,11 +20,17 @@ impl Client {
         &self.meeting.metadata
     }
 
+    /// How often the room's metadata came since we asked to be let in.
+    pub fn metadata_updates(&self) -> u64 {
+        self.meeting.metadata_updates
+    }
+
     pub(super) fn handle_metadata(&mut self, now: Now, value: &Value) {
         let Some(metadata) = value.get("metadata").and_then(Value::as_object) else {
             return;
         };
         self.meeting.metadata.clone_from(metadata);
+        self.meeting.metadata_updates += 1;
         // Only what comes before we are in decides whether we begin muted.
         if self.stage != Stage::Joining {
             return;

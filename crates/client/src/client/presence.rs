@@ -57,6 +57,15 @@ impl Client {
         }
     }
 
+    /// What we could send.
+    pub(super) fn own_kinds(&self) -> Vec<MediaKind> {
+        let has_camera = self.config.video.is_some();
+        let kinds = MediaKind::ALL.into_iter();
+        kinds
+            .filter(|kind| has_camera || *kind != MediaKind::Video)
+            .collect()
+    }
+
     /// What we can send here: a visitor only listens.
     pub(super) fn kinds(&self) -> Vec<MediaKind> {
         let is_visitor =
@@ -69,10 +78,10 @@ impl Client {
                         role => role == Role::Visitor,
                     },
                 );
-        match (is_visitor, &self.config.video) {
-            (true, _) => Vec::new(),
-            (false, None) => vec![MediaKind::Audio, MediaKind::Desktop],
-            (false, Some(_)) => MediaKind::ALL.to_vec(),
+        if is_visitor {
+            Vec::new()
+        } else {
+            self.own_kinds()
         }
     }
 

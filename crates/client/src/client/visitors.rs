@@ -24,6 +24,18 @@ impl Client {
         self.role() == Role::Visitor
     }
 
+    /// Our role or our standing may be another one.
+    pub(super) fn role_changed(&mut self, now: Now) {
+        self.watch_lobby(now);
+        let is_visitor = self.is_visitor();
+        let was_visitor = std::mem::replace(&mut self.is_visiting, is_visitor);
+        if was_visitor && !is_visitor {
+            // From now on we take part: the others see what we have.
+            self.announce(now);
+            self.send_presence(now);
+        }
+    }
+
     pub(super) fn handle_visitors(&mut self, value: &Value) {
         if value.get("action").and_then(Value::as_str) != Some("promotion-request") {
             return;

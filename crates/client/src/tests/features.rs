@@ -296,6 +296,24 @@ fn a_visitor_asks_and_comes_again_as_a_participant() {
 }
 
 #[test]
+fn a_visitor_becomes_a_participant_in_place() {
+    let mut visit = Visit::new();
+    visit.meet(Role::Visitor);
+    visit.say_stanza(&from_focus(&offer(), "j1"));
+    visit.pass(Duration::from_millis(200));
+    visit.answer("session-accept", None);
+    assert!(visit.client.own_sources().is_empty());
+    let standing = (Affiliation::None, Role::Participant);
+    visit.say_stanza(&presence_of("1a2b3c4d", ME, standing));
+    for suffix in ["a0", "v0"] {
+        let name = format!("name='1a2b3c4d-{suffix}'");
+        assert!(visit.has_sent(&name), "{name} in a source-add");
+    }
+    assert!(visit.expect("SourceInfo").contains("1a2b3c4d-a0"));
+    assert_eq!(visit.client.own_sources().len(), 2);
+}
+
+#[test]
 fn moderators_answer_visitors() {
     let mut visit = Visit::new();
     visit.meet(Role::Moderator);
