@@ -49,6 +49,8 @@ struct Client {
     /// It says that it can have sources rewritten.
     can_rewrite: bool,
     only_receives: bool,
+    /// The focus takes it for a visitor: what it sends counts for nothing.
+    is_visitor: bool,
     start_muted: StartMuted,
     /// Of the last transport-info.
     ice_generation: u32,
@@ -401,10 +403,9 @@ impl World {
             let session = self.focus.participants[name.as_str()].session.as_ref();
             let is_rewritten = session.is_some_and(|s| s.features.has_ssrc_rewriting);
             assert!(client.can_rewrite || !is_rewritten);
-            let others = self
-                .clients
-                .iter()
-                .filter(|(other, o)| *other != name && !o.sending.is_empty() && !is_rewritten);
+            let others = self.clients.iter().filter(|(other, o)| {
+                *other != name && !o.sending.is_empty() && !o.is_visitor && !is_rewritten
+            });
             let expected: BTreeMap<String, BTreeSet<u32>> = others
                 .map(|(other, o)| (other.clone(), o.sending.clone()))
                 .collect();

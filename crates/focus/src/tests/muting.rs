@@ -200,7 +200,11 @@ fn a_visitor_that_accepts_with_sources_sends_nothing_until_it_takes_part() {
     w.join("vic");
     w.set_visitor("vic", true);
     w.run();
-    assert_eq!(w.errors("vic"), [""; 0], "its client would take an error for the end");
+    assert_eq!(
+        w.errors("vic"),
+        [""; 0],
+        "its client would take an error for the end"
+    );
     assert_eq!(w.states(), [Accepted, Accepted]);
     assert!(w.focus.sources(&id("vic")).is_empty());
     w.set_visitor("vic", false);

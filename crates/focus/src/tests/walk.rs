@@ -77,13 +77,13 @@ fn step(w: &mut World, name: &str, draw: u32) -> Option<&'static str> {
             Some("bridge")
         }
         14..=16 if is_accepted && w.clients[name].sending.len() < 18 => {
-            if w.clients[name].only_receives {
+            if w.clients[name].only_receives || w.clients[name].is_visitor {
                 return None;
             }
             w.add(name);
             Some("add")
         }
-        17..=18 if is_accepted => {
+        17..=18 if is_accepted && !w.clients[name].is_visitor => {
             w.remove(name);
             Some("remove")
         }
@@ -110,7 +110,9 @@ fn step(w: &mut World, name: &str, draw: u32) -> Option<&'static str> {
         23..=24 if is_inside => {
             w.focus.set_visitor(w.now, &id(name), coin);
             let client = w.clients.get_mut(name).unwrap();
-            client.only_receives = coin;
+            client.is_visitor = coin;
+            // Not every client knows that it visits.
+            client.only_receives = draw & 0x2_0000 == 0;
             if coin {
                 client.sending.clear();
             }
@@ -172,7 +174,7 @@ fn check_end(w: &mut World, seed: u8) {
             w.states()
         );
     }
-    let visitors = w.clients.values().filter(|c| c.only_receives).count();
+    let visitors = w.clients.values().filter(|c| c.is_visitor).count();
     let shown = w.property("visitor-count");
     let shown = shown.map_or(0, |count| count.parse().unwrap());
     assert_eq!(shown, visitors, "seed {seed}");
