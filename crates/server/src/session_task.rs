@@ -341,8 +341,9 @@ impl SessionTask {
             return;
         }
         let is_full = self.conferences.len() >= CONFERENCES_REMEMBERED;
+        let is_over = |one: &Arc<ConferenceHandle>| is_full && one.lane().is_closed();
         self.conferences
-            .retain(|one| !is_same(one) && !(is_full && one.lane().is_closed()));
+            .retain(|one| !is_same(one) && !is_over(one));
         self.conferences.push(conference);
     }
 
