@@ -2,14 +2,20 @@
 //! features. The main room is one, and so is each breakout room that somebody is in.
 
 use tertulia_focus::Focus;
-use tertulia_model::{ConferenceId, MayForward, Now, RoomJid};
-use tertulia_room::rights::{Act, Standing, may};
-use tertulia_room::{OccupantId, Room};
+use tertulia_model::{BridgeEvent, ConferenceId, MayForward, Now, RoomJid};
+use tertulia_room::rights::{Act, may};
+use tertulia_room::{Occupant, OccupantId, Room};
 use tertulia_stanza::disco::DiscoInfo;
-use tertulia_stanza::muc::Affiliation;
+use tertulia_stanza::source_info::Sending;
 
+use crate::Config;
+use crate::feature::av_moderation::AvModeration;
 use crate::feature::conference_duration::ConferenceDuration;
+use crate::feature::file_sharing::SharedFiles;
 use crate::feature::meeting_id;
+use crate::feature::metadata::Metadata;
+use crate::feature::polls::Polls;
+use crate::feature::speaker_stats::SpeakerStats;
 use crate::journal::Journal;
 
 pub(crate) struct Hall {
@@ -18,6 +24,18 @@ pub(crate) struct Hall {
     /// Before the keys of what its features keep in the journal.
     pub(crate) journal_prefix: String,
     pub(crate) duration: ConferenceDuration,
+    pub(crate) metadata: Metadata,
+    pub(crate) moderation: AvModeration,
+    pub(crate) polls: Polls,
+    pub(crate) speakers: SpeakerStats,
+    pub(crate) files: SharedFiles,
+}
+
+/// What surrounds a room when something happens in it.
+pub(crate) struct Cx<'a> {
+    pub(crate) now: Now,
+    pub(crate) config: &'a Config,
+    pub(crate) journal: &'a mut Journal,
 }
 
 impl Hall {
@@ -29,11 +47,17 @@ impl Hall {
         };
         let mut hall = Hall {
             duration: ConferenceDuration::restored(journal, &journal_prefix),
+            metadata: Metadata::restored(journal, &journal_prefix),
+            moderation: AvModeration::restored(journal, &journal_prefix),
+            polls: Polls::restored(journal, &journal_prefix),
+            speakers: SpeakerStats::default(),
+            files: SharedFiles::restored(journal, &journal_prefix),
             journal_prefix,
             room,
             focus,
         };
         hall.restore(journal);
+        hall.apply_metadata();
         hall
     }
 
@@ -46,14 +70,54 @@ impl Hall {
         self.room.jid()
     }
 
-    /// What an affiliation permits in this room at the moment.
-    pub(crate) fn standing(&self, affiliation: Affiliation) -> Standing {
-        Standing::of(affiliation)
+    /// Somebody has come in and knows it: what the features have to say.
+    pub(crate) fn greet(&mut self, cx: &mut Cx<'_>, id: OccupantId) {
+        self.duration
+            .begin(cx.now, cx.journal, &self.journal_prefix);
+        self.read_start_muted(cx, id, true);
+        self.greet_with_moderation(cx, id);
+        self.greet_with_polls(cx, id);
+        self.greet_with_files(cx, id);
+        self.greet_with_speaker_stats(cx, id);
     }
 
-    /// Somebody has come in and knows it: what the features have to say.
-    pub(crate) fn greet(&mut self, now: Now, journal: &mut Journal, _id: OccupantId) {
-        self.duration.begin(now, journal, &self.journal_prefix);
+    /// Somebody shows something else of itself.
+    pub(crate) fn presence_changed(&mut self, cx: &mut Cx<'_>, id: OccupantId) {
+        self.read_start_muted(cx, id, false);
+        self.read_sending(cx, id);
+    }
+
+    /// What an occupant sends by its own account, where that counts for a limit.
+    pub(crate) fn read_sending(&mut self, cx: &Cx<'_>, id: OccupantId) {
+        let limits = &cx.config.focus;
+        let is_limited = limits.audio_senders_max.is_some() || limits.video_senders_max.is_some();
+        if let Some(occupant) = self.room.occupant(id).filter(|_| is_limited) {
+            let nick = occupant.nick();
+            let sending = Sending::of(nick.as_str(), occupant.presence().children());
+            self.focus.set_sending(cx.now, nick, sending);
+        }
+    }
+
+    /// What an occupant may do has changed.
+    pub(crate) fn rights_changed(&mut self, cx: &mut Cx<'_>, id: OccupantId) {
+        self.tell_rights(id);
+        self.greet_moderator(cx, id);
+    }
+
+    /// Somebody has left.
+    pub(crate) fn part(&mut self, now: Now, occupant: &Occupant) {
+        self.forget_start_muted(occupant.id());
+        if !occupant.is_hidden() {
+            let name = occupant.display_name();
+            self.speakers.leave(now, occupant.nick(), name);
+        }
+        self.focus.leave(now, occupant.nick());
+    }
+
+    /// Something happened to the room on the bridge.
+    pub(crate) fn handle_bridge(&mut self, now: Now, event: BridgeEvent) {
+        self.focus.handle_bridge(now, event);
+        self.speakers.listen(now, self.focus.dominant_speaker());
     }
 
     /// What the features add to the description of the room.

@@ -38,9 +38,13 @@ pub use rules::Rules;
 
 use expected::Expected;
 use feature::breakout_rooms::Breakouts;
+use feature::join_queue::JoinQueues;
 use feature::lobby::Lobby;
+use feature::metadata;
+use feature::password::WrongPasswords;
+use feature::start_muted::StartMutedAfter;
 use feature::visitors::Visitors;
-use hall::Hall;
+use hall::{Cx, Hall};
 use journal::Journal;
 use standings::{Identity, Standings};
 
@@ -111,6 +115,10 @@ pub struct Conference {
     breakouts: Breakouts,
     lobby: Lobby,
     visitors: Visitors,
+    joins: JoinQueues,
+    wrong_passwords: WrongPasswords,
+    /// As the first conference request wanted it.
+    start_muted: Option<StartMutedAfter>,
     expected: Expected,
     /// Until then it stays although nobody has asked or come yet.
     opens_until: Option<Instant>,
@@ -150,6 +158,9 @@ impl Conference {
             breakouts: Breakouts::restored(&journal),
             lobby: Lobby::default(),
             visitors: Visitors::restored(&journal),
+            joins: JoinQueues::default(),
+            wrong_passwords: WrongPasswords::default(),
+            start_muted: None,
             standings,
             journal,
             expected: Expected::new(
@@ -224,6 +235,7 @@ impl Conference {
             self.breakouts.arrived_or_ended(session);
             self.end_in_lobby(session);
         }
+        self.joins.handle_session(session, change);
         for hall in self.halls.values_mut() {
             hall.room.handle_session(session, change);
         }
@@ -237,7 +249,7 @@ impl Conference {
         }
         let mut halls = self.halls.values_mut();
         if let Some(hall) = halls.find(|hall| hall.id() == conference) {
-            hall.focus.handle_bridge(now, event);
+            hall.handle_bridge(now, event);
             self.settle(now);
         }
     }
@@ -258,6 +270,7 @@ impl Conference {
         for hall in self.halls.values_mut() {
             hall.focus.handle_timeout(now);
         }
+        self.work_off_joins(now);
         self.settle(now);
     }
 
@@ -305,6 +318,7 @@ impl Conference {
             self.owners_until,
             self.expected.next_timeout(),
             self.breakouts.next_timeout(),
+            self.joins.next_timeout(),
         ];
         let focuses = self.halls.values().map(|hall| hall.focus.next_timeout());
         times.into_iter().chain(focuses).flatten().min()
@@ -343,8 +357,13 @@ impl Conference {
             return;
         };
         match hall.room.candidate(from, &stanza) {
-            Some(candidate) => self.handle_join(&room, candidate, &stanza),
-            None => hall.room.handle_stanza(now, from, stanza),
+            Some(candidate) => self.queue_join(now, &room, candidate, &stanza),
+            None => {
+                if stanza.kind == Kind::Presence && stanza.is_type("unavailable") {
+                    self.joins.give_up(from.id);
+                }
+                hall.room.handle_stanza(now, from, stanza);
+            }
         }
     }
 
@@ -379,24 +398,36 @@ impl Conference {
         let room = self.hall_of(from.id).ok_or_else(|| {
             StanzaError::new(Condition::Forbidden).with_text("only for those inside the meeting")
         })?;
-        let hall = self.halls.get(&room).ok_or(Condition::ItemNotFound)?;
+        let hall = self.halls.get_mut(&room).ok_or(Condition::ItemNotFound)?;
         let who = hall.room.occupant_of(from.id).map(|o| o.id());
         let who = who.ok_or(Condition::ItemNotFound)?;
+        let mut cx = Cx {
+            now,
+            config: &self.config,
+            journal: &mut self.journal,
+        };
         match host {
+            Host::Service(Service::AvModeration) => hall.handle_av_moderation(&mut cx, who, stanza),
+            Host::Service(Service::FileSharing) => hall.handle_file_sharing(&mut cx, who, stanza),
+            Host::Service(Service::Metadata) => hall.handle_metadata(&mut cx, who, stanza),
+            Host::Service(Service::Polls) => hall.handle_poll(&mut cx, who, stanza),
+            Host::Service(Service::SpeakerStats) => hall.handle_speaker_stats(&mut cx, who, stanza),
             Host::Service(Service::EndConference) => self.end_by_request(now, &room, who, stanza),
             Host::Breakout => self.handle_breakout_command(now, &room, who, stanza),
             _ => Err(Condition::ServiceUnavailable.into()),
         }
     }
 
-    fn handle_join(&mut self, room: &RoomJid, mut candidate: Candidate, stanza: &Stanza) {
+    /// Somebody wants to come in, and its turn has come.
+    fn handle_join(&mut self, now: Now, room: &RoomJid, mut candidate: Candidate, stanza: &Stanza) {
         let session = candidate.profile.id;
-        candidate.device = self
+        let device = self
             .expected
             .device(session, candidate.machine_uid.as_deref());
+        candidate.device = device.or(candidate.device);
         let granted = self.standings.of(&candidate.profile, candidate.device);
         let granted = granted.unwrap_or(Affiliation::None);
-        let admission = self.admit(room, &candidate, granted);
+        let admission = self.admit(now, room, &mut candidate, granted);
         if let Ok(Affiliation::Member) = admission
             && granted == Affiliation::None
         {
@@ -408,11 +439,13 @@ impl Conference {
         let Some(hall) = self.halls.get_mut(room) else {
             return;
         };
-        match admission {
-            Ok(_) => {
-                hall.room.join(candidate, standing, stanza);
-            }
-            Err(error) => hall.room.refuse(&candidate, stanza, error),
+        if let Err(error) = admission {
+            return hall.room.refuse(&candidate, stanza, error);
+        }
+        if hall.room.join(candidate, standing, stanza) {
+            // Before the room's own words: the client is to know it when it is inside.
+            let metadata = hall.metadata_for_newcomer(&self.config, &standing);
+            self.answer(session, metadata);
         }
     }
 
@@ -421,13 +454,16 @@ impl Conference {
     /// people gave them, not an election; the affiliation that comes back may be more.
     fn admit(
         &mut self,
+        now: Now,
         room: &RoomJid,
-        who: &Candidate,
+        who: &mut Candidate,
         granted: Affiliation,
     ) -> Result<Affiliation, StanzaError> {
         if granted == Affiliation::Outcast {
             return Err(Condition::Forbidden.into());
         }
+        feature::display_name::check(&self.config.rules, who)?;
+        let judged = self.judge_password(now, room, who);
         let granted = self.check_lobby(room, who, granted)?;
         self.check_nick_in_family(room, who)?;
         let Some(hall) = self.halls.get(room) else {
@@ -435,7 +471,7 @@ impl Conference {
         };
         // Members know the password, or need not know it.
         if granted < Affiliation::Member {
-            feature::password::check(&hall.room, who)?;
+            feature::password::check(&hall.room, who, judged)?;
         }
         Ok(granted)
     }
@@ -458,7 +494,11 @@ impl Conference {
         let mut hall = Hall::new(muc, focus, room == self.main, &self.journal);
         let has_visitors = self.config.rules.has_visitors && room == self.main;
         hall.focus.set_has_visitors(now, has_visitors);
-        self.halls.insert(room, hall);
+        if self.config.rules.is_everyone_moderator {
+            hall.set_own_metadata(&self.config, metadata::ALL_OWNERS, true.into());
+        }
+        self.halls.insert(room.clone(), hall);
+        self.apply_start_muted(&room);
     }
 
     /// Drains the machines inside and feeds each with what the others say, until all are quiet.
@@ -539,7 +579,15 @@ impl Conference {
             }
             Said::Joined(id) => self.handle_joined(now, room, id),
             Said::Left(farewell) => self.handle_left(now, room, &farewell),
-            Said::PresenceChanged(id) => self.visitor_changed(room, id),
+            Said::PresenceChanged(id) => {
+                let mut cx = Cx {
+                    now,
+                    config: &self.config,
+                    journal: &mut self.journal,
+                };
+                hall.presence_changed(&mut cx, id);
+                self.visitor_changed(room, id);
+            }
             Said::Paused {
                 occupant,
                 is_paused,
@@ -549,7 +597,14 @@ impl Conference {
                 }
                 self.elect_owner(now);
             }
-            Said::RightsChanged(id) => hall.tell_rights(id),
+            Said::RightsChanged(id) => {
+                let mut cx = Cx {
+                    now,
+                    config: &self.config,
+                    journal: &mut self.journal,
+                };
+                hall.rights_changed(&mut cx, id);
+            }
             Said::Admin { from, iq, changes } => self.administer(now, room, from, &iq, changes),
             Said::ListAffiliation {
                 to,
@@ -570,6 +625,9 @@ impl Conference {
                 hall.keep_subject(&mut self.journal, by.as_str(), &subject);
             }
             Said::ForFocus { from, iq } => {
+                if hall.handle_mute(from, &iq) {
+                    return;
+                }
                 if let Some(occupant) = hall.room.occupant(from) {
                     hall.focus.handle_iq(now, occupant.nick(), &iq);
                 }
@@ -636,8 +694,14 @@ impl Conference {
         self.opens_until = None;
         self.expected.arrived(profile.id, occupant.device());
         self.breakouts.arrived_or_ended(profile.id);
-        hall.greet(now, &mut self.journal, id);
+        let mut cx = Cx {
+            now,
+            config: &self.config,
+            journal: &mut self.journal,
+        };
+        hall.greet(&mut cx, id);
         hall.focus.join(now, nick.clone(), profile);
+        hall.read_sending(&cx, id);
         if is_visitor {
             hall.focus.set_visitor(now, &nick, true);
         }
@@ -649,7 +713,7 @@ impl Conference {
 
     fn handle_left(&mut self, now: Now, room: &RoomJid, farewell: &Farewell) {
         if let Some(hall) = self.halls.get_mut(room) {
-            hall.focus.leave(now, farewell.occupant.nick());
+            hall.part(now, &farewell.occupant);
         }
         self.visitors.left(farewell.occupant.nick());
         self.left_for_another_room(now, farewell);
@@ -692,11 +756,13 @@ impl Conference {
             || self.expected.is_anybody()
             || self.breakouts.is_anybody_under_way()
             || self.lobby.is_anybody()
+            || self.joins.is_anybody()
             || self.halls.values().any(|hall| !hall.is_empty());
         if self.is_closed || (is_wanted && !self.main_hall().room.is_destroyed()) {
             return;
         }
         self.close_lobby(None, None);
+        self.send_waiting_away();
         let mut halls = std::mem::take(&mut self.halls);
         for hall in halls.values_mut() {
             self.close_media(hall);

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use tertulia_model::jid::BareJid;
 use tertulia_model::{DeviceId, SessionProfile};
+use tertulia_room::Occupant;
 use tertulia_stanza::muc::Affiliation;
 
 use crate::journal::Journal;
@@ -34,6 +35,20 @@ impl Identity {
             .into_iter()
             .chain([guest])
             .collect()
+    }
+
+    /// By what somebody is known for longest.
+    pub(crate) fn strongest(profile: &SessionProfile, device: Option<DeviceId>) -> Identity {
+        match (&profile.account, device) {
+            (Some(account), _) => Identity::Account(account.clone()),
+            (None, Some(device)) => Identity::Device(device),
+            (None, None) => Identity::Guest(profile.jid.to_bare()),
+        }
+    }
+
+    /// By what an occupant is known for longest.
+    pub(crate) fn of(occupant: &Occupant) -> Identity {
+        Identity::strongest(occupant.profile(), occupant.device())
     }
 
     fn bare_jid(&self) -> Option<&BareJid> {

@@ -7,6 +7,14 @@ use tertulia_stanza::{Element, ns, text_element};
 
 use super::*;
 
+mod entering;
+mod metadata;
+mod moderation;
+mod polls;
+mod sharing;
+mod walk;
+mod wire;
+
 /// A conference, its time, and what came out of it.
 struct World {
     conference: Conference,
@@ -255,9 +263,9 @@ fn asked_for_joined_and_over() {
     assert_eq!(reply.focus_jid, "focus@auth.localhost");
     w.join(1, "ann");
     assert_eq!(
-        w.got[&1][0].from,
+        w.got[&1][1].from,
         Some(to("focus")),
-        "the focus comes first"
+        "the focus comes first, but for the metadata"
     );
     assert_eq!(w.conference.census().nicks().len(), 1);
     w.send(1, leave());

@@ -24,6 +24,7 @@ impl Conference {
             }
             return;
         };
+        self.heed_start_muted(&request);
         if self.hall_of(from).is_none() {
             self.expected.add(now.mono, Some(from), &request);
         }
@@ -40,6 +41,7 @@ impl Conference {
         request: tertulia_model::RequestId,
         asked: &ConferenceRequest,
     ) {
+        self.heed_start_muted(asked);
         self.expected.add(now.mono, None, asked);
         let room = crate::route::requested_room(&self.config.hosts, asked);
         let room = room.unwrap_or_else(|| self.main.clone());

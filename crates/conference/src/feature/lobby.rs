@@ -20,6 +20,7 @@ use tertulia_stanza::{
 };
 
 use crate::Conference;
+use crate::feature::metadata;
 use crate::standings::Identity;
 use crate::waiting_room::{Said, Viewer, WaitingRoom};
 
@@ -68,6 +69,9 @@ impl Conference {
     pub(crate) fn restore_lobby(&mut self) {
         if self.main_hall().room.configuration().is_members_only {
             self.open_waiting_room();
+            if let Some(hall) = self.halls.get_mut(&self.main) {
+                hall.set_own_metadata(&self.config, metadata::LOBBY_ENABLED, true.into());
+            }
         }
     }
 
@@ -331,8 +335,9 @@ impl Conference {
             let main = Jid::from(self.main.bare().clone());
             self.close_lobby(Some(main), None);
         }
-        if let Some(hall) = self.halls.get(&self.main) {
+        if let Some(hall) = self.halls.get_mut(&self.main) {
             hall.keep_configuration(&mut self.journal);
+            hall.set_own_metadata(&self.config, metadata::LOBBY_ENABLED, is_open.into());
         }
     }
 

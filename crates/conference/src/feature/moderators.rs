@@ -32,9 +32,11 @@ impl Conference {
             None if self.config.rules.is_everyone_moderator => Affiliation::Owner,
             None => Affiliation::None,
         };
-        self.halls
-            .get(room)
-            .map_or(Standing::of(affiliation), |hall| hall.standing(affiliation))
+        let identity = Identity::strongest(&who.profile, who.device);
+        let hall = self.halls.get(room);
+        hall.map_or(Standing::of(affiliation), |hall| {
+            hall.standing(affiliation, &identity)
+        })
     }
 
     /// Whether somebody who moderates is anywhere in the meeting, connected or not, or on the way
@@ -87,14 +89,12 @@ impl Conference {
 
     fn apply(&mut self, who: &BareJid, affiliation: Affiliation) {
         for hall in self.halls.values_mut() {
-            let standing = hall.standing(affiliation);
-            let inside: Vec<OccupantId> = hall
-                .room
-                .occupants()
-                .filter(|o| o.profile().jid.to_bare() == *who)
-                .map(Occupant::id)
+            let inside = hall.room.occupants();
+            let inside = inside.filter(|o| o.profile().jid.to_bare() == *who);
+            let inside: Vec<(OccupantId, Standing)> = inside
+                .map(|o| (o.id(), hall.standing(affiliation, &Identity::of(o))))
                 .collect();
-            for id in inside {
+            for (id, standing) in inside {
                 hall.room.set_standing(id, standing);
             }
         }

@@ -176,7 +176,7 @@ impl Conference {
             self.visitors.promoted.insert(identity);
         }
         self.visitors.asking.remove(&nick);
-        let standing = hall.standing(Affiliation::None);
+        let standing = hall.standing(Affiliation::None, &Identity::of(visitor));
         hall.room.set_standing(id, standing);
         hall.focus.set_visitor(now, &nick, false);
         self.elect_owner(now);
