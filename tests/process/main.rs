@@ -16,4 +16,5 @@ mod meeting;
 mod services;
 mod start;
 mod stop;
+mod web_app;
 mod xmpp;
