@@ -182,3 +182,26 @@ fn a_full_room_lets_back_in_who_is_in_it() {
     assert_eq!(nicks(&w), ["ann", "bob"]);
     assert_eq!(w.refusal(4), None);
 }
+
+#[test]
+fn everybody_moderates_where_that_is_the_rule() {
+    let mut w = World::new();
+    w.change(|rules| rules.is_everyone_moderator = true);
+    for (session, nick) in [(1, "ann"), (2, "bob")] {
+        w.request(session, nick);
+        w.join(session, nick);
+    }
+    assert_eq!(
+        standings(&w),
+        ["ann owner/moderator", "bob owner/moderator"]
+    );
+    w.send(1, admin("<item affiliation='none' jid='u2@localhost'/>"));
+    w.session(2, SessionChange::Ended(EndReason::Closed));
+    w.request(3, "bob");
+    w.join(3, "bob");
+    assert_eq!(
+        standings(&w)[1],
+        "bob none/participant",
+        "what people decide is more than the rule"
+    );
+}

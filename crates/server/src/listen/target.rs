@@ -1,5 +1,6 @@
 //! What the URL of a connection says: which room the client is about to enter, and who it was.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use jid::{BareJid, NodePart};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use tertulia_model::{Host, Hosts, RoomJid};
 use unicode_normalization::UnicodeNormalization;
@@ -94,6 +96,7 @@ fn target(
 }
 
 fn room_jid(hosts: &Hosts, tenant: Option<&str>, room: &str) -> Result<RoomJid, BadTarget> {
+    let room = &decoded(room);
     if is_reserved_name(room) {
         return Err(BadTarget::Reserved);
     }
@@ -108,6 +111,13 @@ fn room_jid(hosts: &Hosts, tenant: Option<&str>, room: &str) -> Result<RoomJid, 
         .name_for(Host::Conference, tenant)
         .ok_or(BadTarget::Tenant)?;
     RoomJid::new(BareJid::from_parts(Some(&node), &domain)).ok_or(BadTarget::Room)
+}
+
+/// COMPAT(jitsi-meet): it puts the name of the room into the URL as it stands in the JID, encoded
+/// once already.
+fn decoded(room: &str) -> Cow<'_, str> {
+    let decoded = percent_decode_str(room).decode_utf8();
+    decoded.unwrap_or(Cow::Borrowed(room))
 }
 
 /// The name of a room as Jitsi's clients put it into a JID.
@@ -156,6 +166,9 @@ mod tests {
             ("previd=a&room=gr%c3%bc%c3%9fe%205", "gr%c3%bc%c3%9fe%205"),
             ("room=Gr%C3%9C%C3%9Fe%205", "gr%c3%bc%c3%9fe%205"),
             ("room=a%2Fb%40c", "a%2fb%40c"),
+            // Encoded twice, as Jitsi Meet's page does it; a sign that only looks like it.
+            ("room=gr%25c3%25bc%25c3%259fe", "gr%c3%bc%c3%9fe"),
+            ("room=100%25", "100%25"),
             // A ligature, decomposed letters.
             ("room=%EF%AC%81ka%CC%8A", "fik%c3%a5"),
         ] {
