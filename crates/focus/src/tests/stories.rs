@@ -509,3 +509,29 @@ fn what_was_missed_comes_in_one_word() {
     assert_eq!(w.log("dan"), expected);
     w.check_knowledge();
 }
+
+/// What a join costs the others does not grow with their number: one stanza, or none.
+#[test]
+fn a_join_costs_each_of_the_others_one_word_at_most() {
+    let mut w = World::new();
+    let names: Vec<String> = (0..20).map(|i| format!("p{i}")).collect();
+    for (index, name) in names.iter().enumerate() {
+        w.join_as(name, index % 2 == 0);
+        w.run();
+        let newcomer = w.log(name);
+        for (other, known) in names[..index].iter().enumerate() {
+            let log = w.log(known);
+            if index < 2 {
+                continue;
+            }
+            let expected = if other % 2 == 0 {
+                &[][..]
+            } else {
+                &["source-add"]
+            };
+            assert_eq!(log, expected, "{known} when {name} comes");
+            assert_eq!(newcomer, ["session-initiate"]);
+        }
+    }
+    w.check_knowledge();
+}
