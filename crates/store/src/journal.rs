@@ -99,19 +99,6 @@ impl Journal {
             return Ok(());
         };
         let mut change = connection.begin().await?;
-        let (others, bytes): (i64, i64) = sqlx::query_as(
-            "SELECT count(*), coalesce(sum(octet_length(key) + octet_length(value)), 0)
-             FROM entry WHERE room = ? AND key <> ?",
-        )
-        .bind(&room)
-        .bind(key)
-        .fetch_one(&mut *change)
-        .await?;
-        let size = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
-        let bytes = size(bytes).saturating_add(key.len() + value.len());
-        if size(others) >= self.limits.keys_max || bytes > self.limits.bytes_max {
-            return Err(Error::Full);
-        }
         sqlx::query(
             "INSERT INTO room (jid) VALUES (?) ON CONFLICT (jid) DO UPDATE SET ended = NULL",
         )
@@ -127,6 +114,16 @@ impl Journal {
         .bind(value)
         .execute(&mut *change)
         .await?;
+        let (keys, bytes): (i64, i64) =
+            sqlx::query_as("SELECT keys, bytes FROM room WHERE jid = ?")
+                .bind(&room)
+                .fetch_one(&mut *change)
+                .await?;
+        let is_within = |number: i64, max: usize| usize::try_from(number).is_ok_and(|n| n <= max);
+        if !is_within(keys, self.limits.keys_max) || !is_within(bytes, self.limits.bytes_max) {
+            // Dropped, the change is undone.
+            return Err(Error::Full);
+        }
         change.commit().await?;
         Ok(())
     }

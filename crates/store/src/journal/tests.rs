@@ -140,6 +140,7 @@ async fn one_room_is_bounded_and_keeps_what_it_has() {
         ["a=1234", "b=1234", "c=123456789"]
     );
     journal.write(&tea, "b", None).await.unwrap();
+    journal.write(&tea, "b", None).await.unwrap();
     journal.write(&tea, "d", Some("1234")).await.unwrap();
     journal
         .write(&room("coffee"), "a", Some("1234"))
