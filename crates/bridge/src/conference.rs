@@ -63,7 +63,7 @@ pub(crate) struct Conference {
 #[derive(Default)]
 pub(crate) struct Freed {
     pub(crate) addresses: Vec<(SocketAddr, u32)>,
-    pub(crate) slots: Vec<u32>,
+    pub(crate) numbers: Vec<u32>,
     pub(crate) channels: Vec<ChannelId>,
     /// Timers of seats that are gone.
     pub(crate) timers: Vec<(Instant, usize)>,

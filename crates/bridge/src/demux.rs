@@ -1,6 +1,6 @@
 //! Whose datagram is it? Reads what a stranger's first bytes say, without believing them.
 //!
-//! Our ICE user name fragment carries the worker and the endpoint's slot on it, so that no table
+//! Our ICE user name fragment carries the worker and the endpoint's number on it, so that no table
 //! shared between workers is needed to find the owner of a connectivity check.
 
 use tertulia_model::Random;
@@ -32,8 +32,8 @@ pub(crate) fn kind(data: &[u8]) -> DatagramKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ufrag {
     pub(crate) worker: u16,
-    pub(crate) slot: u32,
-    /// Tells the endpoints apart that use a slot one after the other.
+    pub(crate) number: u32,
+    /// Tells the endpoints apart that have a number one after the other.
     pub(crate) tag: u32,
 }
 
@@ -41,7 +41,7 @@ impl Ufrag {
     /// 16 characters of ICE's alphabet.
     pub(crate) fn text(self) -> String {
         let bits =
-            u128::from(self.worker) << 64 | u128::from(self.slot) << 32 | u128::from(self.tag);
+            u128::from(self.worker) << 64 | u128::from(self.number) << 32 | u128::from(self.tag);
         (0..LENGTH)
             .map(|n| {
                 let digit = (bits >> (5 * (LENGTH - 1 - n))) & 31;
@@ -61,21 +61,26 @@ impl Ufrag {
         }
         Some(Ufrag {
             worker: (bits >> 64) as u16,
-            slot: (bits >> 32) as u32,
+            number: (bits >> 32) as u32,
             tag: bits as u32,
         })
     }
 }
 
-/// Our credentials for the endpoint of a slot, and the tag in them.
+/// Our credentials for the endpoint of a number, and the tag in them.
 pub(crate) fn draw_credentials(
     worker: u16,
-    slot: u32,
+    number: u32,
     random: &mut Random,
 ) -> (u32, IceCredentials) {
     let tag = random.u32();
     let ice = IceCredentials {
-        ufrag: Ufrag { worker, slot, tag }.text(),
+        ufrag: Ufrag {
+            worker,
+            number,
+            tag,
+        }
+        .text(),
         pwd: random.token(PASSWORD_LENGTH),
     };
     (tag, ice)
@@ -132,10 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn a_check_names_worker_and_slot() {
+    fn a_check_names_worker_and_endpoint() {
         let ufrag = Ufrag {
             worker: 65_535,
-            slot: 4_000_000_000,
+            number: 4_000_000_000,
             tag: 17,
         };
         assert_eq!(ufrag.text().len(), 16);
@@ -163,8 +168,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_survive(worker: u16, slot: u32, tag: u32) {
-            let ufrag = Ufrag { worker, slot, tag };
+        fn names_survive(worker: u16, number: u32, tag: u32) {
+            let ufrag = Ufrag { worker, number, tag };
             prop_assert_eq!(Ufrag::parse(ufrag.text().as_bytes()), Some(ufrag));
         }
 

@@ -28,7 +28,7 @@ pub(crate) struct Seat {
     pub(crate) allocation: AllocationId,
     pub(crate) offer: EndpointOffer,
     /// Its number on the worker, in its ICE user name fragment.
-    pub(crate) slot: u32,
+    pub(crate) number: u32,
     pub(crate) tag: u32,
     pub(crate) channel_password: String,
     pub(crate) feedback: FeedbackSources,
@@ -147,7 +147,7 @@ pub(crate) struct NewSeat {
     pub(crate) endpoint_id: EndpointId,
     pub(crate) allocation: AllocationId,
     pub(crate) offer: EndpointOffer,
-    pub(crate) slot: u32,
+    pub(crate) number: u32,
     pub(crate) tag: u32,
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) feedback: FeedbackSources,
@@ -161,7 +161,7 @@ impl Seat {
             id: new.endpoint_id,
             allocation: new.allocation,
             offer: new.offer,
-            slot: new.slot,
+            number: new.number,
             tag: new.tag,
             channel_password: new.channel_password,
             feedback: new.feedback,
@@ -355,11 +355,11 @@ impl Leg {
         &mut self,
         place: usize,
         (ssrc, rtx): (Ssrc, Option<Ssrc>),
-        mid: Mid,
+        mid: Option<Mid>,
         sent: Option<Sent>,
     ) {
         self.lane = Lane::Slot(place);
-        (self.ssrc, self.rtx, self.mid) = (ssrc, rtx, Some(mid));
+        (self.ssrc, self.rtx, self.mid) = (ssrc, rtx, mid);
         self.is_rtx_spent = false;
         match &mut self.rewrite {
             Rewrite::Plain(renumber) => renumber.rebase(sent),
@@ -367,12 +367,12 @@ impl Leg {
         }
     }
 
-    /// Is not sent from now on: its slot is somebody else's.
-    pub(crate) fn leave_slot(&mut self) {
+    /// Is not sent from now on: its slot is somebody else's. Gives back the handle of its stream.
+    pub(crate) fn leave_slot(&mut self) -> Option<Mid> {
         self.lane = Lane::NoSlot;
-        self.mid = None;
         self.target = None;
         self.pause();
+        self.mid.take()
     }
 
     /// Where its stream stands.

@@ -41,7 +41,9 @@ pub(crate) struct Slot {
     pub(crate) ssrc: Ssrc,
     /// Of its retransmissions, told for every slot of video, whether the client can use it or not.
     pub(crate) rtx: Option<Ssrc>,
-    mid: Mid,
+    /// The stream's handle, once something was sent, while nobody uses it: an open stream costs
+    /// time with every packet of any other.
+    mid: Option<Mid>,
     /// Whose packets are in it now, by the index of the source.
     pub(crate) source: Option<usize>,
     /// Its last source.
@@ -189,16 +191,12 @@ impl Seat {
                 place
             }
             Choice::New => {
-                let rtx = (media == MediaType::Video).then_some(rtx);
-                let Some(mid) = self.endpoint.add_stream(media, ssrc, rtx) else {
-                    return;
-                };
                 let Some(slots) = &mut self.slots else { return };
                 let all = &mut slots.cache(media).slots;
                 all.push(Slot {
                     ssrc,
-                    rtx,
-                    mid,
+                    rtx: (media == MediaType::Video).then_some(rtx),
+                    mid: None,
                     source: None,
                     name: source.name().clone(),
                     sent: None,
@@ -221,7 +219,8 @@ impl Seat {
         slot.name = source.name().clone();
         slot.lent = now;
         slot.is_told = false;
-        leg.enter(place, (slot.ssrc, slot.rtx), slot.mid, slot.sent.take());
+        let (mid, sent) = (slot.mid.take(), slot.sent.take());
+        leg.enter(place, (slot.ssrc, slot.rtx), mid, sent);
     }
 
     /// Takes a slot back from its source.
@@ -235,7 +234,7 @@ impl Seat {
         };
         if let Some(Some(leg)) = self.legs.get_mut(source) {
             slot.sent = leg.sent();
-            leg.leave_slot();
+            slot.mid = leg.leave_slot();
         }
     }
 }

@@ -34,9 +34,9 @@ pub struct Worker {
     certificate: Option<DtlsCert>,
     conferences: Vec<Option<Conference>>,
     by_id: BTreeMap<ConferenceId, usize>,
-    /// Where the endpoint of a slot sits.
-    slots: Vec<Option<Place>>,
-    free_slots: VecDeque<u32>,
+    /// Where the endpoint of a number sits.
+    numbers: Vec<Option<Place>>,
+    free_numbers: VecDeque<u32>,
     /// Whose addresses are known.
     addresses: HashMap<SocketAddr, u32>,
     foreign: ForeignAddresses,
@@ -102,8 +102,8 @@ impl Worker {
             certificate,
             conferences: Vec::new(),
             by_id: BTreeMap::new(),
-            slots: Vec::new(),
-            free_slots: VecDeque::new(),
+            numbers: Vec::new(),
+            free_numbers: VecDeque::new(),
             addresses: HashMap::new(),
             foreign: ForeignAddresses::new(now.mono),
             channels: HashMap::new(),
@@ -178,21 +178,21 @@ impl Worker {
         let addressee = (kind == DatagramKind::Stun)
             .then(|| demux::addressee(data))
             .flatten();
-        let slot = match (addressee, known) {
-            (Some(ufrag), known) if known != Some(ufrag.slot) => {
+        let number = match (addressee, known) {
+            (Some(ufrag), known) if known != Some(ufrag.number) => {
                 self.admit_address(now.mono, (from, to), ufrag, data)
             }
-            (Some(ufrag), Some(slot)) => {
+            (Some(ufrag), Some(number)) => {
                 self.confirm_address(now.mono, (from, to), ufrag, data);
-                Some(slot)
+                Some(number)
             }
-            (None, Some(slot)) => Some(slot),
+            (None, Some(number)) => Some(number),
             (_, None) => {
                 self.statistics.dropped.unknown_source += 1;
                 None
             }
         };
-        let Some(place) = slot.and_then(|slot| self.place(slot)) else {
+        let Some(place) = number.and_then(|number| self.place(number)) else {
             return;
         };
         let before = out.transmits.len();
@@ -221,7 +221,7 @@ impl Worker {
         let limit = self.config.limits.addresses_per_endpoint;
         let idle = self.config.timers.address_idle;
         let place = self
-            .place(ufrag.slot)
+            .place(ufrag.number)
             .filter(|_| ufrag.worker == self.index);
         let seat = place.and_then(|place| {
             let conference = self.conferences.get_mut(place.conference)?.as_mut()?;
@@ -252,11 +252,11 @@ impl Worker {
         }
         seat.addresses.push((from, now));
         seat.confirm_address(from, now);
-        if let Some(previous) = self.addresses.insert(from, ufrag.slot) {
+        if let Some(previous) = self.addresses.insert(from, ufrag.number) {
             self.disown(previous, from);
         }
         self.foreign.remove(&from);
-        Some(ufrag.slot)
+        Some(ufrag.number)
     }
 
     /// A check from an address that is the addressee's already. After a restart of ICE it shows
@@ -268,7 +268,7 @@ impl Worker {
         ufrag: Ufrag,
         data: &[u8],
     ) {
-        if let Some(place) = self.place(ufrag.slot)
+        if let Some(place) = self.place(ufrag.number)
             && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
             && let Some(seat) = conference.seat_mut(place.seat)
             && seat.restart.is_in_doubt()
@@ -280,8 +280,8 @@ impl Worker {
     }
 
     /// An address belongs to another endpoint now.
-    fn disown(&mut self, slot: u32, address: SocketAddr) {
-        if let Some(place) = self.place(slot)
+    fn disown(&mut self, number: u32, address: SocketAddr) {
+        if let Some(place) = self.place(number)
             && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
             && let Some(seat) = conference.seat_mut(place.seat)
         {
@@ -393,7 +393,7 @@ impl Worker {
             .and_then(|index| self.conferences.get(index)?.as_ref())
             .map_or(0, Conference::seat_count);
         let is_full = (known.is_none() && self.by_id.len() >= limits.conferences)
-            || self.slots.len() - self.free_slots.len() >= limits.endpoints
+            || self.numbers.len() - self.free_numbers.len() >= limits.endpoints
             || seats >= limits.endpoints_per_conference;
         if is_full {
             return Err(AllocationFailure::LimitReached);
@@ -402,15 +402,15 @@ impl Worker {
             .certificate
             .clone()
             .ok_or(AllocationFailure::Unavailable)?;
-        let slot = self.free_slots.pop_front().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() as u32 - 1
+        let number = self.free_numbers.pop_front().unwrap_or_else(|| {
+            self.numbers.push(None);
+            self.numbers.len() as u32 - 1
         });
-        let (tag, ice) = demux::draw_credentials(self.index, slot, &mut self.random);
+        let (tag, ice) = demux::draw_credentials(self.index, number, &mut self.random);
         let config = Arc::clone(&self.config);
         let mut endpoint = Endpoint::new(&config, &certificate, offer, ice.clone(), now);
         let Some(fingerprint) = endpoint.fingerprint() else {
-            self.free_slots.push_back(slot);
+            self.free_numbers.push_back(number);
             return Err(AllocationFailure::Unavailable);
         };
         let candidates = endpoint.add_addresses(&config, offer.is_loopback);
@@ -427,7 +427,7 @@ impl Worker {
                 endpoint_id,
                 allocation,
                 offer,
-                slot,
+                number,
                 tag,
                 candidates: candidates.clone(),
                 feedback,
@@ -435,7 +435,7 @@ impl Worker {
                 endpoint,
             },
         );
-        if let Some(place) = self.slots.get_mut(slot as usize) {
+        if let Some(place) = self.numbers.get_mut(number as usize) {
             *place = Some(Place {
                 conference: index,
                 seat,
@@ -575,7 +575,7 @@ impl Worker {
     pub fn statistics(&self) -> Statistics {
         Statistics {
             conferences: self.by_id.len() as u64,
-            endpoints: (self.slots.len() - self.free_slots.len()) as u64,
+            endpoints: (self.numbers.len() - self.free_numbers.len()) as u64,
             sources: self
                 .conferences
                 .iter()
@@ -590,8 +590,8 @@ impl Worker {
         }
     }
 
-    fn place(&self, slot: u32) -> Option<Place> {
-        *self.slots.get(slot as usize)?
+    fn place(&self, number: u32) -> Option<Place> {
+        *self.numbers.get(number as usize)?
     }
 
     fn mark(&mut self, conference: usize) {
@@ -669,16 +669,16 @@ impl Worker {
             return;
         };
         let freed = conference.take_freed();
-        for (address, slot) in freed.addresses {
-            if self.addresses.get(&address) == Some(&slot) {
+        for (address, number) in freed.addresses {
+            if self.addresses.get(&address) == Some(&number) {
                 self.addresses.remove(&address);
             }
         }
-        for slot in freed.slots {
-            if let Some(place) = self.slots.get_mut(slot as usize) {
+        for number in freed.numbers {
+            if let Some(place) = self.numbers.get_mut(number as usize) {
                 *place = None;
             }
-            self.free_slots.push_back(slot);
+            self.free_numbers.push_back(number);
         }
         for channel in freed.channels {
             self.channels.remove(&channel);

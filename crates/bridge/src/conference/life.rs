@@ -84,7 +84,7 @@ impl Conference {
         let seat = seat.and_then(|index| self.seat_mut(index));
         let event = match seat.filter(|seat| !seat.is_dead) {
             Some(seat) => {
-                let (tag, ice) = draw_credentials(cx.worker, seat.slot, cx.random);
+                let (tag, ice) = draw_credentials(cx.worker, seat.number, cx.random);
                 let (ice, candidates) = seat.offer_restart(tag, ice);
                 debug!(endpoint = %seat.id, "ICE restart offered");
                 BridgeEvent::IceRestarted {
@@ -156,7 +156,7 @@ impl Conference {
             return;
         }
         seat.is_dead = true;
-        let (allocation, slot) = (seat.allocation, seat.slot);
+        let (allocation, number) = (seat.allocation, seat.number);
         if reason == DisconnectReason::Internal {
             error!(endpoint = %seat.id, "endpoint lost by an error of ours");
             cx.statistics.endpoint_failures += 1;
@@ -165,7 +165,7 @@ impl Conference {
         }
         let addresses = std::mem::take(&mut seat.addresses);
         seat.endpoint.close(cx.batch);
-        let freed = addresses.into_iter().map(|(address, _)| (address, slot));
+        let freed = addresses.into_iter().map(|(address, _)| (address, number));
         self.freed.addresses.extend(freed);
         self.touched.push(index);
         self.set_active(cx, index, false);
@@ -195,9 +195,9 @@ impl Conference {
         let addresses = seat
             .addresses
             .iter()
-            .map(|(address, _)| (*address, seat.slot));
+            .map(|(address, _)| (*address, seat.number));
         self.freed.addresses.extend(addresses);
-        self.freed.slots.push(seat.slot);
+        self.freed.numbers.push(seat.number);
         self.freed
             .timers
             .extend(seat.scheduled.map(|at| (at, index)));

@@ -168,12 +168,12 @@ impl Conference {
             return;
         };
         let newest = seat.addresses.iter().map(|(_, heard)| *heard).max();
-        let slot = seat.slot;
+        let number = seat.number;
         let freed = &mut self.freed.addresses;
         seat.addresses.retain(|(address, heard)| {
             let is_kept = Some(*heard) == newest || cx.now.saturating_duration_since(*heard) < idle;
             if !is_kept {
-                freed.push((*address, slot));
+                freed.push((*address, number));
             }
             is_kept
         });

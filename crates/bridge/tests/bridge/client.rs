@@ -485,7 +485,9 @@ impl Client {
                     let clear = clear - if is_keyframe || part > 0 { 0 } else { 7 };
                     let mut noise = video.frame * 31 + u64::from(part) * 7 + 1;
                     for byte in &mut payload[clear..] {
-                        noise = noise.wrapping_mul(6_364_136_223_846_793_005) + 1;
+                        noise = noise
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1);
                         *byte = (noise >> 56) as u8;
                     }
                 }

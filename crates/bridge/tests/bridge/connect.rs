@@ -329,7 +329,8 @@ fn nothing_is_left_when_all_are_gone() {
             room.open_websocket(index);
         }
         room.run(2 * SECOND);
-        assert!(room.statistics().channels == 3);
+        assert_eq!(room.statistics().channels, 3);
+        assert_eq!(room.statistics().sources, 6);
         if round == 1 {
             room.command(BridgeCommand::Close);
         } else {
@@ -346,10 +347,11 @@ fn nothing_is_left_when_all_are_gone() {
     }
 }
 
-fn sizes(statistics: Statistics) -> [u64; 6] {
+fn sizes(statistics: Statistics) -> [u64; 7] {
     [
         statistics.conferences,
         statistics.endpoints,
+        statistics.sources,
         statistics.addresses,
         statistics.foreign_addresses,
         statistics.timers,

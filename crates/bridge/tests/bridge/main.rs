@@ -7,9 +7,12 @@ use tertulia_bridge::{Bandwidth, Config, Limits, LocalAddress, Timers, VideoPoli
 mod abuse;
 mod channel;
 mod connect;
+mod encrypted;
 mod media;
+mod rest;
 mod restart;
 mod rewriting;
+mod rights;
 mod room;
 #[path = "../../src/testing.rs"]
 mod testing;

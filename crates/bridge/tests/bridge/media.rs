@@ -287,6 +287,49 @@ fn what_may_not_be_forwarded_is_not() {
     );
 }
 
+/// Visitors, bots and lurkers: no sources of their own, and some never say a word.
+#[test]
+fn who_only_receives_gets_all_that_others_get() {
+    let mut room = Room::new(config());
+    room.party(&["a"]);
+    let lurker = room.join("l");
+    let bare = EndpointOffer {
+        has_rtx: false,
+        has_transport_cc: false,
+        has_data_channel: false,
+        ..OFFER
+    };
+    let bot = room.join_with("bot", bare, |_| {});
+    for index in [lurker, bot] {
+        let number = room.clients[0].number;
+        room.clients[index].expect(number);
+    }
+    room.clients[0].film();
+    room.clients[0].speak(90);
+    room.run(SECOND);
+    room.ask(lurker, 720);
+    room.run(6 * SECOND);
+    let (audio, video) = (room.clients[0].audio_ssrc(), room.clients[0].video_ssrc());
+    assert_eq!(
+        encodings(&room.clients[lurker].stream(video)).last(),
+        Some(&2)
+    );
+    assert_eq!(encodings(&room.clients[bot].stream(video)), [0]);
+    for index in [lurker, bot] {
+        check_video(&room.clients[index].stream(video), 0);
+        assert!(room.clients[index].stream(audio).len() > 300);
+    }
+    assert_eq!(
+        room.count(|event| matches!(event, BridgeEvent::Disconnected { .. })),
+        0
+    );
+    room.run(60 * SECOND);
+    assert_eq!(
+        room.count(|event| matches!(event, BridgeEvent::Activity { .. })),
+        0
+    );
+}
+
 #[test]
 fn last_n_follows_the_speaker() {
     let mut room = Room::new(config());
@@ -415,6 +458,70 @@ fn a_client_without_retransmission_gets_its_stream_without() {
     room.ask(1, 180);
     room.run(3 * SECOND);
     check_video(&room.clients[1].stream(room.clients[0].video_ssrc()), 0);
+}
+
+/// The other client may well know retransmissions: it is the source that has no SSRC for them.
+#[test]
+fn a_source_without_retransmission_survives_loss() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    let (allocation, mut sources) = (room.clients[0].allocation, room.clients[0].sources());
+    room.command(BridgeCommand::SetSources {
+        allocation,
+        sources: Vec::new(),
+    });
+    for encoding in &mut sources[1].encodings {
+        encoding.rtx = None;
+    }
+    room.command(BridgeCommand::SetSources {
+        allocation,
+        sources,
+    });
+    room.clients[0].film();
+    room.ask(1, 180);
+    room.run(2 * SECOND);
+    room.clients[1].loss_down = 10;
+    room.run(5 * SECOND);
+    room.clients[1].loss_down = 0;
+    let before = room.clients[1].received.len();
+    room.run(2 * SECOND);
+    assert_eq!(room.statistics().endpoint_failures, 0);
+    assert!(room.clients[1].received.len() > before + 40);
+}
+
+/// Neither main stream nor retransmissions start anew: a number that is used twice under one key
+/// gives it away (RFC 3711, 9.1).
+#[test]
+fn no_number_is_encrypted_twice() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    room.ask(1, 180);
+    let (allocation, sources) = (room.clients[0].allocation, room.clients[0].sources());
+    room.clients[1].loss_down = 20;
+    for _ in 0..4 {
+        room.run(3 * SECOND);
+        for sources in [sources[..1].to_vec(), sources.clone()] {
+            room.command(BridgeCommand::SetSources {
+                allocation,
+                sources,
+            });
+            room.run(Duration::from_millis(100));
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    let (mut last, mut resent) = (None, 0);
+    for header in &room.sealed {
+        let number = u16::from_be_bytes([header[2], header[3]]);
+        assert!(seen.insert((header[8..12].to_vec(), number)), "{header:?}");
+        if header[1] & 0x7f == 96 {
+            // str0m begins anywhere: a second beginning would be found only by chance otherwise.
+            let first = number.wrapping_sub(1);
+            assert_eq!(last.replace(number).unwrap_or(first), first);
+            resent += 1;
+        }
+    }
+    assert!(resent > 100, "{resent} retransmissions");
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Room {
     /// One way.
     pub(crate) delay: Duration,
     pub(crate) conference_worker: usize,
+    /// The first twelve bytes of each RTP packet that left for client 1.
+    pub(crate) sealed: Vec<[u8; 12]>,
     wire: VecDeque<(Instant, bool, Parcel)>,
     random: Random,
     allocations: u64,
@@ -70,6 +72,7 @@ impl Room {
             conference: ConferenceId::new("c0ffee"),
             delay: Duration::from_millis(5),
             conference_worker: 0,
+            sealed: Vec::new(),
             wire: VecDeque::new(),
             random: Random::from_seed([42; 32]),
             allocations: 0,
@@ -342,6 +345,13 @@ impl Room {
             else {
                 continue;
             };
+            let header = transmit.contents.first_chunk::<12>();
+            let is_rtp = |header: &&[u8; 12]| {
+                (128..=191).contains(&header[0]) && !(192..=223).contains(&header[1])
+            };
+            if let Some(header) = header.filter(is_rtp).filter(|_| client.number == 2) {
+                self.sealed.push(*header);
+            }
             if self.random.u32() % 100 < client.loss_down {
                 continue;
             }

@@ -195,6 +195,29 @@ fn a_packet_tells_what_it_is() {
     }
 }
 
+proptest! {
+    /// End-to-end encryption leaves the descriptor in the clear, ten bytes of a key frame and three
+    /// of any other: all that is read is in there, whatever comes behind.
+    #[test]
+    fn nothing_behind_what_encryption_leaves_in_the_clear_is_read(
+        is_keyframe: bool,
+        packet in 0u64..2,
+        noise in proptest::collection::vec(any::<u8>(), 1..40),
+    ) {
+        let picture = Sender::new(0).picture(is_keyframe, 2);
+        let bytes = payload(&picture, packet);
+        let clear = 6 + match (packet, is_keyframe) {
+            (0, true) => 10,
+            (0, false) => 3,
+            _ => 0,
+        };
+        let mut encrypted = bytes[..clear].to_vec();
+        encrypted.extend(noise);
+        let read = |bytes: &[u8]| format!("{:?}", Vp8Header::parse(bytes).unwrap());
+        prop_assert_eq!(read(&bytes), read(&encrypted));
+    }
+}
+
 #[test]
 fn nothing_before_the_first_key_frame() {
     let (mut sender, mut rewrite) = (Sender::new(0), Vp8Rewrite::default());
