@@ -133,7 +133,8 @@ impl Hall {
                 audio: may(occupant, Act::Speak),
                 camera: may(occupant, Act::ShowCamera),
                 screen: may(occupant, Act::ShowScreen),
-                messages: may(occupant, Act::Chat),
+                // Clients know no sender whom they do not see.
+                messages: may(occupant, Act::Chat) && !occupant.is_hidden(),
             };
             self.focus.set_may_forward(occupant.nick(), may);
         }

@@ -494,6 +494,10 @@ impl Conference {
         let mut hall = Hall::new(muc, focus, room == self.main, &self.journal);
         let has_visitors = self.config.rules.has_visitors && room == self.main;
         hall.focus.set_has_visitors(now, has_visitors);
+        if !self.config.rules.has_av_moderation {
+            // Nobody could end what was moderated before that was switched off.
+            hall.moderation = Default::default();
+        }
         if self.config.rules.is_everyone_moderator {
             hall.set_own_metadata(&self.config, metadata::ALL_OWNERS, true.into());
         }

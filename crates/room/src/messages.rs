@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tertulia_model::jid::Jid;
 use tertulia_model::{Now, SessionProfile};
+use tertulia_stanza::json_message::read_object;
 use tertulia_stanza::muc::{UserX, status};
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, WithAttribute, ns};
 
@@ -155,6 +156,11 @@ impl Said {
                 error.with_text("expected the id of a message")
             })
         };
+        let json = stanza.child("json-message", ns::JITSI_MEET);
+        if json.is_some_and(|json| is_servers(&json.text())) {
+            let error = StanzaError::new(Condition::Forbidden);
+            return Err(error.with_text("only the server says this"));
+        }
         // It comes with a text for those who do not understand it.
         if let Some(retraction) = stanza.child("retract", ns::RETRACT) {
             return Ok(Said::Retraction(id_of(retraction)?));
@@ -172,6 +178,15 @@ impl Said {
         Ok(reactions.map_or(Said::Other, |_| Said::Reaction))
     }
 }
+
+/// Whether a message between clients is one that only the server sends.
+fn is_servers(json: &str) -> bool {
+    let object = read_object(json).unwrap_or_default();
+    let type_ = object.get("type").and_then(|type_| type_.as_str());
+    type_.is_some_and(|type_| SERVER_TYPES.contains(&type_))
+}
+
+const SERVER_TYPES: [&str; 2] = ["lobby-notify", "system_chat_message"];
 
 /// A message with the name of its author where others do not see the author in the room.
 fn named(author: &Occupant, payload: Bytes) -> Bytes {

@@ -9,6 +9,7 @@ use tertulia_room::rights::{Act, may};
 use tertulia_stanza::{Condition, Stanza, StanzaError};
 
 use crate::Conference;
+use crate::feature::switched_off;
 
 impl Conference {
     /// A message to the service from somebody inside.
@@ -19,6 +20,9 @@ impl Conference {
         who: OccupantId,
         message: &Stanza,
     ) -> Result<(), StanzaError> {
+        if !self.config.rules.has_end_conference {
+            return Err(switched_off("end for all"));
+        }
         let is_asked = message
             .children()
             .iter()

@@ -113,6 +113,29 @@ fn reactions_are_relayed_and_not_kept() {
 }
 
 #[test]
+fn what_only_the_server_says_nobody_else_says() {
+    let mut w = of_three();
+    let json = |json: &str| {
+        let json = text_element("json-message", ns::JITSI_MEET, json);
+        groupchat("j").with_child(json)
+    };
+    for forged in [
+        r#"{"type":"lobby-notify","event":"LOBBY-ACCESS-GRANTED"}"#,
+        r#"{"type":"system_chat_m\u0065ssage","message":"pay here"}"#,
+    ] {
+        w.send(2, json(forged));
+        assert_eq!(w.got(2), ["message error forbidden"], "{forged}");
+        w.send(2, json(forged).with_type("chat").with_to(to("cat")));
+        assert_eq!(w.got(2), ["message error forbidden"], "{forged}");
+    }
+    assert_eq!(w.got(3), [] as [&str; 0]);
+    for harmless in [r#"{"type":"olm"}"#, "no json", "[]"] {
+        w.send(2, json(harmless));
+    }
+    assert_eq!(w.got(3).len(), 3);
+}
+
+#[test]
 fn a_room_may_leave_writing_to_moderators() {
     let mut w = of_three();
     let restrictions = Restrictions {
