@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
+use tokio_tungstenite::tungstenite::Message;
+
 use crate::client::{Client, attribute, has};
 use crate::server::{Folder, Server, run};
 
@@ -46,6 +49,47 @@ async fn after_sigkill_rights_and_password_are_what_they_were() {
     let mut romeo = Client::login(&server.web).await;
     let presence = romeo.come("tea", "romeo", "rose").await;
     assert!(is_owner(&presence), "{presence}");
+}
+
+#[tokio::test]
+async fn what_was_confirmed_survives_a_kill_at_any_moment() {
+    let data = Folder::new();
+    let password = |number: u32| format!("rose-{number}");
+    let mut confirmed = 0;
+    let server = Server::start(&data).await;
+    let mut romeo = Client::login(&server.web).await;
+    romeo.come("tea", "romeo", "").await;
+    romeo.set_password("tea", &password(confirmed)).await;
+    drop(server);
+    for round in 0..5 {
+        let server = Server::start(&data).await;
+        let mut romeo = Client::login(&server.web).await;
+        let presence = romeo.come("tea", "romeo", &password(confirmed)).await;
+        if has(&presence, "type", "error") {
+            // The one after it may have been written, and its confirmation lost.
+            confirmed += 1;
+            let presence = romeo.come("tea", "romeo", &password(confirmed)).await;
+            assert!(is_owner(&presence), "round {round}: {presence}");
+        }
+        let pid = server.child.id().unwrap().to_string();
+        let kill = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(40 + 17 * round)).await;
+            let mut kill = tokio::process::Command::new("kill");
+            kill.args(["-s", "KILL", &pid]).status().await.unwrap();
+        });
+        let before = confirmed;
+        while romeo
+            .try_set_password("tea", &password(confirmed + 1))
+            .await
+        {
+            confirmed += 1;
+        }
+        kill.await.unwrap();
+        assert!(
+            confirmed > before,
+            "the kill came too early to see anything"
+        );
+    }
 }
 
 #[tokio::test]
@@ -244,16 +288,23 @@ impl Client {
     }
 
     async fn set_password(&mut self, room: &str, password: &str) {
-        self.ask(&format!(
-            "<iq xmlns='jabber:client' type='set' to='{room}@conference.localhost' id='p'>\
-             <query xmlns='http://jabber.org/protocol/muc#owner'>\
-             <x xmlns='jabber:x:data' type='submit'>\
-             <field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>\
-             <field var='muc#roomconfig_roomsecret'><value>{password}</value></field>\
-             <field var='muc#roomconfig_passwordprotectedroom'><value>1</value></field>\
-             </x></query></iq>"
-        ))
-        .await;
+        self.ask(&password_form(room, password)).await;
+    }
+
+    /// Whether it was confirmed before the connection broke.
+    async fn try_set_password(&mut self, room: &str, password: &str) -> bool {
+        let form = password_form(room, password);
+        if self.socket.send(Message::text(form)).await.is_err() {
+            return false;
+        }
+        while let Some(Ok(message)) = self.socket.next().await {
+            let text = message.into_text().unwrap();
+            if text.contains("<iq") && has(&text, "id", "p") {
+                assert!(has(&text, "type", "result"), "{text}");
+                return true;
+            }
+        }
+        false
     }
 
     /// Sends a request and waits for its result.
@@ -268,4 +319,16 @@ impl Client {
             }
         }
     }
+}
+
+fn password_form(room: &str, password: &str) -> String {
+    format!(
+        "<iq xmlns='jabber:client' type='set' to='{room}@conference.localhost' id='p'>\
+         <query xmlns='http://jabber.org/protocol/muc#owner'>\
+         <x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>\
+         <field var='muc#roomconfig_roomsecret'><value>{password}</value></field>\
+         <field var='muc#roomconfig_passwordprotectedroom'><value>1</value></field>\
+         </x></query></iq>"
+    )
 }
