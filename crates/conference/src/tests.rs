@@ -8,6 +8,7 @@ use tertulia_stanza::{Element, ns, text_element};
 use super::*;
 
 mod entering;
+mod growth;
 mod metadata;
 mod moderation;
 mod polls;
