@@ -198,6 +198,7 @@ impl Stage<'_> {
                 self.pass(Duration::ZERO);
                 self.person(name)?.is_reading = false;
             }
+            Action::ExpectRewriting => self.person(name)?.expects_rewriting = true,
         }
         Ok(())
     }
@@ -272,7 +273,7 @@ impl Stage<'_> {
     }
 
     fn request(&mut self, name: &str, room: &str) -> Result<(), String> {
-        self.send(name, &person::request(room))?;
+        self.send(name, &person::request(name, room))?;
         self.expect_text(name, &person::ready(room))
     }
 
@@ -392,7 +393,11 @@ impl Stage<'_> {
             let value = after.split_once('}').and_then(|(name, rest)| {
                 let known = self.names.get(name).cloned();
                 let repeated = || {
+                    // Braces of JSON around it mean themselves.
                     let (unit, count) = name.split_once('*')?;
+                    if unit.contains('{') {
+                        return None;
+                    }
                     Some(unit.repeat(count.parse().ok()?))
                 };
                 Some((known.or_else(repeated)?, rest))

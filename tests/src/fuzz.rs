@@ -13,11 +13,13 @@ use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, EndpointId, Hosts, Now,
     SessionId, SessionProfile,
 };
-use tertulia_sim::node::{ConnectionId, Node, NodeConfig, NodeOutput};
+use tertulia_sim::node::{ConnectionId, Disk, Node, NodeConfig, NodeOutput};
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
 use tertulia_stanza::disco::{DataForm, DiscoInfo};
 use tertulia_stanza::jingle::Jingle;
 use tertulia_stanza::muc::UserX;
+use tertulia_stanza::mute::{MuteRequest, StartMuted};
+use tertulia_stanza::source_info::Sending;
 use tertulia_stanza::{Condition, Element, Stanza, sources};
 use tertulia_stream::{
     Bosh, BoshOutput, ClientSession, Config, Frame, Initiator, InitiatorConfig, Negotiation,
@@ -172,7 +174,10 @@ pub fn stanza(data: &[u8]) {
         let _ = UserX::parse(child);
         let _ = ConferenceRequest::parse(child);
         let _ = ConferenceReply::parse(child);
+        let _ = StartMuted::parse(child);
     }
+    let _ = MuteRequest::parse(&stanza);
+    let _ = Sending::of("1a2b3c4d", stanza.children());
     let _ = stanza.error_condition();
     well_formed(&stanza.error(Condition::BadRequest).to_string());
     let written = stanza.to_string();
@@ -248,10 +253,16 @@ pub fn token(data: &[u8]) {
 pub fn meeting(data: &[u8]) {
     let media = SocketAddr::from(([192, 0, 2, 1], 10_000));
     let mut now = now();
-    let mut node = Node::new(Arc::new(NodeConfig::usual(media)), [3; 32], now);
+    let mut node = Node::new(
+        Arc::new(NodeConfig::usual(media)),
+        Disk::default(),
+        [3; 32],
+        now,
+    );
     let (romeo, juliet) = (ConnectionId(1), ConnectionId(2));
     for (connection, nick) in [(juliet, "juliet"), (romeo, "romeo")] {
-        node.connect(now, connection, SocketAddr::from(([192, 0, 2, 9], 9)), None);
+        let address = SocketAddr::from(([192, 0, 2, 9], 9));
+        node.connect(now, connection, address, "", None);
         for frame in ENTER {
             node.frame(now, connection, &frame.replace("NICK", nick));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tertulia_model::Now;
-use tertulia_sim::node::{ConnectionId, Node, NodeConfig, NodeOutput};
+use tertulia_sim::node::{ConnectionId, Disk, Node, NodeConfig, NodeOutput};
 
 use super::{Event, Server, Socket};
 
@@ -26,7 +26,7 @@ impl Default for Memory {
             mono: Instant::now(),
             wall,
         };
-        let node = Node::new(Arc::clone(&config), [1; 32], now);
+        let node = Node::new(Arc::clone(&config), Disk::default(), [1; 32], now);
         Memory {
             config,
             node,
@@ -65,7 +65,7 @@ impl Server for Memory {
         self.next_socket += 1;
         let address = ([192, 0, 2, 100], 40_000).into();
         self.node
-            .connect(self.now, ConnectionId(socket.0), address, previd);
+            .connect(self.now, ConnectionId(socket.0), address, "", previd);
         socket
     }
 
@@ -99,7 +99,12 @@ impl Server for Memory {
         self.crashes += 1;
         // Even the fastest crash takes a moment.
         self.now = self.now.later(Duration::from_secs(1));
-        self.node = Node::new(Arc::clone(&self.config), [1 + self.crashes; 32], self.now);
+        let start = |disk| {
+            let config = Arc::clone(&self.config);
+            Node::new(config, disk, [1 + self.crashes; 32], self.now)
+        };
+        let crashed = std::mem::replace(&mut self.node, start(Disk::default()));
+        self.node = start(crashed.crash());
     }
 
     fn restart(&mut self) -> Vec<Event> {

@@ -13,6 +13,8 @@ pub(super) struct Person {
     /// The code with which the server closed the socket.
     pub(super) closed: Option<u16>,
     pub(super) is_reading: bool,
+    /// It tells the focus that it can have sources rewritten.
+    pub(super) expects_rewriting: bool,
     /// Stream management is on.
     pub(super) is_counting: bool,
     /// Stanzas read since it was turned on.
@@ -26,10 +28,10 @@ pub(super) struct Person {
 impl Person {
     /// A new session: nothing of the old one counts.
     pub(super) fn start_anew(&mut self) {
-        let (socket, is_reading) = (self.socket, self.is_reading);
         *self = Person {
-            socket,
-            is_reading,
+            socket: self.socket,
+            is_reading: self.is_reading,
+            expects_rewriting: self.expects_rewriting,
             ..Person::default()
         };
     }
@@ -60,7 +62,7 @@ impl Person {
             self.unacknowledged_after(h).expect("an exact count");
             return Vec::new();
         }
-        if let Some(answer) = answer_features(&element) {
+        if let Some(answer) = answer_features(&element, self.expects_rewriting) {
             self.count_sent(&answer);
             return vec![answer];
         }
@@ -104,7 +106,7 @@ impl Person {
 }
 
 /// The answer to the focus that asks what the client can do: what a browser can.
-fn answer_features(iq: &Element) -> Option<String> {
+fn answer_features(iq: &Element, expects_rewriting: bool) -> Option<String> {
     let is_question = iq.is("iq", ns::CLIENT)
         && iq.attr("type") == Some("get")
         && iq.attr("from").is_some_and(|from| from.ends_with("/focus"));
@@ -123,6 +125,7 @@ fn answer_features(iq: &Element) -> Option<String> {
         ns::RTX_FEATURE,
         ns::TCC_FEATURE,
     ]);
+    info = info.with_features(expects_rewriting.then_some(ns::SSRC_REWRITING));
     info.node = query.attr("node").map(str::to_owned);
     Some(format!(
         "<iq xmlns='jabber:client' type='result' id='{}' to='{}'>{}</iq>",
@@ -148,11 +151,12 @@ pub(super) const BOUND: &str = "<iq type='result' id='_bind_auth_2'>\
 pub(super) const RESUME_FAILED: &str = "<failed xmlns='urn:xmpp:sm:3'>\
     <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
 
-pub(super) fn request(room: &str) -> String {
+/// Everybody has a device of their own.
+pub(super) fn request(name: &str, room: &str) -> String {
     format!(
         "<iq xmlns='jabber:client' type='set' id='request' to='focus.localhost'>\
          <conference xmlns='http://jitsi.org/protocol/focus' \
-         room='{room}@conference.localhost' machine-uid='m'/></iq>"
+         room='{room}@conference.localhost' machine-uid='{name}'/></iq>"
     )
 }
 

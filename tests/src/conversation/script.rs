@@ -46,6 +46,7 @@ pub(super) enum Action {
     },
     SayGoodbye,
     StopReading,
+    ExpectRewriting,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -189,6 +190,7 @@ fn statement(line: &str) -> Option<Statement> {
         ["resumes", "in", "vain"] => Action::Resume { in_vain: true },
         ["says", "goodbye"] => Action::SayGoodbye,
         ["stops", "reading"] => Action::StopReading,
+        ["expects", "rewriting"] => Action::ExpectRewriting,
         _ => return None,
     };
     Some(Statement::Of((*name).to_owned(), action))
