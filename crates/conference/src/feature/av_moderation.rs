@@ -179,6 +179,16 @@ impl Hall {
         }
     }
 
+    /// Whoever is thrown out comes back, if at all, without the word.
+    pub(crate) fn forget_approvals(&mut self, journal: &mut Journal, who: &Identity) {
+        for media in self.moderation.active() {
+            journal.remove(&self.approval_key(media, who));
+            if let Some(moderated) = self.moderation.by_media.get_mut(&media) {
+                moderated.approved.remove(who);
+            }
+        }
+    }
+
     /// A moderator may keep what is on when it is one no more. Whether that is new.
     fn approve_moderator(&mut self, cx: &mut Cx<'_>, id: OccupantId) -> bool {
         let Some(who) = self.room.occupant(id).map(Identity::of) else {

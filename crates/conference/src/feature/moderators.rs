@@ -192,14 +192,19 @@ impl Conference {
     fn change(&mut self, room: &RoomJid, change: AdminChange, actor: &str) {
         match change {
             AdminChange::Kick { who, reason } => {
+                let hall = self.halls.get(room);
+                // Whoever is thrown out comes back, if at all, as anybody else.
+                if let Some(occupant) = hall.and_then(|hall| hall.room.occupant(who)) {
+                    let identities = Identity::all_of(occupant.profile(), occupant.device());
+                    let strongest = Identity::of(occupant);
+                    self.standings.forget(&mut self.journal, identities);
+                    for hall in self.halls.values_mut() {
+                        hall.forget_approvals(&mut self.journal, &strongest);
+                    }
+                }
                 let Some(hall) = self.halls.get_mut(room) else {
                     return;
                 };
-                // Whoever is thrown out comes back, if at all, as anybody else.
-                if let Some(occupant) = hall.room.occupant(who) {
-                    let identities = Identity::all_of(occupant.profile(), occupant.device());
-                    self.standings.forget(&mut self.journal, identities);
-                }
                 hall.room.expel(who, status::KICKED, actor, reason);
             }
             AdminChange::Affiliation {

@@ -59,7 +59,7 @@ fn nobody_speaks_until_a_moderator_lets_them() {
     assert_eq!(mutes(&w, 1), [] as [&str; 0], "not the one who wanted it");
     let enabled = json!({ "type": "av_moderation", "room": "tea@conference.localhost",
         "mediaType": "audio", "enabled": true, "actor": ANN });
-    assert_eq!(w.said(2, "avmoderation"), [enabled.clone()]);
+    assert_eq!(w.said(2, "avmoderation"), std::slice::from_ref(&enabled));
     let said = w.said(1, "avmoderation");
     assert_eq!(
         said[1]["whitelists"],
@@ -169,6 +169,31 @@ fn moderators_are_approved_and_stay_so() {
         command(&format!("jidToBlacklist='{ANN}' mediaType='audio'")),
     );
     assert!(may(&w, "ann").audio, "who moderates needs no approval");
+}
+
+#[test]
+fn who_is_thrown_out_comes_back_without_the_word() {
+    let mut w = World::of_three();
+    w.send(1, command("enable='true' mediaType='audio'"));
+    w.send(
+        1,
+        command(&format!("jidToWhitelist='{BOB}' mediaType='audio'")),
+    );
+    w.session(2, SessionChange::Ended(EndReason::Closed));
+    w.request(4, "bob");
+    w.join(4, "bob");
+    assert!(may(&w, "bob").audio, "who only reloads keeps it");
+    w.send(1, admin("<item nick='bob' role='none'/>"));
+    w.request(5, "bob");
+    w.join(5, "bob");
+    assert!(!may(&w, "bob").audio);
+    assert_eq!(
+        w.journal
+            .keys()
+            .filter(|key| key.contains("audio/"))
+            .count(),
+        1
+    );
 }
 
 #[test]
