@@ -225,7 +225,10 @@ impl Reception {
             let is_ripe = now >= first.at + self.patience();
             match self.next {
                 Some(next) if seq == next => {}
-                Some(next) if is_ripe => self.give_up(seq - next),
+                Some(next) if is_ripe && !self.is_left_out(seq - next, first) => {
+                    self.give_up(seq - next);
+                }
+                Some(_) if is_ripe => {}
                 None if is_ripe => {}
                 _ => return,
             }
@@ -242,6 +245,18 @@ impl Reception {
             }
             self.last_played = Some(packet.at);
         }
+    }
+
+    /// Whether the missing number was never used: the bridge leaves one out where it goes over to
+    /// another stream in the middle of a frame, which nothing can make look whole.
+    fn is_left_out(&self, missing: u64, next: &Received) -> bool {
+        let (Some(open), Some((descriptor, is_key, stamp))) =
+            (self.video.open, read_video(&next.payload))
+        else {
+            return false;
+        };
+        let is_other = stamp.layer != open.stamp.layer || stamp.source != open.stamp.source;
+        self.media == MediaType::Video && missing == 1 && descriptor.is_start && is_key && is_other
     }
 
     fn give_up(&mut self, missing: u64) {
@@ -615,6 +630,34 @@ mod tests {
         }
         assert_eq!(flaws(&mut reception), []);
         assert_eq!(reception.facts().frames, 5);
+    }
+
+    #[test]
+    fn a_number_left_out_in_the_middle_of_a_frame_is_no_loss() {
+        let mut studio = Studio::new();
+        let mut packets: Vec<Received> = (0..3).flat_map(|_| studio.frame(1)).collect();
+        let last = packets.pop().unwrap();
+        assert!(packets.last().unwrap().seq + 1 == last.seq, "half a frame");
+        studio.camera.request_key_frame();
+        packets.extend(studio.frame(0));
+        let mut reception = play(packets.clone(), studio.now);
+        assert_eq!(flaws(&mut reception), []);
+        assert_eq!((reception.facts().lost, reception.facts().switches), (0, 1));
+        // Two are too many.
+        studio.seq += 1;
+        let mut packets: Vec<Received> = packets.into_iter().take(6).collect();
+        packets.pop();
+        let numbers = packets.last().unwrap().seq;
+        studio.camera.request_key_frame();
+        let mut key = studio.frame(0);
+        key[0].seq = numbers + 3;
+        packets.extend(key);
+        let mut reception = play(packets, studio.now);
+        assert!(
+            flaws(&mut reception)
+                .iter()
+                .any(|flaw| matches!(flaw, Flaw::Gap { missing: 2, .. }))
+        );
     }
 
     #[test]
