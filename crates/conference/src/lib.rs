@@ -8,6 +8,7 @@ mod census;
 mod expected;
 mod feature;
 mod hall;
+mod join;
 mod journal;
 mod rules;
 mod standings;
@@ -25,7 +26,7 @@ use tertulia_model::{
     BridgeCommand, BridgeEvent, ConferenceId, Host, Hosts, Now, Random, RequestId, RoomJid,
     SessionChange, SessionId, SessionProfile,
 };
-use tertulia_room::{Audience, Candidate, Farewell, OccupantId, Room};
+use tertulia_room::{Audience, Farewell, OccupantId, Room};
 use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
 use tertulia_stanza::muc::Affiliation;
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns};
@@ -46,7 +47,7 @@ use feature::start_muted::StartMutedAfter;
 use feature::visitors::Visitors;
 use hall::{Cx, Hall};
 use journal::Journal;
-use standings::{Identity, Standings};
+use standings::Standings;
 
 /// What a conference is told from outside.
 #[derive(Clone, Debug)]
@@ -416,64 +417,6 @@ impl Conference {
             Host::Breakout => self.handle_breakout_command(now, &room, who, stanza),
             _ => Err(Condition::ServiceUnavailable.into()),
         }
-    }
-
-    /// Somebody wants to come in, and its turn has come.
-    fn handle_join(&mut self, now: Now, room: &RoomJid, mut candidate: Candidate, stanza: &Stanza) {
-        let session = candidate.profile.id;
-        let device = self
-            .expected
-            .device(session, candidate.machine_uid.as_deref());
-        candidate.device = device.or(candidate.device);
-        let granted = self.standings.of(&candidate.profile, candidate.device);
-        let granted = granted.unwrap_or(Affiliation::None);
-        let admission = self.admit(now, room, &mut candidate, granted);
-        if let Ok(Affiliation::Member) = admission
-            && granted == Affiliation::None
-        {
-            let identities = Identity::all_of(&candidate.profile, candidate.device);
-            self.standings
-                .set(&mut self.journal, identities, Affiliation::Member);
-        }
-        let standing = self.standing_of_newcomer(room, &candidate);
-        let Some(hall) = self.halls.get_mut(room) else {
-            return;
-        };
-        if let Err(error) = admission {
-            return hall.room.refuse(&candidate, stanza, error);
-        }
-        if hall.room.join(candidate, standing, stanza) {
-            // Before the room's own words: the client is to know it when it is inside.
-            let metadata = hall.metadata_for_newcomer(&self.config, &standing);
-            self.answer(session, metadata);
-        }
-    }
-
-    /// Whether somebody may come in: all reasons against it, in the order in which they count
-    /// (rooms-and-focus 8.6). Nick and number of occupants are the room's own. `granted` is what
-    /// people gave them, not an election; the affiliation that comes back may be more.
-    fn admit(
-        &mut self,
-        now: Now,
-        room: &RoomJid,
-        who: &mut Candidate,
-        granted: Affiliation,
-    ) -> Result<Affiliation, StanzaError> {
-        if granted == Affiliation::Outcast {
-            return Err(Condition::Forbidden.into());
-        }
-        feature::display_name::check(&self.config.rules, who)?;
-        let judged = self.judge_password(now, room, who);
-        let granted = self.check_lobby(room, who, granted)?;
-        self.check_nick_in_family(room, who)?;
-        let Some(hall) = self.halls.get(room) else {
-            return Err(Condition::ItemNotFound.into());
-        };
-        // Members know the password, or need not know it.
-        if granted < Affiliation::Member {
-            feature::password::check(&hall.room, who, judged)?;
-        }
-        Ok(granted)
     }
 
     /// Brings a room to life.
