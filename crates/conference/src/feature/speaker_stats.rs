@@ -144,7 +144,10 @@ impl Hall {
                 refused(Condition::BadRequest, text)
             })?;
         check_named_room(cx, self.jid(), face)?;
-        let occupant = self.room.occupant(who).ok_or(Condition::NotAcceptable)?;
+        let occupant = self.room.occupant(who);
+        // Who is not seen has no face.
+        let occupant = occupant.filter(|occupant| !occupant.is_hidden());
+        let occupant = occupant.ok_or(Condition::Forbidden)?;
         let face = Face::read(occupant.nick(), face)?;
         self.speakers.faces.push_back(face);
         if self.speakers.faces.len() > FACES_MAX {

@@ -214,6 +214,14 @@ fn bad_faces_change_nothing() {
             .len(),
         2_000
     );
+    let bob = w.conference.main_hall().room.occupant_named("bob").unwrap();
+    let bob = bob.id();
+    let hall = w.conference.halls.values_mut().next().unwrap();
+    let visitor = tertulia_room::rights::Standing::visitor();
+    hall.room.set_standing(bob, visitor);
+    w.conference.settle(w.now);
+    w.drain();
+    w.check_refused(2, face(&good), Forbidden);
     w.change(|rules| rules.has_speaker_stats = false);
     w.check_refused(1, face(&good), FeatureNotImplemented);
 }

@@ -8,6 +8,7 @@ use tertulia_stanza::WithAttribute;
 
 use super::wire::*;
 use super::*;
+use crate::standings::Identity;
 
 fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
     from[random.u32() as usize % from.len()]
