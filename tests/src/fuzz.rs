@@ -333,6 +333,7 @@ fn worker_with_endpoint() -> (Worker, String) {
             has_transport_cc: true,
             has_data_channel: true,
             has_ssrc_rewriting: false,
+            has_red: false,
             is_loopback: false,
         },
     };

@@ -15,7 +15,7 @@ use str0m::channel::ChannelId as DataChannelId;
 use str0m::config::{DtlsCert, Fingerprint as DtlsFingerprint};
 use str0m::format::{Codec, FormatParams};
 use str0m::ice::IceCreds;
-use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid, Pt};
+use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo, Vp8Patch};
 use str0m::{Candidate, CandidateKind, Event, Input, Output, Rtc, RtcConfig, RtcError};
@@ -77,6 +77,7 @@ pub(crate) enum EndpointEvent {
 
 /// One packet as it is to leave.
 pub(crate) struct Outgoing {
+    pub(crate) payload_type: u8,
     pub(crate) number: u64,
     pub(crate) timestamp: u32,
     /// When it arrived from its sender.
@@ -404,7 +405,7 @@ impl Endpoint {
                 return;
             };
             let mut write = RtpWrite::new(
-                payload_type(media),
+                packet.payload_type.into(),
                 SeqNo::from(packet.number),
                 packet.timestamp,
                 packet.arrived,
@@ -667,16 +668,19 @@ fn rtc_config(
         rtc = rtc.enable_bwe(Some(Bitrate::bps(config.bandwidth.initial_bps)));
     }
     let codecs = rtc.codec_config();
+    // RED is one more Opus to str0m, which does not look inside.
+    for number in [OPUS, RED] {
+        codecs.add_config(
+            number.into(),
+            None,
+            Codec::Opus,
+            Frequency::FORTY_EIGHT_KHZ,
+            Some(2),
+            FormatParams::default(),
+        );
+    }
     codecs.add_config(
-        payload_type(MediaType::Audio),
-        None,
-        Codec::Opus,
-        Frequency::FORTY_EIGHT_KHZ,
-        Some(2),
-        FormatParams::default(),
-    );
-    codecs.add_config(
-        payload_type(MediaType::Video),
+        VP8.into(),
         offer.has_rtx.then_some(VP8_RTX.into()),
         Codec::Vp8,
         Frequency::NINETY_KHZ,
@@ -700,15 +704,10 @@ fn kind(media: MediaType) -> MediaKind {
     }
 }
 
-fn payload_type(media: MediaType) -> Pt {
-    match media {
-        MediaType::Audio => OPUS.into(),
-        MediaType::Video => VP8.into(),
-    }
-}
-
-const OPUS: u8 = 111;
-const VP8: u8 = 100;
+pub(crate) const OPUS: u8 = 111;
+/// Opus with redundancy.
+pub(crate) const RED: u8 = 112;
+pub(crate) const VP8: u8 = 100;
 const VP8_RTX: u8 = 96;
 const AUDIO_LEVEL_ID: u8 = 1;
 const ABS_SEND_TIME_ID: u8 = 3;

@@ -14,8 +14,12 @@ use crate::rewrite::vp8::{Verdict, Vp8Header, Vp8Packet};
 use crate::seat::{Lane, Leg, Rewrite, Seat};
 
 /// A packet that passed its sender's checks.
+#[derive(Clone, Copy)]
 pub(crate) struct Incoming<'a> {
     pub(crate) media: MediaType,
+    pub(crate) payload_type: u8,
+    /// Whether only those get it whose client knows redundancy, or only the others.
+    pub(crate) for_red: Option<bool>,
     pub(crate) source: usize,
     pub(crate) sender: usize,
     pub(crate) encoding: u8,
@@ -84,7 +88,8 @@ pub(crate) fn forward(
 
 /// Writes a packet to one receiver.
 pub(crate) fn forward_to(packet: &Incoming<'_>, now: Instant, seat: &mut Seat) -> Outcome {
-    if !seat.is_reachable() {
+    let is_meant = packet.for_red.is_none_or(|red| red == seat.offer.has_red);
+    if !is_meant || !seat.is_reachable() {
         return Outcome::Dropped;
     }
     let Some(Some(leg)) = seat.legs.get_mut(packet.source) else {
@@ -153,6 +158,7 @@ fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg) -> Pass {
         (Rewrite::Vp8(_), None) => return Pass::Drop,
     };
     Pass::Forward(Outgoing {
+        payload_type: packet.payload_type,
         number,
         timestamp,
         arrived: packet.arrived,

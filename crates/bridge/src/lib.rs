@@ -21,6 +21,7 @@ mod keyframe;
 mod limits;
 mod meter;
 mod metrics;
+mod red;
 mod restart;
 mod rewrite;
 mod seat;

@@ -6,6 +6,7 @@ use tertulia_model::{MayForward, MediaType, Source, SourceName, Ssrc, VideoType}
 use crate::allocate::Layer;
 use crate::keyframe::KeyframeRequests;
 use crate::meter::Meter;
+use crate::red::Arrivals;
 use crate::rewrite::plain::GapCloser;
 use crate::rewrite::vp8::ENCODINGS_MAX;
 
@@ -21,6 +22,8 @@ pub(crate) struct SourceState {
     pub(crate) requests: KeyframeRequests,
     /// Consecutive audio packets without sound.
     pub(crate) silent: u32,
+    /// Which packets of audio are there, sent or filled in.
+    pub(crate) arrivals: Arrivals,
     /// The last `SenderSourceConstraints`.
     pub(crate) told_height: Option<i32>,
     /// Which layers were sent when that was last looked at; one bit each.
@@ -52,6 +55,7 @@ impl SourceState {
             encodings,
             requests: KeyframeRequests::default(),
             silent: 0,
+            arrivals: Arrivals::default(),
             told_height: None,
             active_layers: 0,
         }

@@ -210,6 +210,7 @@ impl Focus {
         });
         let offer = EndpointOffer {
             has_rtx: features.has_rtx,
+            has_red: features.has_opus_red,
             has_transport_cc: features.has_transport_cc,
             has_data_channel: features.has_data_channel,
             has_ssrc_rewriting: features.has_ssrc_rewriting,

@@ -94,6 +94,8 @@ pub enum BridgeEvent {
 pub struct EndpointOffer {
     /// Retransmission payload types are offered (disco `urn:ietf:rfc:4588`).
     pub has_rtx: bool,
+    /// Opus with redundancy is offered (disco `http://jitsi.org/opus-red`).
+    pub has_red: bool,
     /// Transport-wide congestion control is offered (disco `http://jitsi.org/tcc`).
     pub has_transport_cc: bool,
     /// A data channel is offered (disco `urn:xmpp:jingle:transports:dtls-sctp:1`).

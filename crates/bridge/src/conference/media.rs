@@ -1,12 +1,16 @@
 //! Packets from senders, and key frames for receivers.
 
+use std::sync::Arc;
+
 use str0m::media::Mid;
 use str0m::rtp::RtpPacket;
 use tertulia_model::{MediaType, Ssrc};
 use tracing::trace;
 
 use super::{Conference, Cx};
+use crate::endpoint::{OPUS, RED, VP8};
 use crate::forward::{Incoming, forward};
+use crate::red::Red;
 use crate::rewrite::vp8::Vp8Header;
 use crate::seat::Stream;
 
@@ -59,6 +63,12 @@ impl Conference {
             return;
         };
         let number = *packet.seq_no;
+        let is_new = source.arrivals.note(number);
+        let is_red = *packet.header.payload_type == RED;
+        if is_red && !is_new {
+            // It was late, and has been filled in.
+            return;
+        }
         // A late packet has left a gap that receivers wait for: it goes on, silent or not.
         let is_silence = is_quiet && !encoding.closer.is_behind(number);
         if !may_forward || is_silence {
@@ -71,26 +81,89 @@ impl Conference {
             }) += 1;
             return;
         }
-        let Some(number) = encoding.closer.pass(number) else {
+        let levels = decibels.map(|level| (level, packet.header.ext_vals.voice_activity));
+        let incoming = Incoming {
+            media: MediaType::Audio,
+            payload_type: OPUS,
+            for_red: None,
+            source: stream.source,
+            sender,
+            encoding: stream.encoding,
+            number,
+            timestamp: packet.header.timestamp,
+            is_marked: packet.header.marker,
+            arrived: packet.timestamp,
+            payload: &packet.payload,
+            levels,
+            header: None,
+        };
+        if is_red {
+            return self.ingest_red(cx, incoming);
+        }
+        if let Some(number) = encoding.closer.pass(number) {
+            self.fan_out(cx, &Incoming { number, ..incoming });
+        }
+    }
+
+    /// Voice with redundancy: as it came for those who know it, for the others what is missing
+    /// before it, then the packet, as plain Opus.
+    fn ingest_red(&mut self, cx: &mut Cx<'_>, packet: Incoming<'_>) {
+        let number = self.close_gap(&packet, packet.number);
+        if let Some(number) = number {
+            let whole = Incoming {
+                number,
+                payload_type: RED,
+                for_red: Some(true),
+                ..packet
+            };
+            self.fan_out(cx, &whole);
+        }
+        let others = self.seats.iter().flatten();
+        if others.filter(|seat| !seat.offer.has_red).count() == 0 {
+            return;
+        }
+        // What is encrypted can't be taken apart: their clients could not read it either.
+        let Some(red) = Red::parse(packet.payload, OPUS) else {
+            cx.statistics.dropped.unused_rtp += 1;
             return;
         };
-        let levels = decibels.map(|level| (level, packet.header.ext_vals.voice_activity));
-        self.fan_out(
-            cx,
-            &Incoming {
-                media: MediaType::Audio,
-                source: stream.source,
-                sender,
-                encoding: stream.encoding,
+        for earlier in red.earlier() {
+            let missing = packet.number.checked_sub(earlier.distance);
+            let missing = missing.filter(|number| self.is_missing(&packet, *number));
+            if let Some(number) = missing.and_then(|number| self.close_gap(&packet, number)) {
+                let timestamp = packet.timestamp.wrapping_sub(earlier.ticks);
+                let filled = Incoming {
+                    number,
+                    timestamp,
+                    is_marked: false,
+                    for_red: Some(false),
+                    payload: &Arc::from(earlier.payload),
+                    ..packet
+                };
+                self.fan_out(cx, &filled);
+            }
+        }
+        if let Some(number) = number {
+            let bare = Incoming {
                 number,
-                timestamp: packet.header.timestamp,
-                is_marked: packet.header.marker,
-                arrived: packet.timestamp,
-                payload: &packet.payload,
-                levels,
-                header: None,
-            },
-        );
+                for_red: Some(false),
+                payload: &Arc::from(red.primary),
+                ..packet
+            };
+            self.fan_out(cx, &bare);
+        }
+    }
+
+    fn is_missing(&mut self, packet: &Incoming<'_>, number: u64) -> bool {
+        let source = self.sources.get_mut(packet.source).and_then(Option::as_mut);
+        source.is_some_and(|source| source.arrivals.note(number))
+    }
+
+    /// The number under which a packet of the same stream goes on.
+    fn close_gap(&mut self, packet: &Incoming<'_>, number: u64) -> Option<u64> {
+        let source = self.sources.get_mut(packet.source)?.as_mut()?;
+        let encoding = source.encodings.get_mut(usize::from(packet.encoding))?;
+        encoding.closer.pass(number)
     }
 
     fn ingest_video(
@@ -145,6 +218,8 @@ impl Conference {
             cx,
             &Incoming {
                 media: MediaType::Video,
+                payload_type: VP8,
+                for_red: None,
                 source: stream.source,
                 sender,
                 encoding: stream.encoding,

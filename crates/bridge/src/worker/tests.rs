@@ -6,6 +6,7 @@ use tertulia_model::bridge::DisconnectReason;
 
 const OFFER: EndpointOffer = EndpointOffer {
     has_rtx: true,
+    has_red: false,
     has_transport_cc: true,
     has_data_channel: true,
     has_ssrc_rewriting: false,

@@ -69,11 +69,15 @@ pub(crate) struct Client {
 }
 
 /// What the microphone does.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Audio {
     /// 0 is silence, 127 the loudest.
     pub(crate) level: u8,
     number: u64,
+    /// Each packet carries the one before it once more (RFC 2198), which is this.
+    pub(crate) redundancy: Option<Vec<u8>>,
+    /// End-to-end encryption: one byte is left in the clear.
+    pub(crate) is_encrypted: bool,
 }
 
 /// What the camera does.
@@ -95,6 +99,7 @@ pub(crate) struct Video {
 pub(crate) struct Received {
     pub(crate) ssrc: u32,
     pub(crate) is_video: bool,
+    pub(crate) payload_type: u8,
     /// Whose media the channel had said that the stream is; just after a change it may still be
     /// the former one's.
     pub(crate) mapped: Vec<String>,
@@ -150,14 +155,16 @@ impl Client {
             .clear_codecs()
             .set_extension_map(extensions);
         let codecs = config.codec_config();
-        codecs.add_config(
-            111.into(),
-            None,
-            Codec::Opus,
-            Frequency::FORTY_EIGHT_KHZ,
-            Some(2),
-            FormatParams::default(),
-        );
+        for number in [111, 112] {
+            codecs.add_config(
+                number.into(),
+                None,
+                Codec::Opus,
+                Frequency::FORTY_EIGHT_KHZ,
+                Some(2),
+                FormatParams::default(),
+            );
+        }
         codecs.add_config(
             100.into(),
             offer.has_rtx.then_some(96.into()),
@@ -381,12 +388,14 @@ impl Client {
     }
 
     pub(crate) fn speak(&mut self, level: u8) {
-        let number = self
-            .audio
-            .map_or(u64::from(self.number) * 9_000 % 65_000, |audio| {
-                audio.number
-            });
-        self.audio = Some(Audio { level, number });
+        let first = u64::from(self.number) * 9_000 % 65_000;
+        let audio = self.audio.get_or_insert(Audio {
+            level,
+            number: first,
+            redundancy: None,
+            is_encrypted: false,
+        });
+        audio.level = level;
     }
 
     pub(crate) fn film(&mut self) {
@@ -436,8 +445,26 @@ impl Client {
         payload[..8].copy_from_slice(&audio.number.to_be_bytes());
         payload[8..12].copy_from_slice(&self.number.to_be_bytes());
         let timestamp = (audio.number * 960) as u32;
-        let write = RtpWrite::new(111.into(), audio.number.into(), timestamp, now, payload)
-            .ext_vals(values);
+        let mut payload_type = 111;
+        if let Some(before) = &mut audio.redundancy {
+            let before = std::mem::replace(before, payload.clone());
+            let [_, a, b, c] = (960 << 10 | before.len() as u32).to_be_bytes();
+            payload = [&[0x80 | 111, a, b, c, 111], &before[..], &payload[..]].concat();
+            payload_type = 112;
+        }
+        if audio.is_encrypted {
+            for byte in &mut payload[1..] {
+                *byte ^= 0xa5;
+            }
+        }
+        let write = RtpWrite::new(
+            payload_type.into(),
+            audio.number.into(),
+            timestamp,
+            now,
+            payload,
+        )
+        .ext_vals(values);
         self.rtc
             .direct_api()
             .stream_tx(&ssrc.into())
@@ -609,6 +636,7 @@ impl Client {
         self.received.push(Received {
             ssrc,
             is_video: *packet.header.payload_type == 100,
+            payload_type: *packet.header.payload_type,
             mapped: self.owners(ssrc),
             number: *packet.seq_no,
             timestamp: packet.header.timestamp,

@@ -76,6 +76,62 @@ fn audio_reaches_everybody_else_with_its_numbers_and_levels() {
     );
 }
 
+/// A client that knows redundancy gets it; for the others what is lost on the way up is taken out
+/// of the packets behind it.
+#[test]
+fn redundancy_goes_to_those_who_know_it_and_helps_the_others() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    let red = EndpointOffer {
+        has_red: true,
+        ..OFFER
+    };
+    let knows = room.join_with("c", red, |_| {});
+    room.publish(knows);
+    room.clients[0].speak(90);
+    room.run(SECOND);
+    room.clients[0].audio.as_mut().unwrap().redundancy = Some(Vec::new());
+    room.run(SECOND);
+    for client in &mut room.clients {
+        client.received.clear();
+    }
+    room.clients[0].loss_up = 10;
+    room.run(10 * SECOND);
+    room.clients[0].loss_up = 0;
+    room.run(SECOND);
+    let stamp = |packet: &Received, at: usize| {
+        u64::from_be_bytes(packet.payload[at..at + 8].try_into().unwrap())
+    };
+    for (receiver, payload_type, length, at, may_miss) in
+        [(1, 111, 80, 0, 0..20), (knows, 112, 165, 85, 30..90)]
+    {
+        let packets = room.clients[receiver].stream(room.clients[0].audio_ssrc());
+        let (first, last) = (packets[0].number, packets.last().unwrap().number);
+        let missing = last - first + 1 - packets.len() as u64;
+        assert!(may_miss.contains(&missing), "{missing} missing");
+        for packet in &packets {
+            assert_eq!(packet.payload_type, payload_type);
+            assert_eq!(packet.payload.len(), length);
+        }
+        for pair in packets.windows(2) {
+            let [a, b] = pair else { unreachable!() };
+            assert!(b.number > a.number, "nothing comes twice");
+            let step = b.number - a.number;
+            assert_eq!(u64::from(b.timestamp - a.timestamp), 960 * step);
+            assert_eq!(stamp(b, at) - stamp(a, at), step, "each in its place");
+        }
+    }
+    // End-to-end encrypted, it is nothing to others, and still theirs who know it.
+    for client in &mut room.clients {
+        client.received.clear();
+    }
+    room.clients[0].audio.as_mut().unwrap().is_encrypted = true;
+    room.run(2 * SECOND);
+    let ssrc = room.clients[0].audio_ssrc();
+    assert!(room.clients[knows].stream(ssrc).len() > 95);
+    assert!(room.clients[1].stream(ssrc).len() < 5);
+}
+
 #[test]
 fn silence_is_not_forwarded_and_not_missed() {
     let mut room = Room::new(config());

@@ -47,6 +47,7 @@ pub(crate) fn may(audio: bool, video: bool) -> MayForward {
 
 pub(crate) const OFFER: EndpointOffer = EndpointOffer {
     has_rtx: true,
+    has_red: false,
     has_transport_cc: true,
     has_data_channel: true,
     has_ssrc_rewriting: false,
