@@ -655,7 +655,7 @@ impl Conference {
         hall.tell_rights(id);
         self.keep_standing(room, id);
         self.elect_owner(now);
-        self.list_rooms_soon_if_any(now);
+        self.take_seat(now, room, id);
     }
 
     fn handle_left(&mut self, now: Now, room: &RoomJid, farewell: &Farewell) {
@@ -663,7 +663,7 @@ impl Conference {
             hall.part(now, &farewell.occupant);
         }
         self.visitors.left(farewell.occupant.nick());
-        self.left_for_another_room(now, farewell);
+        self.left_for_another_room(now, room, farewell);
         self.elect_owner(now);
     }
 

@@ -7,6 +7,7 @@ use tertulia_stanza::{Element, ns, text_element};
 
 use super::*;
 
+mod coming_back;
 mod entering;
 mod growth;
 mod metadata;

@@ -2,7 +2,9 @@
 //!
 //! Speaks: `<breakout_rooms/>` messages to the service `breakout.`, lists and moves as JSON from it
 //! (Jitsi's `mod_muc_breakout_rooms`). A room exists on paper until somebody comes in, and again
-//! when the last one has left. Its address is drawn and only told to those inside.
+//! when the last one has left. Its address is drawn and only told to those inside. An application
+//! that is opened again after a crash of the server knows the main room only: whoever was in a
+//! breakout room is sent back there.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,13 +13,14 @@ use serde_json::{Map, Value, json};
 use tertulia_model::jid::{BareJid, FullJid, Jid, NodePart};
 use tertulia_model::{ConferenceId, EndpointId, Host, Now, RoomJid, SessionId};
 use tertulia_room::rights::{Act, may};
-use tertulia_room::{Candidate, Farewell, OccupantId};
+use tertulia_room::{Candidate, Farewell, Occupant, OccupantId};
 use tertulia_stanza::disco::DiscoInfo;
 use tertulia_stanza::json_message::json_message;
 use tertulia_stanza::muc::Affiliation;
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError};
 
 use crate::journal::Journal;
+use crate::standings::Identity;
 use crate::{Conference, Output, route};
 
 /// The breakout rooms of a meeting, and who is on the way between its rooms.
@@ -30,6 +33,8 @@ pub(crate) struct Breakouts {
     /// When everybody is told the list.
     list_due: Option<Instant>,
     under_way: Vec<UnderWay>,
+    /// Where those were whom a crash cut off and who have not been sent back.
+    cut_off: BTreeMap<Identity, RoomJid>,
 }
 
 /// Somebody who left one room to come into another. Its nick is its own meanwhile.
@@ -49,9 +54,15 @@ impl Breakouts {
             Some((RoomJid::new(jid)?, name.to_owned()))
         };
         let counter = journal.get(COUNTER).and_then(|text| text.parse().ok());
+        let rooms: BTreeMap<RoomJid, String> = journal.under(PREFIX).filter_map(read).collect();
+        let seat = |(who, room): (&str, &str)| {
+            let room = RoomJid::new(room.parse().ok()?)?;
+            Some((who.parse().ok()?, room)).filter(|(_, room)| rooms.contains_key(room))
+        };
         Breakouts {
-            rooms: journal.under(PREFIX).filter_map(read).collect(),
+            cut_off: journal.under(SEAT).filter_map(seat).collect(),
             counter: counter.unwrap_or_default(),
+            rooms,
             ..Breakouts::default()
         }
     }
@@ -178,9 +189,27 @@ impl Conference {
         Ok(())
     }
 
+    /// Somebody has come into a room. Where that is a breakout room, it is kept.
+    pub(crate) fn take_seat(&mut self, now: Now, room: &RoomJid, id: OccupantId) {
+        self.list_rooms_soon_if_any(now);
+        let hall = self.halls.get(room);
+        let Some(who) = hall.and_then(|hall| hall.room.occupant(id)).and_then(known) else {
+            return;
+        };
+        if *room != self.main {
+            self.breakouts.cut_off.remove(&who);
+            self.journal.set(&seat(&who), &room.to_string());
+        } else if !self.breakouts.cut_off.contains_key(&who) {
+            self.journal.remove(&seat(&who));
+        }
+    }
+
     /// Somebody has left a room.
-    pub(crate) fn left_for_another_room(&mut self, now: Now, farewell: &Farewell) {
+    pub(crate) fn left_for_another_room(&mut self, now: Now, room: &RoomJid, farewell: &Farewell) {
         let occupant = &farewell.occupant;
+        if let Some(who) = known(occupant).filter(|_| *room != self.main) {
+            self.journal.remove(&seat(&who));
+        }
         if farewell.status.as_deref() == Some("switch_room") {
             self.breakouts.under_way.push(UnderWay {
                 nick: occupant.nick().clone(),
@@ -197,7 +226,7 @@ impl Conference {
         self.list_rooms_soon_if_any(now);
     }
 
-    pub(crate) fn list_rooms_soon_if_any(&mut self, now: Now) {
+    fn list_rooms_soon_if_any(&mut self, now: Now) {
         if self.breakouts.is_any() {
             self.list_rooms_soon(now);
         }
@@ -208,6 +237,7 @@ impl Conference {
         if self.breakouts.list_due.is_some_and(|due| due <= now.mono) {
             self.breakouts.list_due = None;
             self.list_rooms();
+            self.send_back();
         }
     }
 
@@ -258,6 +288,12 @@ impl Conference {
                 .destroy(Some(main), Some("Breakout room removed."));
         }
         self.breakouts.rooms.remove(room);
+        self.breakouts.cut_off.retain(|_, seat| seat != room);
+        let seats = self.journal.under(SEAT);
+        let lost = seats.filter(|(_, seat)| *seat == room.to_string());
+        for who in lost.map(|(who, _)| who.to_owned()).collect::<Vec<_>>() {
+            self.journal.remove(&format!("{SEAT}{who}"));
+        }
         self.journal.remove(&format!("{PREFIX}{room}"));
         self.journal.remove_all(&crate::hall::journal_prefix(room));
         self.push(Output::Release(room.clone()));
@@ -290,14 +326,35 @@ impl Conference {
         });
         let session =
             session.ok_or_else(|| refused(Condition::ItemNotFound, "nobody: participantJid"))?;
+        self.send_to(session, &to);
+        Ok(())
+    }
+
+    fn send_to(&mut self, session: SessionId, room: &RoomJid) {
         let command = json!({
             "type": "breakout_rooms",
             "event": format!("{TYPE}move-to-room"),
-            "roomJid": to.to_string(),
+            "roomJid": room.to_string(),
         });
         let message = self.breakout_message(&command);
         self.answer(session, message);
-        Ok(())
+    }
+
+    /// Sends those who are in the main room because of a crash where they were, once.
+    fn send_back(&mut self) {
+        let cut_off = &self.breakouts.cut_off;
+        let occupants = self.main_hall().room.occupants();
+        let back: Vec<(SessionId, Identity, RoomJid)> = occupants
+            .filter_map(|o| {
+                let who = known(o)?;
+                let room = cut_off.get(&who)?.clone();
+                Some((o.profile().id, who, room))
+            })
+            .collect();
+        for (session, who, room) in back {
+            self.breakouts.cut_off.remove(&who);
+            self.send_to(session, &room);
+        }
     }
 
     fn breakout_room(&self, command: &Element, attribute: &str) -> Result<RoomJid, StanzaError> {
@@ -361,6 +418,17 @@ impl Conference {
     }
 }
 
+/// By what somebody is known again after a crash. A guest without a device is not.
+fn known(occupant: &Occupant) -> Option<Identity> {
+    let who = Identity::of(occupant);
+    (!matches!(who, Identity::Guest(_)) && !occupant.is_hidden()).then_some(who)
+}
+
+/// Where the journal keeps in which breakout room somebody is.
+fn seat(who: &Identity) -> String {
+    format!("{SEAT}{who}")
+}
+
 fn named_room(
     command: &Element,
     attribute: &str,
@@ -391,6 +459,7 @@ fn refused(condition: Condition, text: &str) -> StanzaError {
 const TYPE: &str = "features/breakout-rooms/";
 const PREFIX: &str = "breakout/";
 const COUNTER: &str = "breakouts";
+const SEAT: &str = "seat/";
 /// The list grows with the meeting: everybody gets it at most so often.
 const LIST_INTERVAL: Duration = Duration::from_millis(300);
 /// How long a meeting with breakout rooms waits when everybody has left.

@@ -108,9 +108,8 @@ impl Growth {
         switch(w, cat, main.as_str(), &group);
         growth.people.retain(|(session, _)| *session != cat);
         w.wait(5);
-        for refused in w.got.values().flatten().filter(|s| s.is_type("error")) {
-            panic!("{refused}");
-        }
+        let refused = w.got.values().flatten().find(|s| s.is_type("error"));
+        assert!(refused.is_none(), "{refused:?}");
         growth
     }
 
