@@ -150,9 +150,8 @@ impl WaitingRoom {
     /// Those who wait under that address, the real one or the one in the lobby.
     pub(crate) fn find(&mut self, jid: &Jid) -> Vec<Admitted> {
         let is_meant = |person: &&Person| {
-            let real = Jid::from(person.profile.jid.clone());
             let bare = Jid::from(person.profile.jid.to_bare());
-            real == *jid || bare == *jid || Jid::from(person.jid.clone()) == *jid
+            person.profile.jid == *jid || bare == *jid || person.jid == *jid
         };
         let meant = self.waiting().filter(is_meant);
         let admitted = meant.map(|person| Admitted {
