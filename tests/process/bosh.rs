@@ -1,9 +1,14 @@
 //! XMPP over BOSH, spoken by hand.
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 
 use crate::client::{Client, has};
 use crate::server::{Folder, SOON, Server, Web};
+
+/// Long enough for an answer that is there.
+const SHORT: Duration = Duration::from_millis(500);
 
 const NS: &str = "http://jabber.org/protocol/httpbind";
 
@@ -261,6 +266,52 @@ async fn who_falls_silent_is_gone_when_the_lease_is_over() {
 }
 
 #[tokio::test]
+async fn a_held_request_whose_connection_breaks_is_no_sign_of_life() {
+    let data = Folder::new();
+    let short = [
+        ("TERTULIA_SESSION__LEASE", "1 s"),
+        ("TERTULIA_SESSION__BOSH_PAUSE_AFTER", "500 ms"),
+    ];
+    let server = Server::start_with_environment(&data, &short).await;
+    let mut romeo = Client::login(&server.web).await;
+    romeo.join("tea").await;
+    let mut juliet = Bosh::login(&server.web, "/http-bind").await;
+    juliet.join("tea").await;
+    let nick = juliet.nick().to_owned();
+    romeo.gets_all(&["<presence", &nick]).await;
+    // Two of them: what is pending goes with the first, the second is held.
+    let path = juliet.path.clone();
+    for _ in 0..2 {
+        let body = juliet.body(juliet.rid, "", "");
+        juliet.rid += 1;
+        let _ = timeout(SHORT, exchange(juliet.web, &path, &body)).await;
+    }
+    let parts = ["<presence", nick.as_str(), "unavailable"];
+    let gone = romeo.gets_all(&parts);
+    // Sooner than anything else could have answered the held one.
+    timeout(SHORT * 8, gone).await.expect("noticed at once");
+}
+
+#[tokio::test]
+async fn a_restart_answers_who_waits() {
+    let data = Folder::new();
+    let mut server = Server::start(&data).await;
+    let mut client = Bosh::login(&server.web, "/http-bind").await;
+    let body = client.body(client.rid, "", "");
+    client.rid += 1;
+    let web = server.web;
+    let held = tokio::spawn(async move { exchange(web, "/http-bind", &body).await });
+    // Answered when the next one comes, so the first one is there by then.
+    let second = client.body(client.rid, "", "");
+    let second = tokio::spawn(async move { exchange(web, "/http-bind", &second).await });
+    held.await.unwrap();
+    server.signal("TERM");
+    let last = timeout(SOON, second).await.expect("an answer").unwrap();
+    assert!(has(&last, "condition", "system-shutdown"), "{last}");
+    server.ended().await;
+}
+
+#[tokio::test]
 async fn requests_that_are_refused() {
     let data = Folder::new();
     let server = Server::start(&data).await;
@@ -316,31 +367,38 @@ async fn requests_that_are_refused() {
 #[tokio::test]
 async fn sessions_of_strangers_are_counted_and_others_are_not() {
     let data = Folder::new();
-    let limit = [(
-        "TERTULIA_LIMITS__UNAUTHENTICATED_CONNECTIONS_PER_ADDRESS",
-        "3",
-    )];
+    let limit = [
+        (
+            "TERTULIA_LIMITS__UNAUTHENTICATED_CONNECTIONS_PER_ADDRESS",
+            "6",
+        ),
+        ("TERTULIA_LIMITS__NEW_CONNECTIONS_PER_SECOND", "10000"),
+    ];
     let server = Server::start_with_environment(&data, &limit).await;
-    let mut guests = Vec::new();
-    for _ in 0..4 {
-        guests.push(Bosh::login(&server.web, "/http-bind").await);
-    }
-    // Held requests of guests leave room for others.
+    let web = server.web;
+    // More guests than strangers may be leave room for others, with a held request each.
     let mut held = Vec::new();
-    for guest in &guests {
-        let (web, body) = (guest.web, guest.body(guest.rid, "", ""));
+    for _ in 0..8 {
+        let guest = Bosh::login(&web, "/http-bind").await;
+        let body = guest.body(guest.rid, "", "");
         held.push(tokio::spawn(async move {
             exchange(web, "/http-bind", &body).await
         }));
-        assert_eq!(server.web.get("/").await.0, 200);
+        assert_eq!(web.get("/").await.0, 200);
     }
+    // Each connection of a stranger is over at once, but not the session that it has begun.
     let first = format!("<body xmlns='{NS}' rid='1' to='localhost' wait='60' hold='1'/>");
-    let mut refused = 0;
-    for _ in 0..3 {
-        let (status, _) = server.web.http("POST", "/http-bind", &[], &first).await;
-        refused += u32::from(status == 503);
-    }
-    assert!(refused > 0, "each session of a stranger counts");
+    let full = async {
+        loop {
+            let first = first.clone();
+            let begun = async move { web.http("POST", "/http-bind", &[], &first).await.0 };
+            // Without any place left there is no answer at all.
+            if tokio::spawn(begun).await.unwrap_or_default() == 503 {
+                return;
+            }
+        }
+    };
+    timeout(SOON, full).await.expect("a stranger too many");
     for held in held {
         held.abort();
     }

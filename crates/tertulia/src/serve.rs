@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -112,7 +113,9 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<(), Failure> {
         server.run(stop).await;
         Ok(())
     });
-    // Tasks that still wait for something must not hold up the end.
-    runtime.shutdown_background();
+    // Tasks that still wait for something must not hold up the end; what is being written leaves.
+    runtime.shutdown_timeout(LAST_WRITES);
     result.map_err(Failure::Failed)
 }
+
+const LAST_WRITES: Duration = Duration::from_millis(500);

@@ -76,6 +76,10 @@ async fn answer(
         }
         None => return xml(BoshCondition::BadRequest.to_body()),
     };
+    // Held until the answer is written, so that a stop can wait for it.
+    let Some(_open) = node.open_socket() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    };
     let (reply, answer) = oneshot::channel();
     match &body.sid {
         Some(sid) => {
@@ -116,10 +120,9 @@ fn start(
     let now = clock::now();
     let permit = node.connections.admit(visitor.address.ip(), now.mono);
     let permit = permit.ok_or("too many connections without a log-in\n")?;
-    let open = node.open_socket().ok_or("stopping\n")?;
     let sid = node.with_random(|random| random.token(SID_CHARACTERS));
     let sessions = Arc::clone(&node.bosh);
-    let (socket, session) = BoshSocket::new(&node.stream, sessions, sid, first, open);
+    let (socket, session) = BoshSocket::new(&node.stream, sessions, sid, first);
     let machine = Negotiation::over_bosh(
         Arc::clone(&node.stream),
         Arc::clone(&node.hosts),

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tertulia_stream::{Body, Bosh, BoshOutput, close_code};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{OpenSocket, SocketEvent};
+use super::SocketEvent;
 use crate::clock;
 use crate::pump::Timer;
 
@@ -70,8 +70,6 @@ pub(crate) struct BoshSocket {
     next_request: u64,
     timer: Timer,
     _place: Place,
-    /// Held while the session is open, so that a stop can wait for all last answers.
-    _open: OpenSocket,
 }
 
 impl BoshSocket {
@@ -81,7 +79,6 @@ impl BoshSocket {
         sessions: Arc<BoshSessions>,
         sid: String,
         first: BoshRequest,
-        open: OpenSocket,
     ) -> (BoshSocket, Arc<BoshSession>) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let session = Arc::new(BoshSession {
@@ -97,7 +94,6 @@ impl BoshSocket {
             next_request: FIRST + 1,
             timer: Timer::new(),
             _place: Place { sessions, sid },
-            _open: open,
         };
         (socket, session)
     }
