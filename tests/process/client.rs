@@ -15,7 +15,7 @@ pub(crate) struct Client {
     pub(crate) jid: String,
 }
 
-/// Opens a WebSocket, or gives the HTTP status of the refusal.
+/// Opens a WebSocket, or gives the HTTP status of the refusal; 0 if there was no answer.
 pub(crate) async fn dial(
     server: &Web,
     path: &str,
@@ -26,12 +26,13 @@ pub(crate) async fn dial(
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
     }
-    let stream = TcpStream::connect(server.address).await.unwrap();
+    let Ok(stream) = TcpStream::connect(server.address).await else {
+        return Err(0);
+    };
     let dialled = tokio_tungstenite::client_async(request, stream);
     match timeout(SOON, dialled).await.expect("an answer") {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Http(response)) => Err(response.status().as_u16()),
-        // Closed before an answer.
         Err(_) => Err(0),
     }
 }

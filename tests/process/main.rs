@@ -5,11 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod browser;
 mod client;
 mod server;
 
 mod bosh;
 mod bridge_channel;
+mod crash;
 mod http;
 mod journal;
 mod meeting;

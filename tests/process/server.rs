@@ -121,6 +121,13 @@ impl Server {
         Server::run(data, plain, &["--listen", FREE], &[]).await
     }
 
+    /// As [`Server::start_at`], on a free port if there was none before; says little.
+    pub(crate) async fn start_quietly(data: &Folder, plain: Option<SocketAddr>) -> Server {
+        let plain = plain.map_or(FREE.to_owned(), |plain| plain.to_string());
+        let quiet = [("TERTULIA_LOG__FILTER", "warn")];
+        Server::run(data, &plain, &["--listen", FREE], &quiet).await
+    }
+
     async fn run(
         data: &Folder,
         plain: &str,
