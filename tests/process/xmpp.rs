@@ -159,6 +159,18 @@ async fn bad_input_gets_its_answer() {
         let answer = client.gets("<iq").await;
         assert!(answer.contains(condition), "{to}: {answer}");
     }
+    client
+        .send(
+            "<iq xmlns='jabber:client' type='set' id='c' to='focus.localhost'>\
+             <conference xmlns='http://jitsi.org/protocol/focus' \
+             room='config.js@conference.localhost'/></iq>",
+        )
+        .await;
+    let refused = client.gets("<iq").await;
+    assert!(
+        refused.contains("not-allowed") && refused.contains("belongs to a file"),
+        "{refused}"
+    );
     client.send("<iq xmlns='jabber:client' type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>").await;
     let pong = client.gets("<iq").await;
     assert!(

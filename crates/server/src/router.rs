@@ -309,7 +309,8 @@ pub(crate) fn route(
         },
         Route::ConferenceRequest(room) => {
             if is_reserved_name(room.name()) {
-                let error = StanzaError::new(Condition::NotAcceptable);
+                // COMPAT(lib-jitsi-meet): not-acceptable would be tried again for a minute.
+                let error = StanzaError::new(Condition::NotAllowed);
                 return Routed::Answer(stanza.error(error.with_text(RESERVED)));
             }
             match find_or_start(node, &room, from.profile.address) {
