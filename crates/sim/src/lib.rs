@@ -19,6 +19,8 @@ pub mod world;
 mod crypto;
 mod journal;
 mod scenario;
+mod story;
 
 pub use journal::Journal;
 pub use scenario::{Options, Report, Sim};
+pub use story::{Forgery, Story};

@@ -1,10 +1,12 @@
 //! The server without its sockets: sessions, conferences and media workers, wired as crate
 //! `server` wires them with tasks, here by one queue of machines that have something to say.
 //!
-//! Dropping a node is a crash (SIGKILL); [`Node::stop`] is SIGTERM, [`Node::end`] Ctrl-C.
+//! [`Node::crash`] is SIGKILL, [`Node::stop`] SIGTERM, [`Node::end`] Ctrl-C.
 
 mod config;
+mod disk;
 mod login;
+mod meeting;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,15 +16,18 @@ use std::time::Instant;
 
 use jid::FullJid;
 use tertulia_bridge::{Batch, DatagramRoute, Transmit, Worker};
-use tertulia_conference::Conference;
 use tertulia_model::{
-    BridgeCommand, ChannelId, ConferenceId, EndpointId, Hosts, Now, Random, RequestId, RoomJid,
-    SessionId,
+    ChannelId, ConferenceId, EndpointId, Host, Hosts, Now, Random, RequestId, RoomJid, SessionId,
 };
-use tertulia_stanza::conference_request::{ConferenceReply, ConferenceRequest};
+use tertulia_stanza::conference_request::ConferenceRequest;
 use tertulia_stream::{ClientSession, Closing, Negotiation, Sealer};
 
+use crate::sabotage::Sabotage;
+
 pub use config::NodeConfig;
+pub use disk::Disk;
+
+use meeting::Meetings;
 
 /// A connection of a client to the node, for XMPP. Chosen by the caller, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +49,9 @@ pub struct Node {
     /// First eight digits of the names in use: Jitsi's nicks.
     nicks: BTreeSet<String>,
     next_session: u64,
-    meetings: BTreeMap<ConferenceId, Meeting>,
-    rooms: BTreeMap<RoomJid, ConferenceId>,
+    meetings: Meetings,
+    disk: Disk,
+    sabotage: Option<Sabotage>,
     workers: Vec<Worker>,
     channels: BTreeMap<ChannelId, usize>,
     /// Machines that may have outputs.
@@ -98,6 +104,8 @@ pub struct Census {
 
 struct Connection {
     address: SocketAddr,
+    /// The room of the page that dialled.
+    room: Option<RoomJid>,
     stage: Stage,
     /// Frames that a rate limit keeps from being read.
     unread: VecDeque<String>,
@@ -113,13 +121,9 @@ struct Session {
     connection: Option<ConnectionId>,
     /// The former socket, until the machine has said how to close it.
     replaced: Option<ConnectionId>,
-    /// Conferences that got something of this session, and must learn what becomes of it.
-    meetings: BTreeSet<ConferenceId>,
-}
-
-struct Meeting {
-    machine: Conference,
-    worker: usize,
+    /// Conferences that got something of this session, and must learn what becomes of it; the last
+    /// one last.
+    meetings: Vec<ConferenceId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,8 +135,9 @@ enum Machine {
 }
 
 impl Node {
-    /// A server that has just started.
-    pub fn new(config: Arc<NodeConfig>, seed: [u8; 32], now: Now) -> Node {
+    /// A server that has just started, with what its predecessor left on disk.
+    pub fn new(config: Arc<NodeConfig>, disk: Disk, seed: [u8; 32], now: Now) -> Node {
+        let sabotage = config.sabotage;
         tertulia_bridge::install_crypto();
         let mut random = Random::from_seed(seed);
         let workers = (0..config.bridge.workers)
@@ -148,8 +153,9 @@ impl Node {
             by_jid: BTreeMap::new(),
             nicks: BTreeSet::new(),
             next_session: 1,
-            meetings: BTreeMap::new(),
-            rooms: BTreeMap::new(),
+            meetings: Meetings::new(disk.breakout_rooms()),
+            disk,
+            sabotage,
             workers,
             channels: BTreeMap::new(),
             talkative: VecDeque::new(),
@@ -158,12 +164,18 @@ impl Node {
         }
     }
 
-    /// A client's WebSocket for XMPP is up; `previd` comes from its URL.
+    /// SIGKILL: nothing is left but the disk.
+    pub fn crash(self) -> Disk {
+        self.disk
+    }
+
+    /// A client's WebSocket for XMPP is up; `room` and `previd` come from its URL.
     pub fn connect(
         &mut self,
         now: Now,
         connection: ConnectionId,
         address: SocketAddr,
+        room: &str,
         previd: Option<&str>,
     ) {
         let negotiation = Negotiation::new(
@@ -177,6 +189,7 @@ impl Node {
         let stage = Stage::Negotiating(Box::new(negotiation));
         let new = Connection {
             address,
+            room: self.named_room(room),
             stage,
             unread: VecDeque::new(),
         };
@@ -245,10 +258,9 @@ impl Node {
             });
             return;
         };
-        let id = self.find_or_start(now, &room);
-        if let Some(meeting) = self.meetings.get_mut(&id) {
-            meeting.machine.handle_request(now, request, asked);
-            self.wake(Machine::Meeting(id));
+        match self.find_or_start(now, &room) {
+            Some(id) => self.ask_meeting(now, &id, request, asked),
+            None => self.reply_gone(request, &room),
         }
         self.settle(now);
     }
@@ -258,7 +270,7 @@ impl Node {
         let Some((conference, endpoint, password)) = self.read_channel_url(url) else {
             return false;
         };
-        let Some(index) = self.meetings.get(&conference).map(|meeting| meeting.worker) else {
+        let Some(index) = self.meetings.worker_of(&conference) else {
             return false;
         };
         let Some(worker) = self.workers.get_mut(index) else {
@@ -317,7 +329,7 @@ impl Node {
             }
         }
         self.settle(now);
-        for (id, meeting) in &mut self.meetings {
+        for (id, meeting) in self.meetings.iter_mut() {
             if is_due(meeting.machine.next_timeout()) {
                 meeting.machine.handle_timeout(now);
                 self.talkative.push_back(Machine::Meeting(id.clone()));
@@ -355,7 +367,7 @@ impl Node {
 
     /// Ctrl-C: the meetings end for good, for this reason, and then the sessions.
     pub fn end(&mut self, now: Now, reason: &str) {
-        for (id, meeting) in &mut self.meetings {
+        for (id, meeting) in self.meetings.iter_mut() {
             meeting.machine.end(now, reason);
             self.talkative.push_back(Machine::Meeting(id.clone()));
         }
@@ -390,8 +402,8 @@ impl Node {
             .map(|session| session.machine.next_timeout());
         let meetings = self
             .meetings
-            .values()
-            .map(|meeting| meeting.machine.next_timeout());
+            .iter()
+            .map(|(_, meeting)| meeting.machine.next_timeout());
         let workers = self.workers.iter().map(Worker::next_timeout);
         connections
             .chain(sessions)
@@ -407,16 +419,27 @@ impl Node {
         Census {
             connections: self.connections.len(),
             sessions: self.by_jid.keys().cloned().collect(),
-            conferences: self.rooms.keys().cloned().collect(),
+            conferences: self.meetings.rooms().collect(),
             bridge_conferences: statistics.iter().map(|one| one.conferences).sum(),
             endpoints: statistics.iter().map(|one| one.endpoints).sum(),
             channels: self.channels.len(),
         }
     }
 
-    /// Which worker carries a room's media; None if the room does not live.
-    pub fn worker_of(&self, room: &RoomJid) -> Option<usize> {
-        Some(self.meetings.get(self.rooms.get(room)?)?.worker)
+    /// Who is where in the meeting of this room, as its conference sees it; None if the room does
+    /// not live.
+    pub fn meeting(&self, room: &RoomJid) -> Option<tertulia_conference::Census> {
+        Some(self.meetings.of_room(room)?.machine.census())
+    }
+
+    /// The address of a session; None if there is no such session.
+    pub fn address_of(&self, session: SessionId) -> Option<&FullJid> {
+        Some(&self.sessions.get(&session)?.machine.profile().jid)
+    }
+
+    /// What is on the disk now.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// The counters of each worker.
@@ -476,80 +499,6 @@ impl Node {
         }
     }
 
-    /// The conference of this room; it is brought to life, on the worker with the fewest, if it
-    /// does not live.
-    fn find_or_start(&mut self, now: Now, room: &RoomJid) -> ConferenceId {
-        if let Some(id) = self.rooms.get(room) {
-            return id.clone();
-        }
-        let config = Arc::clone(&self.config.conference);
-        let id = ConferenceId::new(&self.random.uuid());
-        let seed = self.random.seed();
-        let journal = BTreeMap::new();
-        let machine = Conference::new(config, room.clone(), id, journal, seed, now);
-        let load = |index: &usize| {
-            self.meetings
-                .values()
-                .filter(|m| m.worker == *index)
-                .count()
-        };
-        let worker = (0..self.workers.len()).min_by_key(load).unwrap_or_default();
-        let id = machine.id().clone();
-        self.rooms.insert(room.clone(), id.clone());
-        self.meetings
-            .insert(id.clone(), Meeting { machine, worker });
-        self.wake(Machine::Meeting(id.clone()));
-        id
-    }
-
-    fn drain_meeting(&mut self, now: Now, id: &ConferenceId) {
-        while let Some(meeting) = self.meetings.get_mut(id) {
-            let Some(output) = meeting.machine.poll_output() else {
-                return;
-            };
-            let worker = meeting.worker;
-            match output {
-                tertulia_conference::Output::Deliver { to, stanza } => {
-                    self.deliver(now, to, stanza)
-                }
-                tertulia_conference::Output::Bridge {
-                    conference,
-                    command,
-                } => self.command(now, worker, &conference, command),
-                tertulia_conference::Output::Record(_)
-                | tertulia_conference::Output::Forget
-                | tertulia_conference::Output::Claim(_)
-                | tertulia_conference::Output::Release(_) => {}
-                tertulia_conference::Output::Reply { request, reply } => {
-                    self.reply(request, &reply);
-                }
-                tertulia_conference::Output::Closed => {
-                    if let Some(closed) = self.meetings.remove(id) {
-                        self.rooms.remove(closed.machine.room());
-                    }
-                    for session in self.sessions.values_mut() {
-                        session.meetings.remove(id);
-                    }
-                }
-            }
-        }
-    }
-
-    fn reply(&mut self, request: RequestId, reply: &ConferenceReply) {
-        let body = reply.to_json();
-        self.outputs.push_back(NodeOutput::HttpReply {
-            request,
-            status: 200,
-            body,
-        });
-    }
-
-    fn command(&mut self, now: Now, worker: usize, id: &ConferenceId, command: BridgeCommand) {
-        self.with_worker(worker, |worker, batch| {
-            worker.handle_command(now, id, command, batch)
-        });
-    }
-
     fn with_worker(&mut self, index: usize, step: impl FnOnce(&mut Worker, &mut Batch)) {
         let Some(worker) = self.workers.get_mut(index) else {
             return;
@@ -565,9 +514,9 @@ impl Node {
         while let Some(output) = self.workers.get_mut(index).and_then(Worker::poll_output) {
             match output {
                 tertulia_bridge::Output::Event { conference, event } => {
-                    if let Some(meeting) = self.meetings.get_mut(&conference) {
+                    if let Some((id, meeting)) = self.meetings.of_hall(&conference) {
                         meeting.machine.handle_bridge(now, &conference, event);
-                        self.wake(Machine::Meeting(conference));
+                        self.wake(Machine::Meeting(id));
                     }
                 }
                 tertulia_bridge::Output::ChannelText { channel, text } => {
@@ -581,6 +530,13 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// `ROOM` of `/xmpp-websocket?room=ROOM`, as an address.
+    fn named_room(&self, name: &str) -> Option<RoomJid> {
+        let node = jid::NodePart::new(name).ok()?;
+        let host = self.hosts.name(Host::Conference);
+        RoomJid::new(jid::BareJid::from_parts(Some(&node), &host))
     }
 
     fn close_socket(&mut self, connection: ConnectionId, code: u16) {

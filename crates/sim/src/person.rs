@@ -1,10 +1,14 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use jid::FullJid;
 use tertulia_client::{
-    ChannelKind, Client, ClientConfig, Habits, Notice, Redial, RequestKind, VideoConfig,
+    ChannelKind, Client, ClientConfig, Habits, MediaKind, Notice, Redial, Refusal, RequestKind,
+    VideoConfig,
 };
 use tertulia_model::{ChannelId, Hosts, Now, RoomJid};
+use tertulia_stanza::muc::Affiliation;
 
 use crate::network::{Link, Quality};
 use crate::node::ConnectionId;
@@ -17,6 +21,9 @@ pub struct Person {
     pub address: SocketAddr,
     pub channel_kind: ChannelKind,
     pub has_camera: bool,
+    pub habits: Habits,
+    request: RequestKind,
+    camera: CameraMaker,
     /// None once the browser is gone.
     pub client: Option<Client>,
     /// The signalling socket that the browser uses now.
@@ -47,9 +54,27 @@ pub struct Past {
     pub constraints_since: Option<Instant>,
     /// The bridge channel is open since then.
     pub channel_since: Option<Instant>,
-    /// When the microphone or the camera was switched last.
-    pub audio_since: Option<Instant>,
-    pub video_since: Option<Instant>,
+    /// When the microphone, the camera or the screen was switched last, by whomever.
+    pub switched: BTreeMap<MediaKind, Instant>,
+    /// When the hand went up or down last.
+    pub hand_since: Option<Instant>,
+    /// Addresses that the person had, by nick.
+    pub jids: BTreeMap<String, FullJid>,
+    /// What it was told before it was in, each time it came; taken by the checkers.
+    pub met_at_the_door: Vec<Door>,
+    /// When the person was a moderator last, as far as it knew.
+    pub last_moderator: Option<Instant>,
+    /// The standing it had when it was last settled in the room.
+    pub affiliation: Option<Affiliation>,
+    /// The standing it had when the server died, until it is looked at.
+    pub affiliation_before: Option<Affiliation>,
+    pub is_moderator: bool,
+    /// When it became a moderator or was one no more, as far as it knew.
+    pub role_changed: Option<Instant>,
+    /// Once it only looked.
+    pub was_visitor: bool,
+    /// Nicks of pages that are gone without the server's knowing.
+    pub unseen: BTreeSet<String>,
     /// When the person was last not (fully) in the room, and last without a path for media.
     pub last_disturbed: Option<Instant>,
     pub last_dark: Option<Instant>,
@@ -61,6 +86,20 @@ pub struct Past {
     pub alone_since: Option<Instant>,
 }
 
+/// What somebody had been told at the moment when it was in the room.
+#[derive(Clone, Copy, Debug)]
+pub struct Door {
+    pub has_focus: bool,
+    pub has_metadata: bool,
+}
+
+impl Past {
+    /// Something was switched off or on.
+    pub fn switched(&mut self, kind: MediaKind, now: Instant) {
+        self.switched.insert(kind, now);
+    }
+}
+
 impl Person {
     /// Somebody with a browser that connects at once.
     pub fn new(index: usize, plan: &Plan, hosts: &Hosts, room: &RoomJid, now: Now) -> Person {
@@ -70,33 +109,16 @@ impl Person {
             IpAddr::V4(Ipv4Addr::new(198, 51, 100, octet)),
             u16::try_from(40_000 + index % 20_000).expect("at most 59,999"),
         );
-        let config = ClientConfig {
-            domain: hosts.main().to_owned(),
-            room: room.clone(),
-            focus: jid::BareJid::from_parts(None, &hosts.name(tertulia_model::Host::Focus)).into(),
-            display_name: name.clone(),
-            machine_uid: format!("machine-of-person-{index}"),
-            address,
-            channel: plan.channel,
-            request: plan.request,
-            audio_interval: Duration::from_millis(20),
-            video: plan.has_camera.then(|| VideoConfig {
-                camera: plan.camera,
-                ..VideoConfig::modest()
-            }),
-            redial: Redial {
-                min: Duration::from_millis(500),
-                max: Duration::from_secs(4),
-            },
-            habits: Habits::default(),
-        };
-        Person {
+        let mut person = Person {
             index,
             name,
             address,
             channel_kind: plan.channel,
             has_camera: plan.has_camera,
-            client: Some(Client::new(config, plan.seed, now)),
+            habits: plan.habits.clone(),
+            request: plan.request,
+            camera: plan.camera,
+            client: None,
             wire: None,
             channel: None,
             up: Link::new(plan.quality, plan.link_seeds[0]),
@@ -104,7 +126,36 @@ impl Person {
             latency: plan.quality.latency.as_millis() as u64,
             wake: Some(now.mono),
             past: Past::default(),
-        }
+        };
+        person.open_page(hosts, room, plan.seed, now);
+        person
+    }
+
+    /// Opens the meeting's page, in the same browser on the same device as ever.
+    pub fn open_page(&mut self, hosts: &Hosts, room: &RoomJid, seed: [u8; 32], now: Now) {
+        let config = ClientConfig {
+            domain: hosts.main().to_owned(),
+            room: room.clone(),
+            focus: jid::BareJid::from_parts(None, &hosts.name(tertulia_model::Host::Focus)).into(),
+            display_name: self.name.clone(),
+            machine_uid: format!("machine-of-person-{}", self.index),
+            address: self.address,
+            channel: self.channel_kind,
+            request: self.request,
+            audio_interval: Duration::from_millis(20),
+            video: self.has_camera.then(|| VideoConfig {
+                camera: self.camera,
+                ..VideoConfig::modest()
+            }),
+            redial: Redial {
+                min: Duration::from_millis(500),
+                max: Duration::from_secs(4),
+            },
+            habits: self.habits.clone(),
+        };
+        self.client = Some(Client::new(config, seed, now));
+        self.wake = Some(now.mono);
+        self.past.is_crashed = false;
     }
 
     /// Whether the browser runs and its user has not left.
@@ -128,11 +179,19 @@ impl Person {
 
     /// Nobody may see this person under its present nick after `deadline`.
     pub fn expires(&mut self, deadline: Instant) {
-        let newest = [self.past.nicks.last_mut(), self.past.strays.last_mut()];
-        for (_, until) in newest.into_iter().flatten() {
+        let nick = self.nick().map(str::to_owned);
+        let past = &mut self.past;
+        let known = past.nicks.iter_mut().chain(&mut past.strays);
+        for (_, until) in known.filter(|(known, _)| Some(known) == nick.as_ref()) {
             *until = Some(until.map_or(deadline, |until| until.min(deadline)));
         }
         self.disturbed();
+    }
+
+    /// The page is gone, and the server has not been told.
+    pub fn is_lost_unseen(&mut self) {
+        let nick = self.nick().map(str::to_owned);
+        self.past.unseen.extend(nick);
     }
 
     /// Notes a name as soon as it is given; the one before may be seen until `deadline`.
@@ -167,6 +226,7 @@ pub struct Plan {
     pub channel: ChannelKind,
     pub request: RequestKind,
     pub has_camera: bool,
+    pub habits: Habits,
     pub camera: CameraMaker,
     pub quality: Quality,
     pub seed: [u8; 32],
@@ -180,10 +240,26 @@ pub type CameraMaker = fn(
     Duration,
 ) -> Box<dyn tertulia_client::media::Camera>;
 
-/// One line for the journal; facts only, no names, no keys, no times.
-pub fn describe(notice: &Notice) -> String {
-    match notice {
-        Notice::Message { .. } => "Message".to_owned(),
-        other => format!("{other:?}"),
-    }
+/// One line for the journal; facts only, no names, no keys, no times. None for what depends on
+/// milliseconds.
+pub fn describe(notice: &Notice) -> Option<String> {
+    let word = match notice {
+        // What loss does to streams; the checkers judge it.
+        Notice::Flaw(..) => return None,
+        Notice::Message { .. } => "Message",
+        Notice::Reaction { .. } => "Reaction",
+        Notice::Retracted { .. } => "Retracted",
+        Notice::Json { .. } => "Json",
+        Notice::EndpointMessage { .. } => "EndpointMessage",
+        Notice::Knocked(_) => "Knocked",
+        Notice::KnockEnded(_) => "KnockEnded",
+        Notice::Moving(_) => "Moving",
+        Notice::PromotionRequested { .. } => "PromotionRequested",
+        Notice::Refused(Refusal::MembersOnly { .. }) => "Refused(MembersOnly)",
+        Notice::MessageRefused { condition, .. } => {
+            return Some(format!("MessageRefused({condition})"));
+        }
+        other => return Some(format!("{other:?}")),
+    };
+    Some(word.to_owned())
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tertulia_client::media::{Camera, Frame, Layer, SyntheticCamera};
-use tertulia_model::Ssrc;
+use tertulia_model::{BridgeCommand, Ssrc};
 
 use crate::person::CameraMaker;
 
@@ -30,11 +30,35 @@ pub enum Sabotage {
     NameInLog,
     /// Something of ours is broken, and says so.
     ErrorInLog,
+    /// What people decided does not survive a crash.
+    LostJournal,
+    /// Who waits in the lobby hears the room.
+    LeakyLobby,
+    /// The first person is never told of the room's metadata.
+    LateMetadata,
+    /// The bridge never hears what is forbidden.
+    DeafBridge,
+    /// Nobody learns whose media comes on which stream.
+    LostMaps,
+    /// The first person never learns who moderates.
+    HiddenRoles,
+    /// The first person never learns who is in which room.
+    LostLists,
+    /// The first person never learns how others voted.
+    LostVotes,
+    /// Everybody may do what only moderators may.
+    RightsForAll,
+    /// The first person is told another id of the meeting.
+    TwoMeetings,
+    /// The first person sees others under other addresses.
+    FalseAddresses,
+    /// Moderators are not told that they are.
+    NobodyLeads,
 }
 
 impl Sabotage {
     /// All.
-    pub const ALL: [Sabotage; 10] = [
+    pub const ALL: [Sabotage; 22] = [
         Sabotage::ForgottenLeave,
         Sabotage::HiddenOccupants,
         Sabotage::DeafServer,
@@ -45,6 +69,18 @@ impl Sabotage {
         Sabotage::EndlessSessions,
         Sabotage::NameInLog,
         Sabotage::ErrorInLog,
+        Sabotage::LostJournal,
+        Sabotage::LeakyLobby,
+        Sabotage::LateMetadata,
+        Sabotage::DeafBridge,
+        Sabotage::LostMaps,
+        Sabotage::HiddenRoles,
+        Sabotage::LostLists,
+        Sabotage::LostVotes,
+        Sabotage::RightsForAll,
+        Sabotage::TwoMeetings,
+        Sabotage::FalseAddresses,
+        Sabotage::NobodyLeads,
     ];
 
     /// The name on the command line.
@@ -60,6 +96,18 @@ impl Sabotage {
             Sabotage::EndlessSessions => "endless-sessions",
             Sabotage::NameInLog => "name-in-log",
             Sabotage::ErrorInLog => "error-in-log",
+            Sabotage::LostJournal => "lost-journal",
+            Sabotage::LeakyLobby => "leaky-lobby",
+            Sabotage::LateMetadata => "late-metadata",
+            Sabotage::DeafBridge => "deaf-bridge",
+            Sabotage::LostMaps => "lost-maps",
+            Sabotage::HiddenRoles => "hidden-roles",
+            Sabotage::LostLists => "lost-lists",
+            Sabotage::LostVotes => "lost-votes",
+            Sabotage::RightsForAll => "rights-for-all",
+            Sabotage::TwoMeetings => "two-meetings",
+            Sabotage::FalseAddresses => "false-addresses",
+            Sabotage::NobodyLeads => "nobody-leads",
         }
     }
 
@@ -93,6 +141,13 @@ impl Sabotage {
                     && !text.contains("110")
             }
             Sabotage::EndlessSessions => text.contains("session-terminate"),
+            Sabotage::LateMetadata => person == 0 && text.contains("room_metadata"),
+            Sabotage::HiddenRoles => {
+                let is_own = text.contains("110");
+                person == 0 && !is_own && text.contains("role='moderator'") && !is_of_focus(text)
+            }
+            Sabotage::LostLists => person == 0 && text.contains("breakout-rooms/update"),
+            Sabotage::LostVotes => person == 0 && text.contains("answer-poll"),
             _ => false,
         }
     }
@@ -100,6 +155,41 @@ impl Sabotage {
     /// Whether a bridge-channel message to the server is lost.
     pub(crate) fn swallows_channel(self, text: &str) -> bool {
         self == Sabotage::IgnoredConstraints && text.contains("ReceiverVideoConstraints")
+    }
+
+    /// Whether a bridge-channel message to a person is lost.
+    pub(crate) fn swallows_channel_down(self, text: &str) -> bool {
+        self == Sabotage::LostMaps && text.contains("SourcesMap")
+    }
+
+    /// Whether the bridge never gets a command.
+    pub(crate) fn swallows_command(self, command: &BridgeCommand) -> bool {
+        self == Sabotage::DeafBridge && matches!(command, BridgeCommand::SetMayForward { .. })
+    }
+
+    /// What a frame to a person becomes.
+    pub(crate) fn distorted(self, person: usize, text: String) -> String {
+        match self {
+            Sabotage::TwoMeetings if person == 0 => {
+                let Some((head, tail)) = text.split_once("muc#roominfo_meetingId") else {
+                    return text;
+                };
+                let tail = tail.replacen("<value xmlns='jabber:x:data'>", FALSE_VALUE, 1);
+                format!("{head}muc#roominfo_meetingId{tail}")
+            }
+            Sabotage::FalseAddresses if person == 0 && !text.contains("110") => {
+                text.replace("@localhost/", "@localhost/false-")
+            }
+            Sabotage::NobodyLeads if text.contains("110") => {
+                text.replace("role='moderator'", "role='participant'")
+            }
+            _ => text,
+        }
+    }
+
+    /// Whether what is to be noticed needs bridge channels that can be read.
+    pub(crate) fn needs_sockets(self) -> bool {
+        matches!(self, Sabotage::IgnoredConstraints | Sabotage::LostMaps)
     }
 
     /// Whether a datagram to a person is lost behind the link's back.
@@ -142,6 +232,12 @@ impl Sabotage {
         }
     }
 }
+
+fn is_of_focus(presence: &str) -> bool {
+    presence.contains("/focus\"")
+}
+
+const FALSE_VALUE: &str = "<value xmlns='jabber:x:data'>false-";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {

@@ -1,19 +1,24 @@
 //! A meeting at random: who comes, what they do, what breaks, and how it ends.
 
+mod everybody;
+mod faults;
+mod moderators;
+mod reactions;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tertulia_client::{ChannelKind, Constraints, RequestKind, VideoConfig};
-use tertulia_model::MediaType;
+use tertulia_client::Client;
 
 use crate::checker::{Checkers, unhealed};
 use crate::coverage::{Coverage, Mark};
-use crate::network::Quality;
 use crate::node::NodeConfig;
-use crate::person::Plan;
 use crate::sabotage::Sabotage;
 use crate::witness::Witness;
 use crate::world::{Loss, World};
+
+use reactions::Reaction;
 
 /// What is to be simulated, and how.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +62,16 @@ pub struct Sim {
     kills_left: u32,
     /// Whose path for media stays dead until the faults stop.
     doomed: Option<usize>,
+    /// What people are going to do about what they were told, each at its millisecond.
+    reactions: Vec<(u64, Reaction)>,
+    /// How often each person has tried to get in.
+    attempts: BTreeMap<usize, usize>,
+    /// When people did something last to make the meeting whole.
+    tidied: BTreeMap<(usize, &'static str), u64>,
+    /// Nobody comes before this millisecond.
+    closed_until: u64,
+    /// Everybody goes home; nobody is moved by anything any more.
+    is_over: bool,
 }
 
 /// The network of this meeting.
@@ -99,8 +114,11 @@ impl Sim {
         if options.is_loud {
             world.journal.echo();
         }
-        let kills_left = rng.u32(0..3);
         let sabotage = options.sabotage;
+        let kills_left = match sabotage {
+            Some(Sabotage::LostJournal) => 2,
+            _ => rng.u32(0..3),
+        };
         Sim {
             world,
             checkers: Checkers::default(),
@@ -109,6 +127,11 @@ impl Sim {
             sabotage,
             kills_left,
             doomed: None,
+            reactions: Vec::new(),
+            attempts: BTreeMap::new(),
+            tidied: BTreeMap::new(),
+            closed_until: 0,
+            is_over: false,
         }
     }
 
@@ -133,7 +156,7 @@ impl Sim {
         }
         let mut sabotage = self.sabotage;
         while self.world.clock.millis() < end {
-            let pause = self.rng.u64(200..2_200);
+            let pause = self.rng.u64(100..1_300);
             self.pass(pause);
             if let (Some(sabotage), Some(person)) = (sabotage.take(), self.world.people.first()) {
                 sabotage.strike(&person.name);
@@ -157,13 +180,13 @@ impl Sim {
             person.up.set_loss(0.0);
             person.down.set_loss(0.0);
         }
-        if self.taking_part().len() < 2 {
-            self.join();
-            self.join();
-        }
-        let end = self.world.clock.millis() + HEALING.as_millis() as u64;
+        self.reactions.clear();
+        let healing = HEALING.as_millis() as u64;
+        let mut end = self.world.clock.millis() + healing;
         let mut whole = 0;
         while whole < 4 {
+            self.tidy();
+            end = end.max(self.closed_until + healing / 2);
             self.pass(500);
             whole = if unhealed(&self.world).is_none() {
                 whole + 1
@@ -183,6 +206,8 @@ impl Sim {
     /// left.
     fn farewell(&mut self) {
         self.world.journal.note(format_args!("farewell"));
+        self.is_over = true;
+        self.reactions.clear();
         let mut leaving = self.taking_part();
         let last = leaving.pop();
         self.send_home(&leaving);
@@ -244,6 +269,7 @@ impl Sim {
         loop {
             let next = (self.world.clock.millis() + STEP).min(end);
             self.world.run_until(next);
+            self.react();
             self.checkers.check(&mut self.world);
             if next == end {
                 return;
@@ -251,8 +277,8 @@ impl Sim {
         }
     }
 
+    /// Something happens: a fault, something that anybody does, or that moderators do.
     fn something_happens(&mut self) {
-        let everybody = self.taking_part();
         if !self.world.is_server_up() {
             // Down for a while.
             if self.rng.bool() {
@@ -261,204 +287,9 @@ impl Sim {
             return;
         }
         match self.rng.u32(0..100) {
-            0..10 if everybody.len() < PEOPLE_MAX => drop(self.join()),
-            10..16 if everybody.len() > 1 => self.somebody_goes(&everybody),
-            16..22 if everybody.len() > 1 => self.somebody_crashes(&everybody),
-            22..34 => self.somebody_loses_its_socket(&everybody),
-            34..40 if self.kills_left > 0 => self.server_goes(),
-            40..52 => self.somebody_switches(&everybody),
-            52..55 if everybody.len() > 2 => self.moderator_kicks(&everybody),
-            55..75 => self.somebody_chooses(&everybody),
-            75..90 => self.somebody_speaks(&everybody),
-            90..94 => self.media_breaks(&everybody),
-            _ => self.weather_changes(&everybody),
-        }
-    }
-
-    fn join(&mut self) -> usize {
-        let ms = Duration::from_millis;
-        let latency = self.rng.u64(3..60);
-        let loss = self.draw_loss();
-        let quality = Quality {
-            latency: ms(latency),
-            jitter: ms(self.rng.u64(0..=latency.min(15))),
-            loss: self.sabotage.map_or(loss, |sabotage| sabotage.loss(loss)),
-            reorder_gap: (self.rng.u32(0..4) == 0).then(|| self.rng.u32(8..40)),
-        };
-        let camera = self.sabotage.and_then(Sabotage::camera);
-        let is_socket = self.rng.bool() || self.sabotage == Some(Sabotage::IgnoredConstraints);
-        let mut seed = [0; 32];
-        self.rng.fill(&mut seed);
-        let plan = Plan {
-            channel: if is_socket {
-                ChannelKind::WebSocket
-            } else {
-                ChannelKind::Data
-            },
-            request: if self.rng.bool() {
-                RequestKind::Iq
-            } else {
-                RequestKind::Http
-            },
-            has_camera: self.rng.u32(0..6) > 0,
-            camera: camera.unwrap_or(VideoConfig::modest().camera),
-            quality,
-            seed,
-            link_seeds: [self.rng.u64(..), self.rng.u64(..)],
-        };
-        self.world.join(&plan)
-    }
-
-    fn draw_loss(&mut self) -> f32 {
-        match self.weather {
-            Weather::Clear => 0.0,
-            Weather::Lossy(most) => self.rng.f32() * most,
-        }
-    }
-
-    fn somebody_goes(&mut self, everybody: &[usize]) {
-        let Some(index) = self.choose(everybody) else {
-            return;
-        };
-        if self.rng.bool() {
-            self.world.leave(index);
-        } else {
-            self.world.close_tab(index);
-        }
-    }
-
-    fn somebody_crashes(&mut self, everybody: &[usize]) {
-        let Some(index) = self.choose(everybody) else {
-            return;
-        };
-        let loss = if self.rng.bool() {
-            Loss::Silent
-        } else {
-            Loss::Seen
-        };
-        self.world.crash(index, loss);
-    }
-
-    fn somebody_loses_its_socket(&mut self, everybody: &[usize]) {
-        let Some(index) = self.choose(everybody) else {
-            return;
-        };
-        let loss = match self.rng.u32(0..5) {
-            0 => Loss::Silent,
-            1 | 2 => Loss::SeenByBrowser,
-            _ => Loss::Seen,
-        };
-        self.world.lose_socket(index, loss);
-    }
-
-    fn server_goes(&mut self) {
-        self.kills_left -= 1;
-        match self.rng.u32(0..5) {
-            0 | 1 => self.world.stop_server(),
-            2 => self.world.kill_server(Loss::Silent),
-            _ => self.world.kill_server(Loss::Seen),
-        }
-        let down = self.rng.u64(300..3_000);
-        self.pass(down);
-        self.world.start_server();
-    }
-
-    fn somebody_switches(&mut self, everybody: &[usize]) {
-        let Some(index) = self.choose(everybody) else {
-            return;
-        };
-        let media = if self.rng.bool() {
-            MediaType::Audio
-        } else {
-            MediaType::Video
-        };
-        self.world.switch(index, media);
-    }
-
-    fn moderator_kicks(&mut self, everybody: &[usize]) {
-        let is_moderator = |index: &usize| {
-            let client = self
-                .world
-                .people
-                .get(*index)
-                .and_then(|person| person.client.as_ref());
-            client.is_some_and(|client| client.is_joined() && client.is_moderator())
-        };
-        let Some(moderator) = everybody.iter().copied().find(is_moderator) else {
-            return;
-        };
-        let others: Vec<usize> = everybody
-            .iter()
-            .copied()
-            .filter(|i| *i != moderator)
-            .collect();
-        if let Some(victim) = self.choose(&others) {
-            self.world.kick(moderator, victim);
-        }
-    }
-
-    fn somebody_chooses(&mut self, everybody: &[usize]) {
-        let Some(index) = self.choose(everybody) else {
-            return;
-        };
-        let mut constraints = Constraints::all();
-        let heights = [0, 90, 180, 360, 720, -1];
-        constraints.default_height = self.rng.choice(heights).unwrap_or(-1);
-        let nicks: Vec<String> = everybody
-            .iter()
-            .filter_map(|other| self.world.people[*other].nick().map(str::to_owned))
-            .collect();
-        for nick in nicks {
-            if self.rng.bool() {
-                let height = self.rng.choice(heights).unwrap_or(-1);
-                constraints.heights.insert(format!("{nick}-v0"), height);
-            }
-        }
-        if self.rng.u32(0..3) == 0 {
-            constraints.last_n = self.rng.i32(0..4);
-            self.world.coverage.count(Mark::LastN);
-        }
-        self.world.coverage.count(Mark::Constraints);
-        self.world.journal.note(format_args!("p{index} chooses"));
-        self.world.set_constraints(index, constraints);
-    }
-
-    fn somebody_speaks(&mut self, everybody: &[usize]) {
-        let Some(index) = self.choose(everybody) else {
-            return;
-        };
-        if self.rng.u32(0..4) == 0 {
-            let text = format!("a secret of person {index}");
-            self.world.witness.keep_private(&text);
-            self.world
-                .with_client(index, |client, now| client.say(now, &text));
-            return;
-        }
-        self.world.journal.note(format_args!("p{index} speaks"));
-        for other in everybody {
-            let is_speaking = *other == index;
-            self.world
-                .with_client(*other, |client, _| client.speak(is_speaking));
-        }
-    }
-
-    fn media_breaks(&mut self, everybody: &[usize]) {
-        let Some(index) = self.choose(everybody) else {
-            return;
-        };
-        let is_dark = self.world.people[index].up.is_dark;
-        if self.doomed != Some(index) {
-            self.world.set_blackout(index, !is_dark);
-        }
-    }
-
-    fn weather_changes(&mut self, everybody: &[usize]) {
-        for index in everybody {
-            let loss = self.draw_loss();
-            let person = &mut self.world.people[*index];
-            let loss = self.sabotage.map_or(loss, |sabotage| sabotage.loss(loss));
-            person.up.set_loss(loss);
-            person.down.set_loss(loss);
+            0..32 => self.fault(),
+            32..62 => self.somebody_acts(),
+            _ => self.somebody_moderates(),
         }
     }
 
@@ -470,8 +301,15 @@ impl Sim {
             .collect()
     }
 
-    fn choose(&mut self, among: &[usize]) -> Option<usize> {
-        self.rng.choice(among).copied()
+    /// Those whose browser says so.
+    fn those(&self, is_meant: impl Fn(&Client) -> bool) -> Vec<usize> {
+        let people = self.world.people.iter();
+        let meant = people.filter(|person| person.client.as_ref().is_some_and(&is_meant));
+        meant.map(|person| person.index).collect()
+    }
+
+    fn choose<T: Clone>(&mut self, among: &[T]) -> Option<T> {
+        self.rng.choice(among).cloned()
     }
 }
 
@@ -484,6 +322,10 @@ fn node_config(rng: &mut fastrand::Rng) -> NodeConfig {
     stream.liveness_timeout = Duration::from_secs(4);
     let conference = Arc::get_mut(&mut config.conference).expect("nobody else has it yet");
     conference.focus.single_participant_timeout = Duration::from_secs(5);
+    conference.owner_patience = Duration::from_secs(8);
+    conference.initial_timeout = Duration::from_secs(8);
+    conference.rules.wrong_passwords_per_minute = 1_000;
+    config.journal_linger = Duration::from_secs(20);
     rng.fill(&mut config.sealing_key);
     config
 }
@@ -491,4 +333,4 @@ fn node_config(rng: &mut fastrand::Rng) -> NodeConfig {
 /// How often the checkers look, in milliseconds.
 const STEP: u64 = 100;
 const PEOPLE_MAX: usize = 6;
-const HEALING: Duration = Duration::from_secs(60);
+const HEALING: Duration = Duration::from_secs(90);

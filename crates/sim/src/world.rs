@@ -2,25 +2,31 @@
 //!
 //! Does not know: what should happen (see `checker`), what will happen (see `scenario`).
 
+mod deadlines;
 mod deeds;
+mod features;
+mod noticed;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tertulia_client::{Notice, Output as ClientOutput, Trouble};
+use tertulia_client::{MediaKind, Notice, Output as ClientOutput, Trouble};
 use tertulia_model::{ChannelId, Hosts, MediaType, Now, Random, RequestId, RoomJid};
 
 use crate::clock::Clock;
 use crate::coverage::{Coverage, Mark};
 use crate::journal::Journal;
 use crate::network::{Datagram, Lane};
-use crate::node::{ConnectionId, Node, NodeConfig, NodeOutput};
+use crate::node::{ConnectionId, Disk, Node, NodeConfig, NodeOutput};
 use crate::person::{Person, Plan, describe};
 use crate::sabotage::Sabotage;
+use crate::story::Story;
 use crate::witness::Witness;
+
+pub use features::Command;
 
 /// Everything there is.
 pub struct World {
@@ -35,10 +41,18 @@ pub struct World {
     pub config: Arc<NodeConfig>,
     /// What people noticed since the checkers looked last.
     pub notices: Vec<(usize, Instant, Notice)>,
+    /// What people asked their users to decide, since the scenario looked last.
+    pub questions: Vec<(usize, Notice)>,
+    /// What people decided about the meeting.
+    pub story: Story,
+    /// What reached people in the lobby and was not for them.
+    pub overheard: Vec<String>,
     /// When the server was started, stopped or killed last.
     pub server_changed: Instant,
     pub(crate) random: Random,
     node: Option<Node>,
+    /// Of the server that does not run.
+    disk: Disk,
     node_wake: Option<Instant>,
     /// The machine under the server is off: nothing answers, nothing is refused.
     is_dark: bool,
@@ -116,6 +130,7 @@ impl World {
         let clock = Clock::new(origin);
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
+        let config = NodeConfig { sabotage, ..config };
         let hosts = config.conference.hosts.clone();
         let room = RoomJid::new(
             "tea@conference.localhost"
@@ -134,9 +149,13 @@ impl World {
             sabotage,
             config: Arc::new(config),
             notices: Vec::new(),
+            questions: Vec::new(),
+            story: Story::default(),
+            overheard: Vec::new(),
             server_changed: clock.now().mono,
             random: Random::from_seed(bytes),
             node: None,
+            disk: Disk::default(),
             node_wake: None,
             is_dark: false,
             incarnation: 0,
@@ -262,6 +281,7 @@ impl World {
             }
             Post::FrameUp(wire, text) => self.deliver_up(wire, &text),
             Post::FrameDown(wire, text) => {
+                self.overhear(wire, &text);
                 self.at_browser(wire, |client, now| client.handle_frame(now, &text));
             }
             Post::ClosedUp(wire, code) => self.deliver_closed_up(wire, code),
@@ -308,7 +328,7 @@ impl World {
         match &mut self.node {
             Some(node) => {
                 wire.incarnation = Some(incarnation);
-                node.connect(now, id, address, previd);
+                node.connect(now, id, address, self.room.name(), previd);
                 self.post_down(id, Post::Opened(id));
                 self.drain_node();
             }
@@ -466,7 +486,12 @@ impl World {
                     }
                 }
                 NodeOutput::ChannelText { channel, text } => {
-                    self.post_channel_down(channel, Post::ChannelDown(channel, text));
+                    let is_swallowed = self
+                        .sabotage
+                        .is_some_and(|s| s.swallows_channel_down(&text));
+                    if !is_swallowed {
+                        self.post_channel_down(channel, Post::ChannelDown(channel, text));
+                    }
                 }
                 NodeOutput::ChannelClose { channel, .. } => {
                     self.post_channel_down(channel, Post::ChannelClosedDown(channel));
@@ -486,11 +511,33 @@ impl World {
         let Some(wire) = self.wires.get(&id) else {
             return;
         };
+        let person = wire.person;
         let is_swallowed = self
             .sabotage
-            .is_some_and(|s| s.swallows_down(wire.person, &text));
-        if !is_swallowed {
-            self.post_down(id, Post::FrameDown(id, text));
+            .is_some_and(|s| s.swallows_down(person, &text));
+        if is_swallowed {
+            return;
+        }
+        if self.sabotage == Some(Sabotage::LeakyLobby) && text.starts_with("<presence") {
+            self.leak(&text);
+        }
+        let text = match self.sabotage {
+            Some(sabotage) => sabotage.distorted(person, text),
+            None => text,
+        };
+        self.post_down(id, Post::FrameDown(id, text));
+    }
+
+    /// Gives those who wait what is not for them.
+    fn leak(&mut self, text: &str) {
+        let waits = |person: &&Person| {
+            let client = person.client.as_ref();
+            client.is_some_and(tertulia_client::Client::is_waiting)
+        };
+        let waiting = self.people.iter().filter(waits);
+        let wires: Vec<ConnectionId> = waiting.filter_map(|person| person.wire).collect();
+        for wire in wires {
+            self.post_down(wire, Post::FrameDown(wire, text.to_owned()));
         }
     }
 
@@ -539,57 +586,6 @@ impl World {
                 ClientOutput::Notice(notice) => self.noticed(index, notice),
             }
         }
-    }
-
-    fn noticed(&mut self, index: usize, notice: Notice) {
-        let now = self.now().mono;
-        match &notice {
-            Notice::Message { .. } => self.coverage.count(Mark::Message),
-            // What loss does to streams depends on milliseconds; the checkers judge it.
-            Notice::Flaw(..) => {}
-            _ => self
-                .journal
-                .note(format_args!("p{index} {}", describe(&notice))),
-        }
-        match &notice {
-            Notice::Joined => self.person_joined(index, now),
-            Notice::Resumed => self.coverage.count(Mark::Resume),
-            Notice::Flaw(_, tertulia_client::media::Flaw::Gap { missing, .. }) => {
-                self.coverage.add(Mark::StreamGap, *missing);
-            }
-            Notice::MediaEnded => {
-                self.coverage.count(Mark::SessionEnded);
-                self.people[index].past.media_since = None;
-            }
-            Notice::Invited => self.people[index].past.media_since = None,
-            Notice::Trouble(Trouble::Kicked) => {
-                self.coverage.count(Mark::Kick);
-                self.people[index].expires(now + LINGER_SLACK);
-            }
-            Notice::Trouble(Trouble::PathLost) => self.coverage.count(Mark::PathLost),
-            _ => {}
-        }
-        self.notices.push((index, now, notice));
-    }
-
-    fn person_joined(&mut self, index: usize, now: Instant) {
-        let person = &mut self.people[index];
-        let Some(client) = &person.client else { return };
-        let nick = client.nick().unwrap_or_default().to_owned();
-        if let Some(jid) = client.jid() {
-            let node = jid.node().map(|node| node.as_str().to_owned());
-            self.witness.keep_private(&node.unwrap_or_default());
-        }
-        if !person.past.nicks.is_empty() {
-            self.coverage.count(Mark::Rejoin);
-        }
-        for (_, until) in person.past.nicks.iter_mut().filter(|(old, _)| *old != nick) {
-            let end = now + Duration::from_secs(2);
-            *until = Some(until.map_or(end, |until| until.min(end)));
-        }
-        person.past.nicks.retain(|(old, _)| *old != nick);
-        person.past.nicks.push((nick, None));
-        person.past.constraints_since = Some(now);
     }
 
     // Sockets.
@@ -703,10 +699,20 @@ impl World {
     }
 
     fn lose_node(&mut self) {
-        self.node = None;
+        let disk = self.node.take().map(Node::crash);
+        self.disk = disk.unwrap_or_default();
+        if self.sabotage == Some(Sabotage::LostJournal) {
+            self.disk = Disk::default();
+        }
         self.node_wake = None;
         self.server_changed = self.now().mono;
+        self.story.kept = self.story.configuration.take();
         for person in &mut self.people {
+            let past = &mut person.past;
+            past.affiliation_before = past
+                .affiliation
+                .take()
+                .filter(|_| past.present_since.is_some());
             person.disturbed();
         }
         if self.is_dark {
@@ -764,36 +770,7 @@ impl World {
         self.next_post += 1;
         self.posts.push(Reverse((at, self.next_post, post)));
     }
-
-    /// How long the room may show somebody whose browser died in this way.
-    pub fn linger(&self, loss: Loss) -> Duration {
-        let stream = &self.config.stream;
-        let notice = match loss {
-            Loss::Silent => stream.liveness_ping_after + stream.liveness_timeout,
-            Loss::Seen | Loss::SeenByBrowser => Duration::ZERO,
-        };
-        notice + stream.lease + LINGER_SLACK
-    }
-
-    /// When a goodbye has reached everybody, or the lease ended because it was never heard.
-    fn deadline_of_goodbye(&self, index: usize) -> Instant {
-        let is_heard = self.is_heard(index);
-        let linger = if is_heard {
-            LINGER_SLACK
-        } else {
-            self.linger(Loss::Silent)
-        };
-        self.now().mono + linger
-    }
-
-    /// Whether the server would notice what becomes of a person's socket.
-    fn is_heard(&self, index: usize) -> bool {
-        let client = self.people[index].client.as_ref();
-        client.is_some_and(tertulia_client::Client::is_online) && self.is_wired(index)
-    }
 }
 
 /// More rounds within one millisecond than any machine has reason for.
 const STEPS_MAX: u32 = 1_000;
-/// Time for news to reach everybody.
-const LINGER_SLACK: Duration = Duration::from_secs(2);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tertulia_client::{ChannelKind, RequestKind, VideoConfig};
+use tertulia_client::{ChannelKind, Habits, RequestKind, VideoConfig};
 use tertulia_model::MediaType;
 use tertulia_sim::checker::{Checkers, unhealed};
 use tertulia_sim::network::Quality;
@@ -24,6 +24,7 @@ fn plan(index: u8, channel: ChannelKind) -> Plan {
             loss: 0.0,
             reorder_gap: None,
         },
+        habits: Habits::default(),
         seed: [index; 32],
         link_seeds: [1, 2],
     }

@@ -7,6 +7,8 @@ use tertulia_bridge::{Bandwidth, LocalAddress, Timers, VideoPolicy};
 use tertulia_model::Hosts;
 use tertulia_stream::{BoshConfig, Limits, Rate};
 
+use crate::sabotage::Sabotage;
+
 /// What a node is made of.
 #[derive(Clone)]
 pub struct NodeConfig {
@@ -21,6 +23,10 @@ pub struct NodeConfig {
     pub websocket_base: String,
     /// Our part of bridge-channel URLs.
     pub server_id: String,
+    /// How long what was decided in a meeting is kept after its end.
+    pub journal_linger: Duration,
+    /// What is broken between the machines of the node, on purpose.
+    pub sabotage: Option<Sabotage>,
 }
 
 impl NodeConfig {
@@ -39,6 +45,8 @@ impl NodeConfig {
             restoration_time: Duration::from_secs(600),
             websocket_base: format!("wss://{}:8443", media.ip()),
             server_id,
+            journal_linger: Duration::from_secs(600),
+            sabotage: None,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! From a connection to a session: log-in, names, resumption.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jid::{BareJid, FullJid, NodePart, ResourcePart};
@@ -49,7 +48,13 @@ impl Node {
             None => self.anonymous(resource),
         };
         let resumption_id = self.sealer.seal(&jid, now, &mut self.random);
-        let Some(Connection { address, stage, .. }) = self.connections.get_mut(&connection) else {
+        let Some(Connection {
+            address,
+            room,
+            stage,
+            ..
+        }) = self.connections.get_mut(&connection)
+        else {
             return;
         };
         let Stage::Negotiating(negotiation) = stage else {
@@ -71,7 +76,7 @@ impl Node {
             jid: jid.clone(),
             websocket_base: self.config.websocket_base.clone(),
             is_loopback: address.ip().is_loopback(),
-            room: None,
+            room: room.clone(),
             account: None,
             address: address.ip(),
         };
@@ -83,7 +88,7 @@ impl Node {
             machine,
             connection: Some(connection),
             replaced: None,
-            meetings: BTreeSet::new(),
+            meetings: Vec::new(),
         };
         self.sessions.insert(id, session);
         self.wake(Machine::Session(id));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jid::Jid;
 use tertulia_conference::Route;
-use tertulia_model::{ConferenceId, Now, SessionChange, SessionId};
-use tertulia_stanza::{Condition, Stanza};
+use tertulia_model::{ConferenceId, Now, RoomJid, SessionChange, SessionId};
+use tertulia_stanza::{Condition, Kind, Stanza, StanzaError};
 use tertulia_stream::SessionOutput;
 
 use super::login::nick_of;
@@ -45,7 +45,7 @@ impl Node {
             return;
         };
         for meeting in session.meetings.clone() {
-            if let Some(found) = self.meetings.get_mut(&meeting) {
+            if let Some(found) = self.meetings.by_id(&meeting) {
                 found.machine.handle_session(now, id, change);
                 self.wake(Machine::Meeting(meeting));
             }
@@ -66,22 +66,24 @@ impl Node {
                 let answer = tertulia_conference::host::answer(&self.config.conference, &stanza);
                 self.answer(now, from, answer);
             }
-            Route::Room(room) => match self.rooms.get(&room).cloned() {
+            Route::Room(room) => self.route_to_room(now, from, &room, stanza),
+            Route::Service(_) => match self.meeting_of(from) {
                 Some(meeting) => self.tell_meeting(now, from, meeting, stanza),
-                None => self.answer(now, from, tertulia_conference::refuse_missing(&stanza)),
-            },
-            // The room that a session is in, as far as this node knows.
-            Route::Service(_) => {
-                let session = self.sessions.get(&from);
-                match session.and_then(|session| session.meetings.first().cloned()) {
-                    Some(meeting) => self.tell_meeting(now, from, meeting, stanza),
-                    None => self.answer(now, from, tertulia_conference::refuse_missing(&stanza)),
+                None => {
+                    let answer = stanza
+                        .may_be_refused()
+                        .then(|| stanza.error(Condition::ItemNotFound));
+                    self.answer(now, from, answer);
                 }
-            }
-            Route::ConferenceRequest(room) => {
-                let meeting = self.find_or_start(now, &room);
-                self.tell_meeting(now, from, meeting, stanza);
-            }
+            },
+            Route::ConferenceRequest(room) => match self.find_or_start(now, &room) {
+                Some(meeting) => self.tell_meeting(now, from, meeting, stanza),
+                None => {
+                    let reply = self.gone(&room);
+                    let answer = stanza.result().with_child(reply.to_element());
+                    self.answer(now, from, Some(answer));
+                }
+            },
             Route::Session(jid) => match self.session_of(&jid) {
                 Some(to) => self.answer(now, to, Some(stanza)),
                 None => {
@@ -123,13 +125,51 @@ impl Node {
         }
     }
 
+    /// To the conference that answers for a room. Who joins a breakout room of a meeting that was
+    /// cut off brings that meeting to life; a main room is only brought to life by a conference
+    /// request.
+    fn route_to_room(&mut self, now: Now, from: SessionId, room: &RoomJid, stanza: Stanza) {
+        let is_join = stanza.kind == Kind::Presence && stanza.type_.is_none();
+        let meeting = if is_join && self.is_breakout(room) {
+            self.find_or_start(now, room)
+        } else {
+            self.meetings.id_of(room)
+        };
+        match meeting {
+            Some(meeting) => self.tell_meeting(now, from, meeting, stanza),
+            None if is_join && self.is_breakout(room) && stanza.may_be_refused() => {
+                let error = StanzaError::new(Condition::NotAllowed);
+                let error = error.with_text("this breakout room is gone");
+                self.answer(now, from, Some(stanza.error(error)));
+            }
+            None => {
+                let answer = tertulia_conference::refuse_missing(&stanza);
+                self.answer(now, from, answer);
+            }
+        }
+    }
+
+    /// The conference that a command without a room is about: that of the room by whose URL the
+    /// session has connected, else the one it spoke to last.
+    fn meeting_of(&self, session: SessionId) -> Option<ConferenceId> {
+        let session = self.sessions.get(&session)?;
+        let named = session.machine.profile().room.as_ref();
+        let named = named.and_then(|room| self.meetings.id_of(room));
+        let known = named
+            .as_ref()
+            .filter(|named| session.meetings.contains(named))
+            .or(session.meetings.last());
+        known.cloned().or(named)
+    }
+
     fn tell_meeting(&mut self, now: Now, from: SessionId, id: ConferenceId, stanza: Stanza) {
         let (Some(session), Some(meeting)) =
-            (self.sessions.get_mut(&from), self.meetings.get_mut(&id))
+            (self.sessions.get_mut(&from), self.meetings.by_id(&id))
         else {
             return;
         };
-        session.meetings.insert(id.clone());
+        session.meetings.retain(|known| *known != id);
+        session.meetings.push(id.clone());
         let profile = Arc::clone(session.machine.profile());
         meeting.machine.handle_stanza(now, &profile, stanza);
         self.wake(Machine::Meeting(id));

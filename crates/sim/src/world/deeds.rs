@@ -53,7 +53,32 @@ impl World {
         let deadline = self.now().mono + self.linger(noticed);
         self.people[index].expires(deadline);
         self.people[index].past.is_crashed = true;
+        if noticed == Loss::Silent {
+            self.people[index].is_lost_unseen();
+        }
         self.drop_browser(index, (loss != Loss::Silent).then_some(None));
+    }
+
+    /// A person opens the page again: the browser goes and comes.
+    pub fn reload(&mut self, index: usize, loss: Loss) {
+        self.journal
+            .note(format_args!("p{index} reloads the page {loss:?}"));
+        self.coverage.count(Mark::Reload);
+        if self.people[index].client.is_some() {
+            let deadline = match loss {
+                Loss::Seen => self.deadline_of_goodbye(index),
+                Loss::Silent | Loss::SeenByBrowser => self.now().mono + self.linger(Loss::Silent),
+            };
+            if loss != Loss::Seen || !self.is_heard(index) {
+                self.people[index].is_lost_unseen();
+            }
+            self.people[index].expires(deadline);
+            self.drop_browser(index, (loss == Loss::Seen).then_some(Some(1001)));
+        }
+        let (now, seed) = (self.now(), self.random.seed());
+        self.people[index].open_page(&self.hosts, &self.room, seed, now);
+        self.people[index].disturbed();
+        self.drain_person(index);
     }
 
     /// A signalling socket breaks under a living browser.
@@ -115,7 +140,8 @@ impl World {
         self.server_changed = now.mono;
         self.journal.note(format_args!("server starts"));
         let seed = self.random.seed();
-        self.node = Some(Node::new(self.config.clone(), seed, now));
+        let disk = std::mem::take(&mut self.disk);
+        self.node = Some(Node::new(self.config.clone(), disk, seed, now));
         self.node_wake = Some(now.mono);
     }
 
@@ -138,25 +164,11 @@ impl World {
         let person = &mut self.people[index];
         let Some(client) = &person.client else { return };
         let is_muted = !client.is_muted(media);
-        match media {
-            MediaType::Audio => person.past.audio_since = Some(now),
-            MediaType::Video => person.past.video_since = Some(now),
-        }
+        person.past.switched(media.into(), now);
         self.coverage.count(Mark::SelfMute);
         self.journal
             .note(format_args!("p{index} switches {media:?} off {is_muted}"));
         self.with_client(index, |client, now| client.mute(now, media, is_muted));
-    }
-
-    /// A moderator throws somebody out.
-    pub fn kick(&mut self, moderator: usize, victim: usize) {
-        let Some(nick) = self.people[victim].nick().map(str::to_owned) else {
-            return;
-        };
-        self.journal
-            .note(format_args!("p{moderator} kicks p{victim}"));
-        self.people[victim].past.kicked = Some(self.now().mono);
-        self.with_client(moderator, |client, now| client.kick(now, &nick));
     }
 
     /// A person changes what it wants to see.
