@@ -21,8 +21,14 @@ fn simulated_nodes_run_with_the_defaults() {
         // Drawn at random, kept in the data folder, or found on the machine.
         sealing_key: _,
         websocket_base: _,
+        // Simulated meetings are over sooner than any journal.
+        journal_linger: _,
+        sabotage: None,
         server_id,
-    } = NodeConfig::usual("192.0.2.1:10000".parse().unwrap());
+    } = NodeConfig::usual("192.0.2.1:10000".parse().unwrap())
+    else {
+        panic!("nothing is sabotaged by itself");
+    };
     let mut default = settings().server;
     same(&*stream, &default.stream);
     default.conference.focus.server_id = server_id;
