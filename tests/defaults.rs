@@ -9,6 +9,10 @@ use tertulia_config::{Settings, Sources};
 use tertulia_sim::node::NodeConfig;
 
 #[path = "../crates/bridge/src/testing.rs"]
+#[expect(
+    clippy::unwrap_used,
+    reason = "in its own place it is part of tests only"
+)]
 mod bridge_tests;
 
 #[test]
@@ -53,8 +57,10 @@ fn the_bridges_tests_run_with_the_defaults() {
 }
 
 fn settings() -> Settings {
-    let settings = tertulia_config::load(&Sources::default());
-    settings.ok().expect("the defaults are valid")
+    let Ok(settings) = tertulia_config::load(&Sources::default()) else {
+        panic!("the defaults are valid");
+    };
+    settings
 }
 
 /// Addresses and workers are the machine's.

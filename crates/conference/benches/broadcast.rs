@@ -7,7 +7,7 @@
 //!
 //! Appends `{"name", "ratio", "goal"}` to `target/bench/broadcast.json`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{OpenOptions, create_dir_all};
 use std::hint::black_box;
 use std::io::Write;
@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
-use tertulia_conference::{Conference, Config, Output};
+use tertulia_conference::{Conference, Config, Output, Rules};
 use tertulia_model::jid::{DomainPart, FullJid, Jid};
-use tertulia_model::{Hosts, Now, RoomJid, SessionId, SessionProfile};
+use tertulia_model::{ConferenceId, Hosts, Now, RoomJid, SessionId, SessionProfile};
 use tertulia_stanza::muc::{Affiliation, Item, Role, UserX};
 use tertulia_stanza::{Element, Kind, Stanza, ns};
 
@@ -72,7 +72,14 @@ impl Bench {
         };
         let room = RoomJid::new(jid("tea@conference.localhost").to_bare()).expect("a room");
         let mut bench = Bench {
-            conference: Conference::new(Arc::new(config()), room, [1; 32], now),
+            conference: Conference::new(
+                Arc::new(config()),
+                room,
+                ConferenceId::new("meeting"),
+                BTreeMap::new(),
+                [1; 32],
+                now,
+            ),
             now,
             sender: profile(0),
             payload: Bytes::from_static(PRESENCE.as_bytes()),
@@ -192,10 +199,10 @@ fn config() -> Config {
         ),
         room: tertulia_room::Config {
             occupants_max: 500,
-            affiliations_max: 1_000,
             history_messages_max: 20,
             history_bytes_max: 65_536,
             name_chars_max: 256,
+            has_lobby: true,
         },
         focus: tertulia_focus::Config {
             server_id: "node".to_owned(),
@@ -216,6 +223,37 @@ fn config() -> Config {
         },
         initial_timeout: Duration::from_secs(15),
         expected_max: 100,
+        affiliations_max: 1_000,
+        rules: Rules {
+            has_lobby: true,
+            has_breakout_rooms: true,
+            has_av_moderation: true,
+            has_polls: true,
+            has_file_sharing: true,
+            has_end_conference: true,
+            has_speaker_stats: true,
+            has_visitors: true,
+            visitors_after: None,
+            has_auto_owner: true,
+            is_everyone_moderator: false,
+            has_wait_for_host: false,
+            is_display_name_required: false,
+            joins_per_second: 1_000,
+            joins_waiting_max: 1_000,
+            start_audio_muted: None,
+            start_video_muted: None,
+            wrong_passwords_per_minute: 5,
+            lobby_waiting_max: 100,
+            breakout_rooms_max: 50,
+            polls_max: 128,
+            poll_bytes_max: 1_024,
+            files_max: 100,
+            file_bytes_max: 4_096,
+            metadata_keys_max: 64,
+            metadata_bytes_max: 16_384,
+        },
+        owner_patience: Duration::from_secs(60),
+        device_key: [3; 32],
     }
 }
 
