@@ -174,7 +174,7 @@ impl Sabotage {
                 let Some((head, tail)) = text.split_once("muc#roominfo_meetingId") else {
                     return text;
                 };
-                let tail = tail.replacen("<value xmlns='jabber:x:data'>", FALSE_VALUE, 1);
+                let tail = tail.replacen("<value>", FALSE_VALUE, 1);
                 format!("{head}muc#roominfo_meetingId{tail}")
             }
             Sabotage::FalseAddresses if person == 0 && !text.contains("110") => {
@@ -237,7 +237,7 @@ fn is_of_focus(presence: &str) -> bool {
     presence.contains("/focus\"")
 }
 
-const FALSE_VALUE: &str = "<value xmlns='jabber:x:data'>false-";
+const FALSE_VALUE: &str = "<value>false-";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {

@@ -114,10 +114,25 @@ fn compare(one: &Client, other: &Client) -> Vec<(&'static str, bool)> {
     vec![
         ("configuration", configuration(a) == configuration(b)),
         ("subject", one.subject() == other.subject()),
-        ("metadata", one.metadata() == other.metadata()),
+        ("metadata", shared_metadata(one) == shared_metadata(other)),
         ("polls", votes(one) == votes(other)),
         ("moderation", moderation),
+        ("set of rooms", room_names(one) == room_names(other)),
     ]
+}
+
+/// What a room's metadata says to everybody. How a newcomer is to begin is its own: it counts
+/// those who were there before.
+fn shared_metadata(client: &Client) -> Vec<(&String, &serde_json::Value)> {
+    let metadata = client.metadata().iter();
+    metadata.filter(|(key, _)| *key != "startMuted").collect()
+}
+
+/// The breakout rooms that somebody knows.
+fn room_names(client: &Client) -> BTreeSet<&str> {
+    let rooms = client.breakout_rooms().rooms.values();
+    let breakouts = rooms.filter(|room| !room.is_main);
+    breakouts.map(|room| room.name.as_str()).collect()
 }
 
 /// What is wrong with somebody's list of rooms; without breakout rooms there is none.

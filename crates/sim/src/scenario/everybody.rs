@@ -11,6 +11,14 @@ impl Sim {
         let Some(index) = self.choose(&inside) else {
             return;
         };
+        if self.sabotage == Some(Sabotage::LostVotes) && self.rng.bool() {
+            return self.world.poll(index, true);
+        }
+        // A visitor who wants to take part.
+        let client = self.world.people[index].client.as_ref();
+        if client.is_some_and(Client::is_visitor) && self.rng.bool() {
+            return self.world.raise_hand(index);
+        }
         match self.rng.u32(0..74) {
             0..12 => self.switches(index),
             12..28 => self.chooses(index, &inside),

@@ -42,6 +42,13 @@ impl Sim {
         if is_anybody_waiting && self.rng.u32(0..3) > 0 {
             return Some(Command::Admit(self.rng.u32(0..4) > 0));
         }
+        if self.sabotage == Some(Sabotage::DeafBridge) {
+            let is_on = client_moderates(&self.world, by, kind);
+            return (!is_on).then_some(Command::Moderate(kind, true));
+        }
+        if self.sabotage == Some(Sabotage::LostLists) && breakouts.is_empty() && self.rng.bool() {
+            return Some(Command::AddRoom(self.world.story.fresh_name("Group")));
+        }
         Some(match self.rng.u32(0..100) {
             0..6 => Command::Lobby(!has_lobby),
             6..12 if is_locked => Command::Password(None),
@@ -68,7 +75,7 @@ impl Sim {
             },
             85..88 => Command::StartMuted(self.rng.bool()),
             88..92 => Command::Subject(self.world.story.fresh_name("Verona")),
-            92 if self.rng.bool() => Command::End,
+            92 => Command::End,
             _ => return None,
         })
     }
