@@ -48,7 +48,7 @@ fn is_forbidden(world: &World, sender: &Present<'_>, kind: MediaKind, now: Insta
     let state = sender.client.moderation(kind);
     let changed = world.story.last_change_of(sender.index(), kind);
     let is_old = changed.is_none_or(|at| now > at + NEWS + NEWS);
-    let last = sender.person.past.last_moderator;
-    let is_no_moderator = last.is_none_or(|last| now > last + NEWS);
-    state.is_enabled && !state.is_approved && is_old && is_no_moderator
+    // Whoever moderated when it was turned on stays allowed, as in Jitsi's own.
+    let was_moderator = sender.person.past.last_moderator.is_some();
+    state.is_enabled && !state.is_approved && is_old && !was_moderator
 }
