@@ -668,8 +668,7 @@ fn rtc_config(
         rtc = rtc.enable_bwe(Some(Bitrate::bps(config.bandwidth.initial_bps)));
     }
     let codecs = rtc.codec_config();
-    // RED is one more Opus to str0m, which does not look inside.
-    for number in [OPUS, RED] {
+    let mut add_opus = |number: u8| {
         codecs.add_config(
             number.into(),
             None,
@@ -678,6 +677,11 @@ fn rtc_config(
             Some(2),
             FormatParams::default(),
         );
+    };
+    add_opus(OPUS);
+    if offer.has_red {
+        // One more Opus to str0m, which does not look inside.
+        add_opus(RED);
     }
     codecs.add_config(
         VP8.into(),

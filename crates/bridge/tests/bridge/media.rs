@@ -81,13 +81,16 @@ fn audio_reaches_everybody_else_with_its_numbers_and_levels() {
 #[test]
 fn redundancy_goes_to_those_who_know_it_and_helps_the_others() {
     let mut room = Room::new(config());
-    room.party(&["a", "b"]);
     let red = EndpointOffer {
         has_red: true,
         ..OFFER
     };
-    let knows = room.join_with("c", red, |_| {});
-    room.publish(knows);
+    for (name, offer) in [("a", red), ("b", OFFER), ("c", red)] {
+        let index = room.join_with(name, offer, |_| {});
+        room.publish(index);
+    }
+    let knows = 2;
+    room.run(SECOND);
     room.clients[0].speak(90);
     room.run(SECOND);
     room.clients[0].audio.as_mut().unwrap().redundancy = Some(Vec::new());
