@@ -33,7 +33,7 @@ pub(crate) struct Seat {
     pub(crate) channel_password: String,
     pub(crate) feedback: FeedbackSources,
     pub(crate) endpoint: Endpoint,
-    pub(crate) restart: Restart,
+    pub(crate) restart: Box<Restart>,
     /// Addresses that were shown to be the client's, with their last packet.
     pub(crate) addresses: Vec<(SocketAddr, Instant)>,
 
@@ -54,7 +54,7 @@ pub(crate) struct Seat {
     /// What others send, as it is sent to it; by the index of the source.
     pub(crate) legs: Vec<Option<Leg>>,
     /// The streams that these share, if the client takes part in SSRC rewriting.
-    pub(crate) slots: Option<Slots>,
+    pub(crate) slots: Option<Box<Slots>>,
     /// Streams of sources that were removed, in case they come back.
     ended: VecDeque<Ended>,
     /// When it was last sent video.
@@ -166,7 +166,7 @@ impl Seat {
             channel_password: new.channel_password,
             feedback: new.feedback,
             endpoint: new.endpoint,
-            restart: Restart::new(new.candidates),
+            restart: Box::new(Restart::new(new.candidates)),
             addresses: Vec::new(),
             may: MayForward::ALL,
             is_paused: false,
@@ -179,7 +179,10 @@ impl Seat {
             is_dead: false,
             streams: Vec::new(),
             legs: Vec::new(),
-            slots: new.offer.has_ssrc_rewriting.then(|| Slots::new(limits)),
+            slots: new
+                .offer
+                .has_ssrc_rewriting
+                .then(|| Box::new(Slots::new(limits))),
             ended: VecDeque::new(),
             was_sent_video: None,
             constraints: ReceiverConstraints::default(),

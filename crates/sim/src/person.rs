@@ -8,7 +8,7 @@ use tertulia_client::{
     VideoConfig,
 };
 use tertulia_model::{ChannelId, Hosts, Now, RoomJid};
-use tertulia_stanza::muc::Affiliation;
+use tertulia_stanza::muc::{Affiliation, Role};
 
 use crate::network::{Link, Quality};
 use crate::node::ConnectionId;
@@ -68,8 +68,8 @@ pub struct Past {
     pub affiliation: Option<Affiliation>,
     /// The standing it had when the server died, until it is looked at.
     pub affiliation_before: Option<Affiliation>,
-    pub is_moderator: bool,
-    /// When it became a moderator or was one no more, as far as it knew.
+    pub role: Option<Role>,
+    /// When that changed, as far as it knew.
     pub role_changed: Option<Instant>,
     /// Once it only looked.
     pub was_visitor: bool,

@@ -9,7 +9,6 @@ use crate::channel::ServerMessage;
 use crate::constraints::{Offered, Wanted, larger, prioritise};
 use crate::rewrite::vp8::Target;
 use crate::seat::Lane;
-use crate::slots::Slots;
 
 impl Conference {
     /// A new estimate; small changes wait for the next allocation.
@@ -110,7 +109,7 @@ impl Conference {
         offered.sort_by_key(|(rank, source)| (*rank, source.index));
         let offered: Vec<Offered<'_>> = offered.into_iter().map(|(_, source)| source).collect();
         // Who was never told of a slot can't be sent anything.
-        let slots = seat.slots.as_ref().map(Slots::video_max);
+        let slots = seat.slots.as_ref().map(|slots| slots.video_max());
         let slots = slots.map(|slots| if seat.had_channel { slots } else { 0 });
         prioritise(&seat.constraints, &offered, &cx.config.video, slots)
     }

@@ -24,7 +24,11 @@ impl Checkers {
             for source in viewer.client.remote_sources() {
                 let owner = source.name.owner();
                 let what = format!("source p{v} {}", source.name);
-                let is_wrong = !seen.contains_key(owner) || is_unsent(world, &source.name);
+                // A stream of the bridge that is not used keeps the name of its last owner.
+                let is_shared = viewer.person.habits.has_ssrc_rewriting;
+                let is_used = !is_shared || is_recent(source.facts.last_packet, now);
+                let is_known = seen.contains_key(owner) && !is_unsent(world, &source.name);
+                let is_wrong = is_used && !is_known;
                 if self.patience.is_over(&what, is_wrong, now, SOURCES_SETTLE) {
                     let name = anonymous(world, &source.name);
                     self.complain(format!("claim 3: p{v} knows {name}, which nobody sends"));
@@ -208,7 +212,7 @@ pub(super) fn missing(world: &World, settled: Duration) -> Vec<String> {
     for viewer in &ready {
         let sources = viewer.client.remote_sources();
         let (v, constraints) = (viewer.index(), viewer.client.constraints());
-        if waits_for_maps(viewer.person, now) {
+        if waits_for_maps(viewer.person, now, settled) {
             continue;
         }
         let is_enough = constraints.last_n < 0
@@ -225,7 +229,8 @@ pub(super) fn missing(world: &World, settled: Duration) -> Vec<String> {
                 let last = source.and_then(|source| source.facts.last_frame);
                 if kind == MediaKind::Audio {
                     if last.is_none_or(|at| now > at + SILENCE) {
-                        missing.push(format!("p{v} does not hear p{o}"));
+                        let why = why_not(world, &sources, &name, now);
+                        missing.push(format!("p{v} does not hear p{o}: {why}"));
                     }
                     continue;
                 }
@@ -241,8 +246,9 @@ pub(super) fn missing(world: &World, settled: Duration) -> Vec<String> {
                         MediaKind::Desktop => "see the screen of",
                         _ => "see",
                     };
+                    let why = why_not(world, &sources, &name, now);
                     missing.push(format!(
-                        "p{v} does not {what} p{o} move, and the bridge says it {says}"
+                        "p{v} does not {what} p{o} move: {why}, and the bridge says it {says}"
                     ));
                 }
             }
@@ -251,12 +257,40 @@ pub(super) fn missing(world: &World, settled: Duration) -> Vec<String> {
     missing
 }
 
+/// How far a source is from being played.
+fn why_not(
+    world: &World,
+    sources: &[RemoteSource],
+    name: &SourceName,
+    now: Instant,
+) -> &'static str {
+    let Some(source) = sources.iter().find(|source| source.name == *name) else {
+        return "it knows no such source";
+    };
+    if source.facts.packets == 0 {
+        "nothing ever came"
+    } else if !is_recent(source.facts.last_packet, now) {
+        "nothing comes any more"
+    } else if !is_owners(world, source) {
+        "somebody else's packets come"
+    } else {
+        "its packets cannot be played"
+    }
+}
+
 /// Whose the bridge's streams are comes by the bridge channel; what was said on a data channel in
 /// the dark is said again some time later.
-fn waits_for_maps(viewer: &Person, now: Instant) -> bool {
-    let is_told = viewer.habits.has_ssrc_rewriting && viewer.channel_kind == ChannelKind::Data;
-    let last_dark = viewer.past.last_dark.filter(|_| is_told);
-    last_dark.is_some_and(|last| now < last + SAID_AGAIN)
+fn waits_for_maps(viewer: &Person, now: Instant, settled: Duration) -> bool {
+    if !viewer.habits.has_ssrc_rewriting {
+        return false;
+    }
+    let past = &viewer.past;
+    let is_told = past
+        .channel_since
+        .is_some_and(|since| now >= since + settled);
+    let is_data = viewer.channel_kind == ChannelKind::Data;
+    let last_dark = past.last_dark.filter(|_| is_data);
+    !is_told || last_dark.is_some_and(|last| now < last + SAID_AGAIN)
 }
 
 /// Whether nobody can expect anything of this kind of somebody now.

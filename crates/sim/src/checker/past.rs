@@ -19,8 +19,8 @@ pub(super) fn update(world: &mut World) {
         let Some(client) = &person.client else {
             continue;
         };
-        if std::mem::replace(&mut past.is_moderator, client.is_moderator()) != client.is_moderator()
-        {
+        let role = Some(client.role());
+        if std::mem::replace(&mut past.role, role) != role {
             past.role_changed = Some(now);
         }
         if client.is_moderator() && world.sabotage != Some(Sabotage::RightsForAll) {

@@ -127,6 +127,7 @@ impl World {
         person.past.nicks.retain(|(old, _)| *old != nick);
         person.past.nicks.push((nick, None));
         person.past.constraints_since = Some(now);
+        person.past.affiliation = None;
         // In another room, perhaps, everything begins anew.
         person.disturbed();
         if person
