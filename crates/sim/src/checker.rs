@@ -44,9 +44,9 @@ pub struct Checkers {
     created: BTreeMap<String, String>,
 }
 
-/// What may be wrong for a while: since when it has been.
+/// What may be wrong for a while: since when it has been, and when it was looked at last.
 #[derive(Default)]
-struct Patience(BTreeMap<String, Instant>);
+struct Patience(BTreeMap<String, (Instant, Instant)>);
 
 impl Patience {
     /// Whether something has been wrong for longer than `limit`, at every look.
@@ -55,8 +55,13 @@ impl Patience {
             self.0.remove(what);
             return false;
         }
-        let since = *self.0.entry(what.to_owned()).or_insert(now);
-        now > since + limit
+        let (since, seen) = self.0.entry(what.to_owned()).or_insert((now, now));
+        // Where nobody looked for a while, nobody knows.
+        if now > *seen + LOOK_MISSED {
+            *since = now;
+        }
+        *seen = now;
+        now > *since + limit
     }
 }
 
@@ -169,6 +174,8 @@ fn anonymous(world: &World, source: &SourceName) -> String {
 const NEWS: Duration = Duration::from_secs(3);
 /// Time for media to flow after a disturbance.
 const MEDIA_SETTLES: Duration = Duration::from_secs(8);
+/// Everything is looked at more often.
+const LOOK_MISSED: Duration = Duration::from_secs(1);
 const VIOLATIONS_MAX: usize = 40;
 
 #[cfg(test)]
@@ -179,12 +186,15 @@ mod tests {
     fn patience_ends_only_when_it_was_wrong_all_the_time() {
         let (mut patience, start) = (Patience::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        let limit = Duration::from_secs(3);
-        assert!(!patience.is_over("x", true, at(0), limit));
-        assert!(!patience.is_over("x", true, at(3), limit));
-        assert!(patience.is_over("x", true, at(4), limit));
-        assert!(!patience.is_over("x", false, at(5), limit));
-        assert!(!patience.is_over("x", true, at(6), limit));
-        assert!(!patience.is_over("y", true, at(9), limit));
+        let limit = Duration::from_secs(2);
+        let mut looks = |times: std::ops::Range<u64>, is_wrong: bool| -> Vec<bool> {
+            let look = |at_| patience.is_over("x", is_wrong, at(at_), limit);
+            times.map(look).collect()
+        };
+        assert_eq!(looks(0..4, true), [false, false, false, true]);
+        assert_eq!(looks(4..5, false), [false]);
+        assert_eq!(looks(5..8, true), [false; 3]);
+        // Nobody looked.
+        assert_eq!(looks(20..22, true), [false; 2]);
     }
 }

@@ -39,6 +39,8 @@ impl Checkers {
             let before = past.affiliation_before.take();
             past.affiliation = Some(is_now);
             let was_meddled = meddled.is_some_and(|at| at + MEDDLED > world.server_changed);
+            // A page that died unseen may have been elected in its stead.
+            let was_meddled = was_meddled || !past.unseen.is_empty();
             let Some(before) = before.filter(|_| !was_meddled && !world.story.has_ended(now))
             else {
                 continue;
