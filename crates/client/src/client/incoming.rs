@@ -125,7 +125,10 @@ impl Client {
     }
 
     fn handle_request(&mut self, now: Now, iq: &Stanza) {
-        let is_of_focus = self.occupants.as_ref().is_some_and(|o| o.is_of_focus(iq));
+        // Whoever is on the way out has no business with that room's focus any more.
+        let is_inside = matches!(self.stage, Stage::Joining | Stage::Joined);
+        let occupants = self.occupants.as_ref().filter(|_| is_inside);
+        let is_of_focus = occupants.is_some_and(|o| o.is_of_focus(iq));
         let is_of_room = iq
             .from
             .as_ref()

@@ -38,6 +38,10 @@ fn goes_where_it_is_sent_and_back() {
             && goodbye.contains("tea@conference.localhost/1a2b3c4d"),
         "{goodbye}"
     );
+    // The focus of the old room did not know yet.
+    visit.say_stanza(&from_focus(&offer(), "j2"));
+    visit.expect("service-unavailable");
+    assert!(!visit.client.is_in_call());
     // The same place again is no move.
     let frames = visit.frames.len();
     visit.component_says("breakout_rooms", &sent_to(GROUP));
