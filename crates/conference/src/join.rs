@@ -20,6 +20,7 @@ impl Conference {
         stanza: &Stanza,
     ) {
         let session = candidate.profile.id;
+        self.standings.meet(&candidate.profile);
         let device = self
             .expected
             .device(session, candidate.machine_uid.as_deref());

@@ -148,8 +148,8 @@ impl Conference {
         seed: [u8; 32],
         now: Now,
     ) -> Conference {
-        let journal = Journal::new(journal);
-        let standings = Standings::restored(&journal);
+        let mut journal = Journal::new(journal);
+        let standings = Standings::restored(&mut journal);
         let had_owner = standings.has(Affiliation::Owner);
         tracing::info!(conference = %id, "conference created");
         let mut conference = Conference {
@@ -235,6 +235,12 @@ impl Conference {
             self.expected.end(session);
             self.breakouts.arrived_or_ended(session);
             self.end_in_lobby(session);
+            if let Some(guest) = self.standings.end(session) {
+                self.visitors.forget(&guest);
+                for hall in self.halls.values_mut() {
+                    hall.forget_approvals(&mut self.journal, &guest);
+                }
+            }
         }
         self.joins.handle_session(session, change);
         for hall in self.halls.values_mut() {

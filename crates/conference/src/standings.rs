@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use tertulia_model::jid::BareJid;
-use tertulia_model::{DeviceId, SessionProfile};
+use tertulia_model::{DeviceId, SessionId, SessionProfile};
 use tertulia_room::Occupant;
 use tertulia_stanza::muc::Affiliation;
 
@@ -19,7 +19,7 @@ pub(crate) enum Identity {
     Account(BareJid),
     /// The device of a guest (DESIGN 10): all that is left of a guest after a crash.
     Device(DeviceId),
-    /// A guest's name, for as long as its session lives.
+    /// A guest's name. It is drawn for one session and nobody's after it.
     Guest(BareJid),
 }
 
@@ -49,6 +49,13 @@ impl Identity {
     /// By what an occupant is known for longest.
     pub(crate) fn of(occupant: &Occupant) -> Identity {
         Identity::strongest(occupant.profile(), occupant.device())
+    }
+
+    /// Whether somebody may come back by it in another session, or after a crash. What is not so
+    /// is never in the journal: each page that a guest opens would leave an entry there, and in a
+    /// long meeting they would be more than it may have.
+    pub(crate) fn outlives_session(&self) -> bool {
+        !matches!(self, Identity::Guest(_))
     }
 
     fn bare_jid(&self) -> Option<&BareJid> {
@@ -88,18 +95,47 @@ impl FromStr for Identity {
 pub(crate) struct Standings {
     /// Also says who has been put back to none: such a one is elected after all others.
     granted: BTreeMap<Identity, Affiliation>,
+    /// The guests who have come to the meeting and whose sessions live.
+    guests: BTreeMap<SessionId, BareJid>,
 }
 
 impl Standings {
     /// The standings of a meeting that was cut off.
-    pub(crate) fn restored(journal: &Journal) -> Standings {
+    pub(crate) fn restored(journal: &mut Journal) -> Standings {
         let read = |(key, value): (&str, &str)| {
             let identity: Identity = key.parse().ok()?;
             Some((identity, Affiliation::from_name(value)?))
         };
-        Standings {
-            granted: journal.under(PREFIX).filter_map(read).collect(),
+        let kept: Vec<_> = journal.under(PREFIX).filter_map(read).collect();
+        let mut standings = Standings::default();
+        for (identity, affiliation) in kept {
+            if identity.outlives_session() {
+                standings.granted.insert(identity, affiliation);
+            } else {
+                // Former versions kept the names of guests, whose sessions are over by now.
+                journal.remove(&format!("{PREFIX}{identity}"));
+            }
         }
+        standings
+    }
+
+    /// Somebody comes whose end will be told.
+    pub(crate) fn meet(&mut self, profile: &SessionProfile) {
+        if profile.account.is_none() {
+            self.guests.insert(profile.id, profile.jid.to_bare());
+        }
+    }
+
+    /// A session is over. What was said of its guest under a name that nobody has any more is
+    /// forgotten; that name.
+    pub(crate) fn end(&mut self, session: SessionId) -> Option<Identity> {
+        let name = self.guests.remove(&session)?;
+        if self.guests.values().any(|other| *other == name) {
+            return None;
+        }
+        let guest = Identity::Guest(name);
+        self.granted.remove(&guest);
+        Some(guest)
     }
 
     /// The standing of somebody, if anything was ever said about it.
@@ -150,7 +186,9 @@ impl Standings {
         affiliation: Affiliation,
     ) {
         for identity in who {
-            journal.set(&format!("{PREFIX}{identity}"), affiliation.as_str());
+            if identity.outlives_session() {
+                journal.set(&format!("{PREFIX}{identity}"), affiliation.as_str());
+            }
             self.granted.insert(identity, affiliation);
         }
     }
@@ -172,8 +210,6 @@ const PREFIX: &str = "affiliation/";
 
 #[cfg(test)]
 mod tests {
-    use tertulia_model::SessionId;
-
     use super::*;
 
     fn profile(name: &str) -> SessionProfile {
@@ -194,15 +230,55 @@ mod tests {
         let device = Some(DeviceId(7));
         let ann = Identity::all_of(&profile("ann"), device);
         standings.set(&mut journal, ann.clone(), Affiliation::Owner);
-        let again = Standings::restored(&journal);
+        let found = standings.of(&profile("ann"), None);
+        assert_eq!(found, Some(Affiliation::Owner), "while it is there");
+        let again = Standings::restored(&mut journal);
         assert_eq!(again.of(&profile("new"), device), Some(Affiliation::Owner));
-        assert_eq!(again.of(&profile("ann"), None), Some(Affiliation::Owner));
+        assert_eq!(again.of(&profile("ann"), None), None);
         assert_eq!(again.of(&profile("new"), Some(DeviceId(8))), None);
         standings.set(&mut journal, ann.clone(), Affiliation::None);
-        let again = Standings::restored(&journal);
+        let again = Standings::restored(&mut journal);
         assert_eq!(again.of(&profile("new"), device), Some(Affiliation::None));
         standings.forget(&mut journal, ann);
-        assert_eq!(Standings::restored(&journal).len(), 0);
+        assert_eq!(Standings::restored(&mut journal).len(), 0);
+    }
+
+    #[test]
+    fn a_guests_name_ends_with_its_last_session() {
+        let (mut journal, mut standings) = (Journal::default(), Standings::default());
+        let again = SessionProfile {
+            id: SessionId(2),
+            ..profile("ann")
+        };
+        for profile in [&profile("ann"), &again] {
+            standings.meet(profile);
+            let all = Identity::all_of(profile, Some(DeviceId(7)));
+            standings.set(&mut journal, all, Affiliation::Owner);
+        }
+        assert_eq!(standings.len(), 2);
+        assert_eq!(standings.end(SessionId(1)), None, "the other one has it");
+        assert_eq!(standings.len(), 2);
+        let gone = standings.end(SessionId(2)).unwrap();
+        assert_eq!(gone.to_string(), "guest:ann@localhost");
+        assert_eq!(standings.end(SessionId(2)), None);
+        let device = Some(DeviceId(7));
+        assert_eq!(
+            (standings.len(), standings.of(&profile("new"), device)),
+            (1, Some(Affiliation::Owner))
+        );
+        assert_eq!(journal.under(PREFIX).count(), 1);
+    }
+
+    #[test]
+    fn names_that_a_former_version_kept_are_thrown_away() {
+        let mut journal = Journal::new(BTreeMap::from([
+            (format!("{PREFIX}guest:ann@localhost"), "owner".to_owned()),
+            (format!("{PREFIX}account:bob@localhost"), "owner".to_owned()),
+        ]));
+        assert_eq!(Standings::restored(&mut journal).len(), 1);
+        let change = journal.poll().unwrap();
+        assert!(change.key.ends_with("guest:ann@localhost") && change.value.is_none());
+        assert_eq!(journal.poll(), None);
     }
 
     #[test]
@@ -215,6 +291,6 @@ mod tests {
             &format!("{PREFIX}{}", Identity::Device(DeviceId(1))),
             "king",
         );
-        assert_eq!(Standings::restored(&journal).len(), 0);
+        assert_eq!(Standings::restored(&mut journal).len(), 0);
     }
 }

@@ -733,6 +733,7 @@ fn switch(w: &mut World, session: u64, from: &str, to: &str) {
 fn breakout_rooms_from_the_first_to_the_last() {
     let mut w = World::new();
     for (session, nick) in [(1, "ann"), (2, "bob"), (3, "cat")] {
+        w.request(session, &format!("the first of {nick}"));
         w.join(session, nick);
     }
     w.send(2, command("add", "subject='Group 1'"));

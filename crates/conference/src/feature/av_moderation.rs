@@ -48,7 +48,7 @@ impl AvModeration {
             let approved = journal.under(&list).filter_map(|(who, _)| who.parse().ok());
             let moderated = Moderated {
                 actor: kept.get("actor")?.as_str()?.to_owned(),
-                approved: approved.collect(),
+                approved: approved.filter(Identity::outlives_session).collect(),
                 did_start_muted: kept.get("startedMuted")?.as_bool()?,
             };
             Some((media, moderated))
@@ -324,7 +324,9 @@ impl Hall {
         if moderated.approved.len() >= cx.config.affiliations_max {
             return false;
         }
-        cx.journal.set(&key, "approved");
+        if who.outlives_session() {
+            cx.journal.set(&key, "approved");
+        }
         moderated.approved.insert(who)
     }
 

@@ -421,7 +421,7 @@ impl Conference {
 /// By what somebody is known again after a crash. A guest without a device is not.
 fn known(occupant: &Occupant) -> Option<Identity> {
     let who = Identity::of(occupant);
-    (!matches!(who, Identity::Guest(_)) && !occupant.is_hidden()).then_some(who)
+    (who.outlives_session() && !occupant.is_hidden()).then_some(who)
 }
 
 /// Where the journal keeps in which breakout room somebody is.

@@ -235,6 +235,7 @@ impl Conference {
             }
             return;
         };
+        self.standings.meet(from);
         let said = waiting_room.handle_stanza(from, viewer, stanza);
         for one in said {
             match one {

@@ -34,13 +34,18 @@ impl Visitors {
             .under(PREFIX)
             .filter_map(|(key, _)| key.parse().ok());
         Visitors {
-            promoted: promoted.collect(),
+            promoted: promoted.filter(Identity::outlives_session).collect(),
             asking: BTreeSet::new(),
         }
     }
 
     pub(crate) fn left(&mut self, who: &EndpointId) {
         self.asking.remove(who);
+    }
+
+    /// Nobody comes under that name any more.
+    pub(crate) fn forget(&mut self, who: &Identity) {
+        self.promoted.remove(who);
     }
 }
 
@@ -172,7 +177,9 @@ impl Conference {
         };
         let nick = visitor.nick().clone();
         for identity in Identity::all_of(visitor.profile(), visitor.device()) {
-            self.journal.set(&format!("{PREFIX}{identity}"), "visitor");
+            if identity.outlives_session() {
+                self.journal.set(&format!("{PREFIX}{identity}"), "visitor");
+            }
             self.visitors.promoted.insert(identity);
         }
         self.visitors.asking.remove(&nick);

@@ -101,3 +101,28 @@ fn who_leaves_for_good_has_no_place_any_more() {
     w.wait(1);
     assert!(sent(&mut w, 12).is_empty());
 }
+
+/// Each page that a guest opens has a name of its own, and each of them moderates.
+#[test]
+fn who_opens_the_page_again_and_again_fills_no_list() {
+    let mut w = World::of_three();
+    w.send(1, admin("<item affiliation='owner' jid='u2@localhost'/>"));
+    let mut before = 2;
+    for session in 100..250 {
+        if session % 2 == 0 {
+            w.send(before, leave().with_to(to("bob")));
+        }
+        w.session(before, SessionChange::Ended(EndReason::Closed));
+        w.request(session, "bob");
+        w.join(session, "bob");
+        before = session;
+    }
+    w.got.clear();
+    w.send(1, admin("<item affiliation='member' jid='u3@localhost'/>"));
+    assert_eq!(w.refusal(1), None);
+    let kept = w.journal.keys();
+    let kept: Vec<&String> = kept.filter(|key| key.starts_with("affiliation/")).collect();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    let bob = w.conference.main_hall().room.occupant_named("bob").unwrap();
+    assert_eq!(bob.affiliation(), Affiliation::Owner);
+}
