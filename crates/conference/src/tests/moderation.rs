@@ -197,6 +197,45 @@ fn who_is_thrown_out_comes_back_without_the_word() {
 }
 
 #[test]
+fn who_opens_the_page_again_is_told_again_what_it_may() {
+    let mut w = World::of_three();
+    for media in ["audio", "video"] {
+        w.send(1, command(&format!("enable='true' mediaType='{media}'")));
+    }
+    w.send(
+        1,
+        command(&format!("jidToWhitelist='{BOB}' mediaType='audio'")),
+    );
+    w.session(2, SessionChange::Ended(EndReason::Closed));
+    w.got.clear();
+    w.request(4, "bob");
+    w.join(4, "bob2");
+    let said = w.said(4, "avmoderation");
+    let told: Vec<_> = said
+        .iter()
+        .map(|said| {
+            let what = ["enabled", "approved"].map(|key| said[key] == true);
+            (said["mediaType"].as_str().unwrap(), what)
+        })
+        .collect();
+    // COMPAT(lib-jitsi-meet): an approval before the news that it is needed means nothing to it.
+    assert_eq!(
+        told,
+        [
+            ("audio", [true, false]),
+            ("audio", [false, true]),
+            ("video", [true, false]),
+        ]
+    );
+    assert!(may(&w, "bob2").audio && !may(&w, "bob2").camera);
+    assert!(w.said(3, "avmoderation").is_empty(), "nobody else's news");
+    w.request(5, "dan");
+    w.join(5, "dan");
+    let said = w.said(5, "avmoderation");
+    assert!(said.iter().all(|said| said.get("approved").is_none()));
+}
+
+#[test]
 fn after_a_crash_the_same_people_are_approved() {
     let mut w = World::of_three();
     w.send(1, command("enable='true' mediaType='audio'"));
