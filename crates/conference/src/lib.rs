@@ -439,7 +439,8 @@ impl Conference {
         // The lobby belongs to the main room and serves all.
         config.has_lobby &= room == self.main;
         let config = Arc::new(config);
-        let muc = Room::new(config, room.clone(), id, jid, focus.presence());
+        let seed = self.random.seed();
+        let muc = Room::new(config, room.clone(), id, jid, focus.presence(), seed);
         let mut hall = Hall::new(muc, focus, room == self.main, &self.journal);
         let has_visitors = self.config.rules.has_visitors && room == self.main;
         hall.focus.set_has_visitors(now, has_visitors);

@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use tertulia_model::jid::{FullJid, Jid, ResourcePart};
 use tertulia_model::{
-    ConferenceId, EndpointId, Now, RoomJid, SessionChange, SessionId, SessionProfile, invariant,
+    ConferenceId, EndpointId, Now, Random, RoomJid, SessionChange, SessionId, SessionProfile,
+    invariant,
 };
 use tertulia_stanza::disco::DiscoInfo;
 use tertulia_stanza::muc::{Affiliation, Item, Role, UserX};
@@ -153,6 +154,7 @@ pub struct Room {
     restrictions: Restrictions,
     subject: Option<Arc<Stanza>>,
     history: History,
+    random: Random,
     is_destroyed: bool,
     outputs: VecDeque<Output>,
 }
@@ -162,13 +164,14 @@ pub const FOCUS_NICK: &str = "focus";
 
 impl Room {
     /// A room with nobody but the focus, whose real JID is `focus` and whose presence has these
-    /// children.
+    /// children. Ids that the room gives come from `seed`.
     pub fn new(
         config: Arc<Config>,
         jid: RoomJid,
         id: ConferenceId,
         focus: FullJid,
         focus_presence: Vec<Element>,
+        seed: [u8; 32],
     ) -> Room {
         let nick = ResourcePart::new(FOCUS_NICK).expect("a literal resource");
         let occupant = jid.occupant(&nick);
@@ -188,6 +191,7 @@ impl Room {
             configuration: Configuration::default(),
             restrictions: Restrictions::default(),
             subject: None,
+            random: Random::from_seed(seed),
             is_destroyed: false,
             outputs: VecDeque::new(),
         }

@@ -58,11 +58,16 @@ impl Room {
             Said::Reaction => Act::React,
             Said::Text | Said::Retraction(_) | Said::Other => Act::Chat,
         };
-        let message = self.relayed(id, act, stanza)?;
+        let mut message = self.relayed(id, act, stanza)?;
         match &said {
             Said::Text => self.check_chat(id)?,
             Said::Retraction(of) => self.check_retraction(id, of)?,
             Said::Subject(_) | Said::Reaction | Said::Other => {}
+        }
+        if said == Said::Text && message.id.as_deref().is_none_or(str::is_empty) {
+            // COMPAT(lib-jitsi-meet): reactions, replies and retractions name a message by its id.
+            // Without one each client makes up its own, and nobody knows what the others mean.
+            message = message.with_id(&self.random.uuid());
         }
         let message = Arc::new(message);
         self.broadcast(&message, None);

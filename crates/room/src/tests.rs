@@ -30,7 +30,7 @@ impl World {
         let focus = "focus@auth.localhost/focus".parse().unwrap();
         let id = ConferenceId::new("meeting-1");
         World {
-            room: Room::new(Arc::new(config), jid, id, focus, vec![]),
+            room: Room::new(Arc::new(config), jid, id, focus, vec![], [7; 32]),
             now: Now {
                 mono: Instant::now(),
                 wall: chrono::DateTime::UNIX_EPOCH,

@@ -92,6 +92,47 @@ fn an_id_belongs_to_who_said_it_first() {
 }
 
 #[test]
+fn what_is_said_without_an_id_gets_one_for_all() {
+    let mut w = of_three();
+    let without = || {
+        let body = text_element("body", ns::CLIENT, "hello");
+        let message = Stanza::new(Kind::Message).with_type("groupchat");
+        message.with_to(to("")).with_child(body)
+    };
+    let mut ids = Vec::new();
+    for message in [without(), without(), without().with_id("")] {
+        w.send(2, message);
+        let got = [1, 2, 3].map(|session| w.raw(session).remove(0).id.clone().unwrap());
+        assert!(got.iter().all(|id| *id == got[0]), "{got:?}");
+        assert_eq!(got[0].len(), 36);
+        ids.extend(got.into_iter().next());
+    }
+    assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+    w.join(4, "dan");
+    let late = w.raw(4).into_iter();
+    let late: Vec<_> = late
+        .filter(|s| s.child("delay", ns::DELAY).is_some())
+        .map(|s| s.id.clone().unwrap())
+        .collect();
+    assert_eq!(late, ids[1..], "as many as the room keeps");
+    w.session(4, SessionChange::Ended(EndReason::Closed));
+    w.forget();
+    w.send(3, retraction(&format!("id='{}'", ids[2])));
+    assert_eq!(
+        w.got(3),
+        ["message error forbidden"],
+        "the room knows whose"
+    );
+    w.send(2, retraction(&format!("id='{}'", ids[2])));
+    assert_eq!(history(&mut w, 4), ["old body bob hello"]);
+    // What is no text is not referred to.
+    let json = text_element("json-message", ns::JITSI_MEET, "{}");
+    let message = Stanza::new(Kind::Message).with_type("groupchat");
+    w.send(2, message.with_to(to("")).with_child(json));
+    assert_eq!(w.raw(3).remove(0).id, None);
+}
+
+#[test]
 fn reactions_are_relayed_and_not_kept() {
     let mut w = of_three();
     w.send(2, reaction("id='m1'"));
