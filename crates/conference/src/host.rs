@@ -53,6 +53,19 @@ pub fn refuse_missing(stanza: &Stanza) -> Option<Stanza> {
     }
 }
 
+/// The refusal of a stanza to a breakout room that no meeting has; None where nothing is to be
+/// said.
+///
+/// COMPAT(lib-jitsi-meet): on this the application goes back to the main room; the refusal of a
+/// room that may be created would make it try three times before.
+pub fn refuse_breakout(stanza: &Stanza) -> Option<Stanza> {
+    if stanza.kind != Kind::Presence {
+        return refuse_missing(stanza);
+    }
+    let error = StanzaError::new(Condition::NotAllowed).with_text("this breakout room is gone");
+    (stanza.type_.is_none() && stanza.may_be_refused()).then(|| stanza.error(error))
+}
+
 fn answer_request(config: &Config, iq: &Stanza) -> Stanza {
     let hosts = &config.hosts;
     let host = iq
@@ -336,6 +349,23 @@ mod tests {
         let message =
             Stanza::new(Kind::Message).with_child(text_element("body", ns::CLIENT, "anybody?"));
         let refusal = refuse_missing(&message).unwrap();
+        assert_eq!(refusal.error_condition(), Some(Condition::ItemNotFound));
+    }
+
+    /// COMPAT(lib-jitsi-meet): what tells it to try again must not be in the refusal.
+    #[test]
+    fn a_join_to_a_breakout_room_that_is_gone() {
+        let to: Jid = "x@breakout.localhost/ann".parse().unwrap();
+        let join = Stanza::new(Kind::Presence).with_to(to.clone());
+        let error = refuse_breakout(&join).unwrap();
+        assert_eq!(error.error_condition(), Some(Condition::NotAllowed));
+        let text = error.to_string();
+        assert!(!text.contains("Room creation") && !text.contains("room-does-not-exist"));
+        for silent in ["unavailable", "error", "probe"] {
+            assert!(refuse_breakout(&join.clone().with_type(silent)).is_none());
+        }
+        let message = Stanza::new(Kind::Message).with_to(to);
+        let refusal = refuse_breakout(&message).unwrap();
         assert_eq!(refusal.error_condition(), Some(Condition::ItemNotFound));
     }
 }

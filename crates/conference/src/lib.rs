@@ -32,7 +32,7 @@ use tertulia_stanza::muc::Affiliation;
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns};
 
 pub use census::{Census, RoomCensus, Seat};
-pub use host::refuse_missing;
+pub use host::{refuse_breakout, refuse_missing};
 pub use journal::Entry;
 pub use route::{Route, route};
 pub use rules::Rules;
@@ -358,10 +358,7 @@ impl Conference {
             self.open_breakout_room(now, &room);
         }
         let Some(hall) = self.halls.get_mut(&room) else {
-            if let Some(refusal) = refuse_missing(&stanza) {
-                self.answer(from.id, refusal);
-            }
-            return;
+            return self.send_away(from.id, &room, &stanza);
         };
         match hall.room.candidate(from, &stanza) {
             Some(candidate) => self.queue_join(now, &room, candidate, &stanza),
@@ -371,6 +368,17 @@ impl Conference {
                 }
                 hall.room.handle_stanza(now, from, stanza);
             }
+        }
+    }
+
+    /// Refuses a stanza to a room that is not there.
+    pub(crate) fn send_away(&mut self, session: SessionId, room: &RoomJid, stanza: &Stanza) {
+        let refusal = match self.config.hosts.classify(room.bare().domain()) {
+            Some(Host::Breakout) => refuse_breakout(stanza),
+            _ => refuse_missing(stanza),
+        };
+        if let Some(refusal) = refusal {
+            self.answer(session, refusal);
         }
     }
 

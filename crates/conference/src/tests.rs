@@ -859,11 +859,10 @@ fn a_nick_is_one_persons_in_all_rooms() {
             .with_to("x@breakout.localhost/x".parse::<Jid>().unwrap())
             .with_child(Element::bare("x", ns::MUC)),
     );
-    assert_eq!(
-        w.last(4).error_condition(),
-        Some(Condition::NotAllowed),
-        "no such room"
-    );
+    let refusal = w.last(4);
+    let condition = refusal.error_condition();
+    assert_eq!(condition, Some(Condition::NotAllowed), "no such room");
+    assert!(refusal.to_string().contains("this breakout room is gone"));
 }
 
 fn submit(var: &str, value: &str) -> Stanza {

@@ -292,7 +292,7 @@ pub(crate) fn route(
             Some(conference) => into_conference(node, conference, from, stanza, known),
             None => {
                 let refusal = if node.is_breakout(&room) && node.router.main_room(&room).is_none() {
-                    refuse_breakout(&stanza)
+                    tertulia_conference::refuse_breakout(&stanza)
                 } else {
                     tertulia_conference::refuse_missing(&stanza)
                 };
@@ -370,18 +370,6 @@ fn conference_of_session(
     let named = living.clone().find(|one| Some(&one.room) == room);
     let known = named.or_else(|| living.next()).cloned();
     known.or_else(|| node.router.conference(room?))
-}
-
-/// The refusal of a stanza to a breakout room that no meeting has.
-///
-/// COMPAT(lib-jitsi-meet): on this the application goes back to the main room; the refusal of a
-/// room that may be created would make it try three times before.
-fn refuse_breakout(stanza: &Stanza) -> Option<Stanza> {
-    if stanza.kind != Kind::Presence {
-        return tertulia_conference::refuse_missing(stanza);
-    }
-    let error = StanzaError::new(Condition::NotAllowed).with_text("this breakout room is gone");
-    (stanza.type_.is_none() && stanza.may_be_refused()).then(|| stanza.error(error))
 }
 
 fn into_conference(

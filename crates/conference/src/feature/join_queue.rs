@@ -127,10 +127,9 @@ impl Conference {
 
     /// The meeting is over: who still waits is told that the room is not there.
     pub(crate) fn send_waiting_away(&mut self) {
-        let queues = std::mem::take(&mut self.joins.rooms).into_values();
-        for one in queues.flat_map(|queue| queue.waiting) {
-            if let Some(refusal) = crate::refuse_missing(&one.stanza) {
-                self.answer(one.profile.id, refusal);
+        for (room, queue) in std::mem::take(&mut self.joins.rooms) {
+            for one in queue.waiting {
+                self.send_away(one.profile.id, &room, &one.stanza);
             }
         }
     }
@@ -140,10 +139,7 @@ impl Conference {
             self.open_breakout_room(now, room);
         }
         let Some(hall) = self.halls.get_mut(room) else {
-            if let Some(refusal) = crate::refuse_missing(&one.stanza) {
-                self.answer(one.profile.id, refusal);
-            }
-            return;
+            return self.send_away(one.profile.id, room, &one.stanza);
         };
         let Some(mut candidate) = hall.room.candidate(&one.profile, &one.stanza) else {
             return;

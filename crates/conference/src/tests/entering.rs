@@ -162,6 +162,35 @@ fn who_waits_when_the_meeting_ends_is_sent_to_ask_again() {
 }
 
 #[test]
+fn who_waits_for_a_breakout_room_that_is_removed_is_sent_to_the_main_room() {
+    let mut w = World::new();
+    w.request(1, "ann");
+    w.join(1, "ann");
+    w.send(1, command("add", "subject='Verona'"));
+    w.wait(1);
+    let rooms = list(&w, 1);
+    let mut rooms = rooms["rooms"].as_object().unwrap().keys();
+    let verona = rooms.find(|room| *room != "tea").unwrap();
+    let verona = format!("{verona}@breakout.localhost");
+    w.change(|rules| rules.joins_per_second = 1);
+    for (session, nick) in [(2, "bob"), (3, "cat")] {
+        w.request(session, nick);
+        let to: Jid = format!("{verona}/{nick}").parse().unwrap();
+        let x = Element::bare("x", ns::MUC);
+        w.send(
+            session,
+            Stanza::new(Kind::Presence).with_to(to).with_child(x),
+        );
+    }
+    w.send(1, command("remove", &format!("breakoutRoomJid='{verona}'")));
+    w.got.remove(&3);
+    w.wait(2);
+    let refusal = w.last(3);
+    assert_eq!(refusal.error_condition(), Some(Condition::NotAllowed));
+    assert!(refusal.to_string().contains("this breakout room is gone"));
+}
+
+#[test]
 fn a_full_room_lets_back_in_who_is_in_it() {
     let mut w = World::new();
     let mut config = config();
