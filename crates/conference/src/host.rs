@@ -26,7 +26,9 @@ pub fn answer(config: &Config, stanza: &Stanza) -> Option<Stanza> {
 /// among those of the server.
 pub fn announcement(config: &Config) -> Stanza {
     let renames = config.rules.has_breakout_rooms.then_some(BREAKOUT_RENAME);
-    let info = describe(config, Host::Main).with_features(renames);
+    let info = describe(config, Host::Main)
+        .with_features(renames)
+        .with_features(required_name(config));
     Stanza::new(Kind::Message)
         .with_from(Jid::from(config.hosts.name(Host::Main)))
         .with_children([info.to_element(), services::list(ns::EXT_DISCO)])
@@ -104,7 +106,9 @@ fn describe(config: &Config, host: Host) -> DiscoInfo {
         Host::Conference => DiscoInfo::default()
             .with_identity("conference", "text", Some("Rooms"))
             .with_features([ns::MUC]),
-        Host::Lobby => component(LOBBY).with_features([ns::MUC]),
+        Host::Lobby => component(LOBBY)
+            .with_features([ns::MUC])
+            .with_features(required_name(config)),
         Host::Breakout => component(BREAKOUT).with_features([ns::MUC, BREAKOUT_RENAME]),
         Host::Service(service) => component(component_type(service)),
         Host::Focus | Host::Auth => {
@@ -136,6 +140,15 @@ fn components(config: &Config) -> DiscoInfo {
         })
 }
 
+/// COMPAT(lib-jitsi-meet): by this feature of the lobby, Jitsi's `mod_muc_lobby_rooms` tells the
+/// page to ask for a name before it joins.
+fn required_name(config: &Config) -> Option<&'static str> {
+    config
+        .rules
+        .is_display_name_required
+        .then_some(DISPLAY_NAME_REQUIRED)
+}
+
 fn has_service(config: &Config, service: Service) -> bool {
     let rules = &config.rules;
     match service {
@@ -165,6 +178,8 @@ fn component_type(service: Service) -> &'static str {
 
 const LOBBY: &str = "lobbyrooms";
 const BREAKOUT: &str = "breakout_rooms";
+/// Nobody comes in without a name.
+const DISPLAY_NAME_REQUIRED: &str = "http://jitsi.org/protocol/lobbyrooms#displayname_required";
 /// Moderators may rename breakout rooms.
 const BREAKOUT_RENAME: &str = "http://jitsi.org/protocol/breakout_rooms#rename";
 
@@ -315,6 +330,21 @@ mod tests {
                 .has_feature(BREAKOUT_RENAME)
         );
         assert!(message.child("services", ns::EXT_DISCO).is_some());
+    }
+
+    #[test]
+    fn where_a_name_is_required_clients_know_it_before_they_join() {
+        for is_required in [false, true] {
+            let mut config = config();
+            config.rules.is_display_name_required = is_required;
+            let message = announcement(&config);
+            let lobby = get("lobby.localhost", DiscoInfo::query(Some(LOBBY)));
+            for told in [&message, &answer(&config, &lobby).unwrap()] {
+                let info = DiscoInfo::parse(told.child("query", ns::DISCO_INFO).unwrap());
+                let is_told = info.unwrap().has_feature(DISPLAY_NAME_REQUIRED);
+                assert_eq!(is_told, is_required, "{told}");
+            }
+        }
     }
 
     #[test]
