@@ -25,6 +25,7 @@ impl Conference {
             .expected
             .device(session, candidate.machine_uid.as_deref());
         candidate.device = device.or(candidate.device);
+        self.succeed(now, room, &candidate);
         let granted = self.standings.of(&candidate.profile, candidate.device);
         let granted = granted.unwrap_or(Affiliation::None);
         let admission = self.admit(now, room, &mut candidate, granted);

@@ -4,6 +4,7 @@
 //!
 //! Does not know: sockets, streams, media packets.
 
+mod afterwards;
 mod census;
 mod expected;
 mod feature;
@@ -37,6 +38,7 @@ pub use journal::Entry;
 pub use route::{Route, route};
 pub use rules::Rules;
 
+use afterwards::Afterwards;
 use expected::Expected;
 use feature::breakout_rooms::Breakouts;
 use feature::join_queue::JoinQueues;
@@ -113,6 +115,7 @@ pub struct Conference {
     halls: BTreeMap<RoomJid, Hall>,
     standings: Standings,
     journal: Journal,
+    afterwards: Afterwards,
     breakouts: Breakouts,
     lobby: Lobby,
     visitors: Visitors,
@@ -162,6 +165,7 @@ impl Conference {
             joins: JoinQueues::default(),
             wrong_passwords: WrongPasswords::default(),
             start_muted: None,
+            afterwards: Afterwards::restored(&journal, now.mono + config.owner_patience),
             standings,
             journal,
             expected: Expected::new(
@@ -231,7 +235,8 @@ impl Conference {
         if self.is_closed {
             return;
         }
-        if matches!(change, SessionChange::Ended(_)) {
+        if let SessionChange::Ended(reason) = change {
+            self.lose(now, session, reason);
             self.expected.end(session);
             self.breakouts.arrived_or_ended(session);
             self.end_in_lobby(session);
@@ -479,7 +484,7 @@ impl Conference {
         self.close_empty_halls();
         self.record();
         self.check();
-        self.close_if_over();
+        self.close_if_over(now);
     }
 
     /// A breakout room that nobody is in goes back to paper.
@@ -654,6 +659,7 @@ impl Conference {
         let (nick, profile) = (occupant.nick().clone(), occupant.profile().clone());
         let is_visitor = occupant.is_hidden();
         self.opens_until = None;
+        self.afterwards.begin(&mut self.journal);
         self.expected.arrived(profile.id, occupant.device());
         self.breakouts.arrived_or_ended(profile.id);
         let mut cx = Cx {
@@ -713,7 +719,7 @@ impl Conference {
         }
     }
 
-    fn close_if_over(&mut self) {
+    fn close_if_over(&mut self, now: Now) {
         let is_wanted = self.opens_until.is_some()
             || self.expected.is_anybody()
             || self.breakouts.is_anybody_under_way()
@@ -733,6 +739,8 @@ impl Conference {
         if self.is_ended {
             self.journal.forget();
             self.push(Output::Forget);
+        } else {
+            self.afterwards.end(now, &mut self.journal);
         }
         self.is_closed = true;
         tracing::info!(conference = %self.id(), "conference ended");

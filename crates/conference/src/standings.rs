@@ -193,6 +193,11 @@ impl Standings {
         }
     }
 
+    /// Forgets everything that was said. The caller empties the journal.
+    pub(crate) fn clear(&mut self) {
+        self.granted.clear();
+    }
+
     /// Forgets what was said: whoever comes back is anybody.
     pub(crate) fn forget(
         &mut self,

@@ -7,6 +7,7 @@ use tertulia_stanza::{Element, ns, text_element};
 
 use super::*;
 
+mod afterwards;
 mod coming_back;
 mod entering;
 mod growth;
@@ -106,6 +107,10 @@ impl World {
             mono: Instant::now(),
             wall: Default::default(),
         };
+        World::at(now, seed, journal)
+    }
+
+    fn at(now: Now, seed: u8, journal: BTreeMap<String, String>) -> World {
         let room = RoomJid::new("tea@conference.localhost".parse().unwrap()).unwrap();
         let id = ConferenceId::new(&format!("meeting-{seed}"));
         let config = Arc::new(config());
