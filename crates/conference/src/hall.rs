@@ -39,7 +39,13 @@ pub(crate) struct Cx<'a> {
 }
 
 impl Hall {
-    pub(crate) fn new(room: Room, focus: Focus, is_main: bool, journal: &Journal) -> Hall {
+    pub(crate) fn new(
+        now: Now,
+        room: Room,
+        focus: Focus,
+        is_main: bool,
+        journal: &Journal,
+    ) -> Hall {
         let journal_prefix = if is_main {
             String::new()
         } else {
@@ -57,7 +63,7 @@ impl Hall {
             focus,
         };
         hall.restore(journal);
-        hall.apply_metadata();
+        hall.apply_metadata(now);
         hall
     }
 

@@ -454,7 +454,7 @@ impl Conference {
         let config = Arc::new(config);
         let seed = self.random.seed();
         let muc = Room::new(config, room.clone(), id, jid, focus.presence(), seed);
-        let mut hall = Hall::new(muc, focus, room == self.main, &self.journal);
+        let mut hall = Hall::new(now, muc, focus, room == self.main, &self.journal);
         let has_visitors = self.config.rules.has_visitors && room == self.main;
         hall.focus.set_has_visitors(now, has_visitors);
         if !self.config.rules.has_av_moderation {

@@ -224,8 +224,11 @@ impl Focus {
     /// How many participants it takes for media to be negotiated: 2, or 1 while something listens
     /// to each of them, as transcription does.
     pub fn set_participants_min(&mut self, now: Now, participants: usize) {
-        self.participants_min = participants.max(1);
-        self.settle(now);
+        let participants = participants.max(1);
+        if self.participants_min != participants {
+            self.participants_min = participants;
+            self.settle(now);
+        }
     }
 
     /// The conference is over; frees everything on the bridge. Nobody is told: the room does that.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use tertulia_model::jid::Jid;
-use tertulia_model::{Host, Service};
+use tertulia_model::{Host, Now, Service};
 use tertulia_room::OccupantId;
 use tertulia_room::rights::{Act, Restrictions, Standing, may};
 use tertulia_stanza::json_message::{json_message_of_room, read_object};
@@ -57,6 +57,13 @@ impl Metadata {
             audio: flag(policy, "audio"),
             video: flag(policy, "video"),
         }
+    }
+
+    /// How many participants make a meeting. One is enough where it is transcribed: somebody
+    /// listens already.
+    fn participants_min(&self) -> usize {
+        let is_transcribed = flag(self.set.get(RECORDING), TRANSCRIBING);
+        if is_transcribed { 1 } else { 2 }
     }
 
     /// What is left to moderators.
@@ -146,7 +153,7 @@ impl Hall {
         let kept = format!("{}{PREFIX}{key}", self.journal_prefix);
         cx.journal.set(&kept, &value.to_string());
         self.metadata.set.insert(key.to_owned(), value);
-        self.apply_metadata();
+        self.apply_metadata(cx.now);
         self.show_metadata(cx.config);
     }
 
@@ -224,8 +231,10 @@ impl Hall {
     }
 
     /// Lets the metadata have their effect in room and focus.
-    pub(crate) fn apply_metadata(&mut self) {
+    pub(crate) fn apply_metadata(&mut self, now: Now) {
         self.focus.set_start_muted(self.metadata.start_muted());
+        let participants_min = self.metadata.participants_min();
+        self.focus.set_participants_min(now, participants_min);
         self.room.restrict(self.metadata.restrictions());
     }
 
@@ -257,7 +266,7 @@ fn check_shape(key: &str, data: &Value) -> Result<(), StanzaError> {
     let flags: &[&str] = match key {
         START_MUTED => &["audio", "video"],
         PERMISSIONS => &["groupChatRestricted", "pollCreationRestricted"],
-        "recording" => &["isTranscribingEnabled"],
+        RECORDING => &[TRANSCRIBING],
         "audioTranslation" => &["enabled"],
         "visitors" => &["live"],
         _ => return Ok(()),
@@ -279,6 +288,8 @@ pub(crate) const LOBBY_ENABLED: &str = "lobbyEnabled";
 pub(crate) const ALL_OWNERS: &str = "allownersEnabled";
 const START_MUTED: &str = "startMuted";
 const PERMISSIONS: &str = "permissions";
+const RECORDING: &str = "recording";
+const TRANSCRIBING: &str = "isTranscribingEnabled";
 const PREFIX: &str = "metadata/";
 const KEY_BYTES_MAX: usize = 128;
 

@@ -257,6 +257,46 @@ fn what_is_left_to_moderators() {
     assert_eq!(w.said(12, "polls").len(), 1);
 }
 
+/// Whether media is negotiated with somebody, since that was last asked.
+fn is_invited(w: &mut World) -> bool {
+    let commands = std::mem::take(&mut w.commands);
+    let mut commands = commands.iter();
+    commands.any(|command| matches!(command, BridgeCommand::Allocate { .. }))
+}
+
+#[test]
+fn a_meeting_that_is_transcribed_has_media_for_one() {
+    let transcribe =
+        |is_on: bool| json!({ "key": "recording", "data": { "isTranscribingEnabled": is_on } });
+    let mut w = World::new();
+    w.request(1, "ann");
+    w.join(1, "ann");
+    w.tell_features(1);
+    assert!(!is_invited(&mut w), "one alone has nobody to talk to");
+    w.check_refused(
+        1,
+        set(
+            TEA,
+            &json!({ "key": "recording", "data": { "isTranscribingEnabled": 1 } }),
+        ),
+        Condition::BadRequest,
+    );
+    w.send(1, set(TEA, &transcribe(true)));
+    assert!(is_invited(&mut w));
+    w.wait(60);
+    assert!(!w.commands.iter().any(|c| matches!(c, BridgeCommand::Close)));
+
+    let mut w = w.after_a_crash(&[(11, "ann")]);
+    w.tell_features(11);
+    assert!(
+        is_invited(&mut w),
+        "it is transcribed after a crash as well"
+    );
+    w.send(11, set(TEA, &transcribe(false)));
+    w.wait(21);
+    assert!(matches!(w.commands.last(), Some(BridgeCommand::Close)));
+}
+
 #[test]
 fn the_server_says_whether_there_is_a_lobby() {
     let mut w = World::of_three();
