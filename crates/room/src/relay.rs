@@ -259,7 +259,8 @@ mod tests {
         let presence = "<stats-id>A-b</stats-id><c a='>' xmlns='http://jabber.org/protocol/caps'/>\n\
              <SourceInfo >{&quot;a&quot;:1}</SourceInfo><p:q xmlns:p='u'><p:q/><b>x</b></p:q >\
              <nick xmlns='http://jabber.org/protocol/nick'>Zoë</nick>\
-             <jitsi_participant_e2ee.enabled>true</jitsi_participant_e2ee.enabled>";
+             <jitsi_participant_e2ee.enabled>true</jitsi_participant_e2ee.enabled>\
+             <jitsi_participant_e2ee.idKey.curve25519>k+/=</jitsi_participant_e2ee.idKey.curve25519>";
         check(Kind::Presence, presence, presence);
         check(Kind::Presence, "", "");
         check(Kind::Message, "<body>&lt;x</body>", "<body>&lt;x</body>");
