@@ -215,6 +215,7 @@ fn config() -> Config {
             retry_interval: Duration::from_secs(5),
             retry_interval_max: Duration::from_secs(60),
             ssrcs_per_participant_max: 20,
+            source_delays: BTreeMap::new(),
             has_ssrc_rewriting: true,
             has_ice_restart: true,
             has_opus_red: false,

@@ -318,6 +318,11 @@ pub(crate) const KEYS: &[Key] = &[
         "Media streams that one participant may announce.",
     ),
     key(
+        "room.source_delays",
+        r#"["50: 500 ms", "100: 1 s"]"#,
+        "From so many participants on, clients that get each stream by itself are told of new ones so much later, of several at once.",
+    ),
+    key(
         "meeting.lobby",
         "true",
         "Waiting room: moderators decide who comes in.",

@@ -16,7 +16,7 @@ use crate::meeting;
 use crate::mistake::Mistake;
 use crate::reader::Reader;
 use crate::values::{
-    BITRATE_MAX, MANY, json, list, optional, parsed, path, source, stun_server, word,
+    BITRATE_MAX, MANY, json, list, optional, parsed, path, source, source_delay, stun_server, word,
 };
 
 /// A checked configuration.
@@ -261,6 +261,14 @@ fn conference(keys: &mut Reader, hosts: &Hosts) -> conference::Config {
             retry_interval: keys.duration("room.retry_interval"),
             retry_interval_max: keys.duration("room.retry_interval_max"),
             ssrcs_per_participant_max: keys.count("room.ssrcs_per_participant"),
+            source_delays: keys
+                .read(
+                    "room.source_delays",
+                    "a list such as [\"50: 500 ms\"]: participants, and how long",
+                    list(source_delay),
+                )
+                .into_iter()
+                .collect(),
             has_ssrc_rewriting: keys.flag("media.ssrc_rewriting"),
             has_ice_restart: keys.flag("media.ice_restart"),
             // The bridge has no rule yet for receivers without it.

@@ -91,6 +91,10 @@ fn what_clients_cannot_be_told() {
             "web.client: expected a table, found { since = 2020-01-01 }",
         ]
     );
+    for bad in ["50", "50: 1 day", "-1: 1 s", "many: 1 s", "50: 11 s"] {
+        let file = format!("room.source_delays = [\"{bad}\"]");
+        assert_eq!(mistakes_of(&file, &[]).len(), 1, "{bad}");
+    }
     for bad in ["stun:", "stun:a b", "stun:user@host", "stun:host/", "host"] {
         let file = format!("media.stun_servers = [\"{bad}\"]");
         assert_eq!(mistakes_of(&file, &[]).len(), 1, "{bad}");

@@ -150,6 +150,15 @@ pub(crate) fn stun_server(value: &Value) -> Option<String> {
     (!rest.ends_with('/')).then(|| text.to_owned())
 }
 
+/// So many participants, and so long: `50: 500 ms`.
+pub(crate) fn source_delay(value: &Value) -> Option<(usize, Duration)> {
+    let (participants, delay) = value.as_str()?.split_once(':')?;
+    let delay = units::duration(delay).filter(|delay| *delay <= SOURCE_DELAY_MAX)?;
+    Some((participants.trim().parse().ok()?, delay))
+}
+
+/// Whoever speaks is not heard by those who are not told.
+const SOURCE_DELAY_MAX: Duration = Duration::from_secs(10);
 /// What no count of ours needs to exceed.
 pub(crate) const MANY: i64 = 1_000_000;
 pub(crate) const BITRATE_MAX: i64 = 10_000_000_000;

@@ -16,7 +16,7 @@ mod signal;
 mod sources;
 mod timer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,9 @@ pub struct Config {
     pub retry_interval_max: Duration,
     /// SSRCs, and groups of them, of one participant.
     pub ssrcs_per_participant_max: usize,
+    /// From so many participants on, clients are told of each other's sources so much later, of
+    /// all that changed meanwhile at once. What is not in it is at once.
+    pub source_delays: BTreeMap<usize, Duration>,
     /// Clients that can it get others' media in slots of the bridge, and no word of their sources
     /// from the focus.
     pub has_ssrc_rewriting: bool,
@@ -109,6 +112,8 @@ pub struct Focus {
     participants: BTreeMap<EndpointId, Participant>,
     by_allocation: BTreeMap<AllocationId, EndpointId>,
     registry: Registry,
+    /// Whose sources have changed without everybody having been told.
+    unsignalled: BTreeSet<EndpointId>,
     timers: Timers,
     next_allocation: u64,
     next_iq: u64,
@@ -142,6 +147,7 @@ impl Focus {
             participants: BTreeMap::new(),
             by_allocation: BTreeMap::new(),
             registry: Registry::default(),
+            unsignalled: BTreeSet::new(),
             timers: Timers::default(),
             next_allocation: 1,
             next_iq: 1,
@@ -236,6 +242,7 @@ impl Focus {
         self.participants.clear();
         self.by_allocation.clear();
         self.registry = Registry::default();
+        self.unsignalled.clear();
         self.timers.clear();
         self.close_bridge();
     }

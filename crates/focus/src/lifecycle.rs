@@ -38,6 +38,7 @@ impl Focus {
             self.timers.cancel(&Timer::SingleParticipant);
             self.close_bridge();
         }
+        self.schedule_signalling(now);
         self.show(now);
     }
 
@@ -109,6 +110,7 @@ impl Focus {
             }
             // Waiting was all that kept it from being invited, or from being shown.
             Timer::Retry(_) | Timer::Visitors => {}
+            Timer::Sources => self.signal_waiting(),
             Timer::SingleParticipant => {
                 let reason = Reason::new("expired", "Idle session timeout");
                 for endpoint in self.participants.keys().cloned().collect::<Vec<_>>() {

@@ -3,10 +3,15 @@
 //! Each session remembers what its client was told. A change of one endpoint's sources makes one
 //! source-remove and one source-add with the difference for each of the others. Who has its
 //! sources rewritten by the bridge is told nothing: it learns them from the bridge.
+//!
+//! Each of these makes a client negotiate anew with itself. In a large meeting, where everybody
+//! comes and switches something on at the same time, they wait a moment (Jicofo's
+//! `source-signaling-delays`), and one is enough for all. What is undone meanwhile is never told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tertulia_model::{EndpointId, MediaType, invariant};
+use tertulia_model::{EndpointId, MediaType, Now, invariant};
 use tertulia_stanza::Stanza;
 use tertulia_stanza::jingle::{Action, Jingle};
 use tertulia_stanza::sources::{ConferenceSources, EndpointSources};
@@ -16,6 +21,7 @@ use crate::features::Features;
 use crate::offer::add_sources;
 use crate::participant::{SessionState, Signalled};
 use crate::sources::{Announced, described};
+use crate::timer::Timer;
 
 impl Focus {
     /// All that `receiver` is to know now, as it is remembered and as it is written.
@@ -43,11 +49,42 @@ impl Focus {
         (signalled, written)
     }
 
-    /// Tells everybody with a session what changed in one endpoint's sources.
+    /// Tells everybody with a session what changed in one endpoint's sources, now or in a moment.
     pub(crate) fn signal(&mut self, owner: &EndpointId) {
-        for receiver in self.participants.keys().cloned().collect::<Vec<_>>() {
-            self.tell(&receiver, std::slice::from_ref(owner));
+        self.unsignalled.insert(owner.clone());
+        if self.source_delay().is_zero() {
+            self.signal_waiting();
         }
+    }
+
+    /// Sees to it that what waits to be told is told.
+    pub(crate) fn schedule_signalling(&mut self, now: Now) {
+        if self.by_allocation.is_empty() {
+            self.unsignalled.clear();
+        }
+        if self.unsignalled.is_empty() {
+            self.timers.cancel(&Timer::Sources);
+        } else if !self.timers.is_set(&Timer::Sources) {
+            let at = now.mono + self.source_delay();
+            self.timers.set(Timer::Sources, at);
+        }
+    }
+
+    /// Tells everybody what has waited.
+    pub(crate) fn signal_waiting(&mut self) {
+        let owners: Vec<_> = std::mem::take(&mut self.unsignalled).into_iter().collect();
+        for receiver in self.participants.keys().cloned().collect::<Vec<_>>() {
+            self.tell(&receiver, &owners);
+        }
+    }
+
+    fn source_delay(&self) -> Duration {
+        let participants = self.participants.len();
+        let mut delays = self.config.source_delays.range(..=participants);
+        delays
+            .next_back()
+            .map(|(_, delay)| *delay)
+            .unwrap_or_default()
     }
 
     /// Tells a client that has just accepted what changed since its invitation.
@@ -74,6 +111,7 @@ impl Focus {
     /// see it go, but for those who wait for a word.
     pub(crate) fn forget(&mut self, owner: &EndpointId) {
         self.registry.remove_owner(owner);
+        self.unsignalled.remove(owner);
         for receiver in self.participants.keys().cloned().collect::<Vec<_>>() {
             let Some(participant) = self.participants.get_mut(&receiver) else {
                 continue;
@@ -134,8 +172,8 @@ impl Focus {
         }
     }
 
-    /// Whether every client with an accepted session was told exactly what the others send; one
-    /// whose sources are rewritten, nothing.
+    /// Whether every client with an accepted session was told exactly what the others send, but for
+    /// what waits; one whose sources are rewritten, nothing.
     pub(crate) fn is_signalling_consistent(&self) -> bool {
         let is_told = |(receiver, participant): (&EndpointId, &crate::Participant)| {
             let Some(session) = &participant.session else {
@@ -145,11 +183,17 @@ impl Focus {
                 return session.signalled.is_empty();
             }
             let (wanted, _) = self.wanted(receiver, session.features);
-            session.state != SessionState::Accepted || wanted == session.signalled
+            let is_due = |(owner, _): &(&EndpointId, _)| !self.unsignalled.contains(*owner);
+            let due = wanted.iter().filter(is_due);
+            let told = session.signalled.iter().filter(is_due);
+            session.state != SessionState::Accepted || due.eq(told)
         };
         invariant!(
             self.participants.iter().all(is_told),
             "who has accepted knows exactly the others' sources, or nothing of them"
+        ) && invariant!(
+            self.unsignalled.is_empty() != self.timers.is_set(&Timer::Sources),
+            "what waits to be told has its time"
         )
     }
 }

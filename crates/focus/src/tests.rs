@@ -15,6 +15,7 @@ use tertulia_stanza::{Condition, Element, Kind, ns};
 use super::*;
 
 mod muting;
+mod patience;
 mod repairs;
 mod stories;
 mod walk;
@@ -70,6 +71,7 @@ fn config() -> Config {
         retry_interval: Duration::from_secs(5),
         retry_interval_max: Duration::from_secs(60),
         ssrcs_per_participant_max: 20,
+        source_delays: BTreeMap::new(),
         has_ssrc_rewriting: true,
         has_ice_restart: true,
         has_opus_red: false,

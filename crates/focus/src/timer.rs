@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     Accept(EndpointId),
     /// An invitation that failed is to be tried again.
     Retry(EndpointId),
+    /// Clients are to be told of sources that changed a moment ago.
+    Sources,
     /// Somebody has been alone with a session.
     SingleParticipant,
     /// The number of visitors was shown a moment ago.

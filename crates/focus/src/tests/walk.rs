@@ -28,6 +28,7 @@ fn walk(seed: u8) -> Vec<&'static str> {
     let mut random = Random::from_seed([seed; 32]);
     let mut w = World::of(Config {
         has_ssrc_rewriting: !seed.is_multiple_of(3),
+        source_delays: patient(seed.is_multiple_of(2)),
         ..config()
     });
     let names = ["a", "b", "c", "d", "e"];
@@ -52,6 +53,12 @@ fn walk(seed: u8) -> Vec<&'static str> {
         None | Some(BridgeCommand::Close)
     ));
     done
+}
+
+/// With three participants clients are told of each other's sources a moment later.
+fn patient(is_patient: bool) -> BTreeMap<usize, Duration> {
+    let delays = [(3, Duration::from_millis(500))];
+    delays.into_iter().filter(|_| is_patient).collect()
 }
 
 /// One thing happens to one participant, if it can; its name.

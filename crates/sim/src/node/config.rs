@@ -117,6 +117,9 @@ fn conference(hosts: Hosts, server_id: String) -> tertulia_conference::Config {
             retry_interval: Duration::from_secs(1),
             retry_interval_max: Duration::from_secs(30),
             ssrcs_per_participant_max: 20,
+            source_delays: [(50, 500), (100, 1_000)]
+                .map(|(participants, ms)| (participants, Duration::from_millis(ms)))
+                .into(),
             has_ssrc_rewriting: true,
             has_ice_restart: true,
             has_opus_red: false,
