@@ -14,6 +14,7 @@ mod bridge_channel;
 mod crash;
 mod http;
 mod journal;
+mod limits;
 mod meeting;
 mod services;
 mod start;

@@ -33,6 +33,8 @@ fn defaults() {
     assert_eq!(server.stream.limits.bytes_max, 262_144);
     assert_eq!(server.stream.limits_before_login.bytes_max, 65_536);
     assert_eq!(server.limits.conference_stanzas, 1_024);
+    assert_eq!(server.limits.conference_wait, Duration::from_secs(5));
+    assert_eq!(server.limits.new_rooms_per_minute, 30);
     assert_eq!(server.bridge.video.last_n, None);
     assert!(!log.is_private_shown);
     assert_eq!(server.web.app, None);

@@ -6,12 +6,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tertulia_model::{EndReason, Now, SessionChange, SessionProfile};
 use tertulia_stanza::Stanza;
 use tertulia_stream::{ClientSession, Closing, SessionOutput, close_code};
-use tokio::sync::mpsc::OwnedPermit;
+use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::oneshot;
 use tracing::{Instrument, debug, error, info_span};
 
@@ -293,13 +293,7 @@ impl SessionTask {
             Routed::Conference(conference) => self.remember(conference),
             Routed::Full { conference, mail } => {
                 let (lane, wait) = (conference.lane(), self.node.limits.conference_wait);
-                let place = Box::pin(async move {
-                    match tokio::time::timeout(wait, lane.reserve_owned()).await {
-                        Ok(Ok(permit)) => Place::Free(permit),
-                        Ok(Err(_closed)) => Place::Gone,
-                        Err(_elapsed) => Place::Late,
-                    }
-                });
+                let place = Box::pin(place_in(lane, wait));
                 self.blocked = Some(Blocked {
                     mail,
                     conference,
@@ -417,6 +411,15 @@ async fn of_socket(socket: &mut Option<Socket>, may_read: bool) -> SocketEvent {
     }
 }
 
+/// Waits for a place in the mailbox of a conference that is full.
+async fn place_in(lane: mpsc::Sender<ConferenceMail>, wait: Duration) -> Place {
+    match tokio::time::timeout(wait, lane.reserve_owned()).await {
+        Ok(Ok(permit)) => Place::Free(permit),
+        Ok(Err(_closed)) => Place::Gone,
+        Err(_elapsed) => Place::Late,
+    }
+}
+
 /// The end of waiting for a conference; never ready without one.
 async fn of_lane(blocked: &mut Option<Blocked>) -> Place {
     match blocked {
@@ -427,3 +430,46 @@ async fn of_lane(blocked: &mut Option<Blocked>) -> Place {
 
 /// More than anybody is in at a time; above it those that are over are forgotten.
 const CONFERENCES_REMEMBERED: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use tertulia_stanza::conference_request::ConferenceRequest;
+
+    use super::*;
+
+    fn mail() -> ConferenceMail {
+        ConferenceMail::Request {
+            from: std::net::Ipv4Addr::LOCALHOST.into(),
+            asked: ConferenceRequest::default(),
+            reply: oneshot::channel().0,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_conference_is_waited_for_only_so_long() {
+        let (sender, mut mailbox) = Mailbox::<ConferenceMail, ConferenceControl>::new(1);
+        let (start, wait) = (tokio::time::Instant::now(), Duration::from_secs(5));
+        sender.try_stanza(mail()).ok().unwrap();
+        assert!(matches!(place_in(sender.lane(), wait).await, Place::Late));
+        assert_eq!(start.elapsed(), wait);
+
+        let almost = wait - Duration::from_millis(1);
+        let works = async {
+            tokio::time::sleep(almost).await;
+            mailbox.recv().await
+        };
+        let (place, taken) = tokio::join!(place_in(sender.lane(), wait), works);
+        assert!(matches!(taken, Some(Mail::Stanza(_))));
+        let Place::Free(permit) = place else {
+            panic!("there was a place in time");
+        };
+        permit.send(mail());
+
+        let ends = async {
+            tokio::time::sleep(almost).await;
+            drop(mailbox);
+        };
+        let (place, ()) = tokio::join!(place_in(sender.lane(), wait), ends);
+        assert!(matches!(place, Place::Gone));
+    }
+}
