@@ -13,6 +13,7 @@ use tertulia_stanza::disco::{DataForm, DiscoInfo, FormType};
 use tertulia_stanza::muc::{Affiliation, Destroy, Item, Role, UserX, status};
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns, text_element};
 
+use crate::feature::refused;
 use crate::standings::Identity;
 
 pub(crate) struct WaitingRoom {
@@ -249,8 +250,8 @@ impl WaitingRoom {
             return Err(Condition::Conflict.into());
         }
         if !viewer.is_moderator && self.waiting().count() >= self.people_max {
-            let error = StanzaError::new(Condition::ServiceUnavailable);
-            return Err(error.with_text("too many people wait in the lobby"));
+            let text = "too many people wait in the lobby";
+            return Err(refused(Condition::ServiceUnavailable, text));
         }
         let jid = self.jid.occupant(resource);
         let person = Person {
@@ -428,7 +429,7 @@ impl WaitingRoom {
         let mut denied = Vec::new();
         for item in query.children().filter(|c| c.is("item", ns::MUC_ADMIN)) {
             if item.attr("role").and_then(Role::from_name) != Some(Role::None) {
-                return Err(StanzaError::new(Condition::BadRequest).with_text("expected role none"));
+                return Err(refused(Condition::BadRequest, "expected role none"));
             }
             let nick = item.attr("nick").unwrap_or_default();
             let person = self.people.get(nick).filter(|person| !person.is_moderator);

@@ -19,6 +19,7 @@ use tertulia_stanza::json_message::json_message;
 use tertulia_stanza::muc::Affiliation;
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError};
 
+use crate::feature::{refused, switched_off};
 use crate::journal::Journal;
 use crate::standings::Identity;
 use crate::{Conference, Output, route};
@@ -112,8 +113,7 @@ impl Conference {
         message: &Stanza,
     ) -> Result<(), StanzaError> {
         if !self.config.rules.has_breakout_rooms {
-            let error = StanzaError::new(Condition::FeatureNotImplemented);
-            return Err(error.with_text("this server has no breakout rooms"));
+            return Err(switched_off("breakout rooms"));
         }
         let mut children = message.children().iter();
         let command = children
@@ -449,10 +449,6 @@ fn room_name(command: &Element, config: &crate::Config) -> Result<String, Stanza
         return Err(refused(Condition::BadRequest, "expected a name: subject"));
     }
     Ok(name.to_owned())
-}
-
-fn refused(condition: Condition, text: &str) -> StanzaError {
-    StanzaError::new(condition).with_text(text)
 }
 
 /// Before the names of commands and events.

@@ -9,7 +9,7 @@ use tertulia_room::rights::{Act, may};
 use tertulia_stanza::{Condition, Stanza, StanzaError};
 
 use crate::Conference;
-use crate::feature::switched_off;
+use crate::feature::{refused, switched_off};
 
 impl Conference {
     /// A message to the service from somebody inside.
@@ -28,9 +28,7 @@ impl Conference {
             .iter()
             .any(|child| child.name() == "end_conference");
         if !is_asked {
-            return Err(
-                StanzaError::new(Condition::BadRequest).with_text("expected end_conference")
-            );
+            return Err(refused(Condition::BadRequest, "expected end_conference"));
         }
         let who = self
             .halls

@@ -20,7 +20,7 @@ use tertulia_stanza::{
 };
 
 use crate::Conference;
-use crate::feature::metadata;
+use crate::feature::{metadata, refused};
 use crate::standings::Identity;
 use crate::waiting_room::{Said, Viewer, WaitingRoom};
 
@@ -156,7 +156,7 @@ impl Conference {
             .map(|invite| {
                 let to = invite.attr("to").unwrap_or_default();
                 to.parse()
-                    .map_err(|_| StanzaError::new(Condition::JidMalformed).with_text("invite: to"))
+                    .map_err(|_| refused(Condition::JidMalformed, "invite: to"))
             })
             .collect();
         if invited.is_empty() {
@@ -185,7 +185,7 @@ impl Conference {
         let sender = sender.ok_or(Condition::Forbidden)?;
         let (by, sender_jid) = (sender.id(), sender.jid().clone());
         let Some(waiting_room) = &mut self.lobby.waiting_room else {
-            return Err(StanzaError::new(Condition::ItemNotFound).with_text("there is no lobby"));
+            return Err(refused(Condition::ItemNotFound, "there is no lobby"));
         };
         let mut admitted = Vec::new();
         for jid in invited {
@@ -193,8 +193,8 @@ impl Conference {
             admitted.extend(waiting_room.find(jid));
         }
         if admitted.is_empty() {
-            let error = StanzaError::new(Condition::ItemNotFound);
-            return Err(error.with_text("nobody of these waits in the lobby"));
+            let text = "nobody of these waits in the lobby";
+            return Err(refused(Condition::ItemNotFound, text));
         }
         for one in admitted {
             self.standings

@@ -18,6 +18,7 @@ pub(crate) mod polls;
 pub(crate) mod services;
 pub(crate) mod speaker_stats;
 pub(crate) mod start_muted;
+pub(crate) mod visitors;
 
 use serde_json::Value;
 use tertulia_model::jid::{BareJid, Jid};
@@ -66,4 +67,3 @@ pub(crate) fn check_named_room(
         }
     }
 }
-pub(crate) mod visitors;

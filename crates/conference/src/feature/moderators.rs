@@ -11,6 +11,7 @@ use tertulia_stanza::muc::{Affiliation, status};
 use tertulia_stanza::{Condition, Stanza, StanzaError};
 
 use crate::Conference;
+use crate::feature::refused;
 use crate::standings::Identity;
 
 impl Conference {
@@ -162,13 +163,13 @@ impl Conference {
             let is_oneself = sender.profile().jid.to_bare() == *who;
             let steps_down = current == Affiliation::Owner && *affiliation < Affiliation::Owner;
             if is_oneself && steps_down && !self.has_other_owner(who) {
-                let error = StanzaError::new(Condition::Conflict);
-                return Err(error.with_text("the meeting would have no owner"));
+                let text = "the meeting would have no owner";
+                return Err(refused(Condition::Conflict, text));
             }
         }
         if self.standings.len() + grants > self.config.affiliations_max {
-            let error = StanzaError::new(Condition::ResourceConstraint);
-            return Err(error.with_text("too many affiliations in this meeting"));
+            let text = "too many affiliations in this meeting";
+            return Err(refused(Condition::ResourceConstraint, text));
         }
         Ok(())
     }

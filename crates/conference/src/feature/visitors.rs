@@ -16,6 +16,7 @@ use tertulia_stanza::muc::Affiliation;
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, WithAttribute, ns};
 
 use crate::Conference;
+use crate::feature::refused;
 use crate::journal::Journal;
 use crate::standings::Identity;
 
@@ -142,9 +143,9 @@ impl Conference {
         if !sender.is_some_and(|sender| may(sender, Act::Grant)) {
             return Err(Condition::Forbidden.into());
         }
-        let is_approved = answer["approved"].as_bool().ok_or_else(|| {
-            StanzaError::new(Condition::BadRequest).with_text("expected a boolean: approved")
-        })?;
+        let is_approved = answer["approved"]
+            .as_bool()
+            .ok_or_else(|| refused(Condition::BadRequest, "expected a boolean: approved"))?;
         let ids = answer["ids"].as_array().cloned();
         let ids = ids.unwrap_or_else(|| vec![answer["id"].clone()]);
         let wanted: Vec<&str> = ids.iter().filter_map(Value::as_str).collect();
@@ -154,8 +155,7 @@ impl Conference {
         });
         let visitors: Vec<OccupantId> = visitors.map(|o| o.id()).collect();
         if visitors.is_empty() {
-            let error = StanzaError::new(Condition::ItemNotFound);
-            return Err(error.with_text("no such visitor: id"));
+            return Err(refused(Condition::ItemNotFound, "no such visitor: id"));
         }
         for id in visitors {
             if is_approved {
