@@ -3,7 +3,7 @@ use tertulia_model::jid::{DomainPart, Jid};
 use tertulia_model::{EndReason, Fingerprint, Ssrc};
 use tertulia_stanza::disco::{DataForm, DiscoInfo, FormType};
 use tertulia_stanza::jingle::{Action, Jingle};
-use tertulia_stanza::{Element, ns, text_element};
+use tertulia_stanza::{Condition, Element, ns, text_element};
 
 use super::*;
 
