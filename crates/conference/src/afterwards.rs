@@ -13,17 +13,15 @@ use tertulia_model::{EndReason, Now, RoomJid, SessionId};
 use tertulia_room::Candidate;
 use tertulia_stanza::muc::Affiliation;
 
+use crate::feature::lobby::Lobby;
 use crate::feature::visitors::Visitors;
 use crate::journal::Journal;
 use crate::{Conference, Output};
 
-/// What is known of the meeting before, and of how this one ends.
+/// Whether the meeting was left, and may be another group's now.
 pub(crate) struct Afterwards {
-    /// When everybody had left the one before, in milliseconds since 1970, as long as nobody has
-    /// come since.
+    /// When everybody had left, in milliseconds since 1970, as long as nobody has come since.
     left_ms: Option<i64>,
-    /// Somebody has come in.
-    has_begun: bool,
     /// Until then those may come back whose connection was lost.
     lost_until: Option<Instant>,
 }
@@ -35,23 +33,27 @@ impl Afterwards {
         let was_cut_off = left_ms.is_none() && journal.under("").next().is_some();
         Afterwards {
             left_ms,
-            has_begun: false,
             lost_until: was_cut_off.then_some(lost_until),
         }
     }
 
     /// Somebody is inside.
     pub(crate) fn begin(&mut self, journal: &mut Journal) {
-        self.has_begun = true;
         self.left_ms = None;
         journal.remove(LEFT);
     }
 
-    /// Nobody is inside any more.
-    pub(crate) fn end(&self, now: Now, journal: &mut Journal) {
+    /// The last one has gone. Where that ends the meeting it is over; otherwise somebody else, who
+    /// waits in its lobby or has asked for it, finds a room that nobody is in.
+    pub(crate) fn leave(&mut self, now: Now) {
         let is_lost = self.lost_until.is_some_and(|until| until > now.mono);
-        if self.has_begun && !is_lost {
-            journal.set(LEFT, &now.wall.timestamp_millis().to_string());
+        self.left_ms = (!is_lost).then(|| now.wall.timestamp_millis());
+    }
+
+    /// The meeting is over.
+    pub(crate) fn end(&self, journal: &mut Journal) {
+        if let Some(left_ms) = self.left_ms {
+            journal.set(LEFT, &left_ms.to_string());
         }
     }
 }
@@ -94,6 +96,7 @@ impl Conference {
             self.push(Output::Release(room.clone()));
         }
         self.close_lobby(Some(Jid::from(self.main.bare().clone())), None);
+        self.lobby = Lobby::default();
         let (main, id) = (self.main.clone(), self.id().clone());
         self.halls.remove(&main);
         self.open(now, main, id);

@@ -394,7 +394,7 @@ impl Conference {
         self.close_empty_halls();
         self.record();
         self.check();
-        self.close_if_over(now);
+        self.close_if_over();
     }
 
     /// A breakout room that nobody is in goes back to paper.
@@ -594,6 +594,9 @@ impl Conference {
             hall.part(now, &farewell.occupant);
         }
         self.visitors.left(farewell.occupant.nick());
+        if self.halls.values().all(Hall::is_empty) {
+            self.afterwards.leave(now);
+        }
         self.left_for_another_room(now, room, farewell);
         self.elect_owner(now);
     }
@@ -629,7 +632,7 @@ impl Conference {
         }
     }
 
-    fn close_if_over(&mut self, now: Now) {
+    fn close_if_over(&mut self) {
         let is_wanted = self.opens_until.is_some()
             || self.expected.is_anybody()
             || self.breakouts.is_anybody_under_way()
@@ -650,7 +653,7 @@ impl Conference {
             self.journal.forget();
             self.push(Output::Forget);
         } else {
-            self.afterwards.end(now, &mut self.journal);
+            self.afterwards.end(&mut self.journal);
         }
         self.is_closed = true;
         tracing::info!(conference = %self.id(), "conference ended");

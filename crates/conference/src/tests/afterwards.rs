@@ -167,3 +167,43 @@ fn who_waited_in_the_former_lobby_is_sent_to_the_room() {
     assert_eq!(come(&mut w, 21, "eve"), None);
     assert!(w.conference.census().waiting.is_empty());
 }
+
+#[test]
+fn a_lobby_keeps_no_group_out_of_a_room_that_nobody_is_in() {
+    let mut w = World::of_three();
+    w.send(1, submit("muc#roomconfig_membersonly", "true"));
+    w.request(4, "eve");
+    knock(&mut w, 4, "Eve", &format!("{LOBBY}/0e0e0e0e"));
+    for (session, nick) in [(3, "cat"), (2, "bob"), (1, "ann")] {
+        w.send(session, leave().with_to(to(nick)));
+    }
+    w.wait(14);
+    knock(&mut w, 5, "Dan", "tea@conference.localhost/dan");
+    assert_eq!(w.refusal(5), Some(Condition::RegistrationRequired));
+    assert!(!w.is_closed, "somebody waits");
+    w.wait(2);
+    w.got.clear();
+    assert_eq!(come(&mut w, 5, "dan"), None);
+    assert!(is_owner(&w, "dan"));
+    assert!(w.last(4).to_string().contains("<destroy jid='tea@"));
+    assert_eq!(come(&mut w, 4, "eve"), None);
+    assert!(!w.journal.contains_key("lobby"));
+}
+
+#[test]
+fn between_two_rooms_nobody_has_left() {
+    let mut w = decided();
+    let rooms = w.journal.keys();
+    let verona = rooms
+        .into_iter()
+        .find_map(|key| key.strip_prefix("breakout/"));
+    let verona = format!("{}/bob", verona.unwrap());
+    for (session, nick) in [(1, "ann"), (3, "cat")] {
+        w.send(session, leave().with_to(to(nick)));
+    }
+    switch(&mut w, 2, "tea@conference.localhost/bob", &verona);
+    w.wait(20);
+    assert_eq!(come(&mut w, 21, "eve"), Some(Condition::NotAuthorized));
+    switch(&mut w, 2, &verona, "tea@conference.localhost/bob");
+    assert!(w.journal.contains_key("password"));
+}
