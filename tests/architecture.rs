@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("focus", &["model", "stanza"]),
     ("conference", &["model", "stanza", "room", "focus"]),
     ("bridge", &["model"]),
+    ("turn", &["model"]),
     ("store", &["model"]),
     (
         "config",
@@ -31,12 +32,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "focus",
             "conference",
             "bridge",
+            "turn",
             "server",
         ],
     ),
     (
         "server",
-        &["model", "stanza", "stream", "conference", "bridge", "store"],
+        &[
+            "model",
+            "stanza",
+            "stream",
+            "conference",
+            "bridge",
+            "turn",
+            "store",
+        ],
     ),
     ("tertulia", &["model", "config", "server", "client"]),
     ("client", &["model", "stanza", "stream"]),
@@ -64,6 +74,7 @@ const SANS_IO: &[&str] = &[
     "focus",
     "conference",
     "bridge",
+    "turn",
     "client",
     "sim",
 ];

@@ -30,7 +30,7 @@ use tertulia_stream::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("negotiation", negotiation),
     ("bosh", bosh),
     ("session", session),
@@ -43,7 +43,13 @@ pub const TARGETS: [Target; 12] = [
     ("meeting", meeting),
     ("channel", channel),
     ("datagram", datagram),
+    ("turn", turn),
 ];
+
+/// Messages to the TURN server.
+pub fn turn(data: &[u8]) {
+    crate::fuzz_turn::turn(data);
+}
 
 /// Frames, one a line, before log-in.
 pub fn negotiation(data: &[u8]) {
@@ -407,7 +413,7 @@ fn endpoint() -> EndpointId {
 }
 
 /// One moment for the whole process: what happens depends on nothing but the data.
-fn now() -> Now {
+pub(crate) fn now() -> Now {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     let wall = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
     Now {

@@ -3,3 +3,4 @@
 
 pub mod conversation;
 pub mod fuzz;
+mod fuzz_turn;

@@ -12,6 +12,7 @@ mod private;
 mod random;
 mod session;
 mod time;
+mod turn;
 
 pub mod bridge;
 
@@ -29,6 +30,7 @@ pub use private::Private;
 pub use random::Random;
 pub use session::{EndReason, SessionChange, SessionProfile};
 pub use time::Now;
+pub use turn::{TurnCredentials, TurnSecret, TurnUser};
 
 /// Re-exported so that every crate uses one JID type.
 pub use jid;
