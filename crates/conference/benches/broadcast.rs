@@ -255,6 +255,7 @@ fn config() -> Config {
         },
         owner_patience: Duration::from_secs(60),
         device_key: [3; 32],
+        ice_server: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What our host names answer by themselves: pings, discovery, and refusals for everything else.
 
-use tertulia_model::{Host, Hosts, Service, jid::Jid};
+use tertulia_model::{Host, Hosts, Now, Service, SessionProfile, jid::Jid};
 use tertulia_stanza::disco::{self, DiscoInfo};
 use tertulia_stanza::{Condition, Element, Kind, Stanza, StanzaError, ns};
 
@@ -8,14 +8,14 @@ use crate::Config;
 use crate::feature::services;
 
 /// Answers a stanza to one of our host names, or without `to`; None where nothing is to be said.
-pub fn answer(config: &Config, stanza: &Stanza) -> Option<Stanza> {
+pub fn answer(config: &Config, now: Now, from: &SessionProfile, stanza: &Stanza) -> Option<Stanza> {
     match stanza.kind {
         Kind::Presence => None,
         Kind::Message => stanza
             .may_be_refused()
             .then(|| stanza.error(Condition::ServiceUnavailable)),
         Kind::Iq if !stanza.is_request() => None,
-        Kind::Iq => Some(answer_request(config, stanza)),
+        Kind::Iq => Some(answer_request(config, now, from, stanza)),
     }
 }
 
@@ -24,14 +24,17 @@ pub fn answer(config: &Config, stanza: &Stanza) -> Option<Stanza> {
 /// COMPAT(lib-jitsi-meet): it takes features and addresses of services from this message, as from
 /// Jitsi's `mod_jiconop`, and then asks for nothing. The features of the services are looked for
 /// among those of the server.
-pub fn announcement(config: &Config) -> Stanza {
+pub fn announcement(config: &Config, now: Now, session: &SessionProfile) -> Stanza {
     let renames = config.rules.has_breakout_rooms.then_some(BREAKOUT_RENAME);
     let info = describe(config, Host::Main)
         .with_features(renames)
         .with_features(required_name(config));
     Stanza::new(Kind::Message)
         .with_from(Jid::from(config.hosts.name(Host::Main)))
-        .with_children([info.to_element(), services::list(ns::EXT_DISCO)])
+        .with_children([
+            info.to_element(),
+            services::list(config, now, session, ns::EXT_DISCO),
+        ])
 }
 
 /// The refusal of a stanza to a room that does not live; None where nothing is to be said.
@@ -68,7 +71,7 @@ pub fn refuse_breakout(stanza: &Stanza) -> Option<Stanza> {
     (stanza.type_.is_none() && stanza.may_be_refused()).then(|| stanza.error(error))
 }
 
-fn answer_request(config: &Config, iq: &Stanza) -> Stanza {
+fn answer_request(config: &Config, now: Now, from: &SessionProfile, iq: &Stanza) -> Stanza {
     let hosts = &config.hosts;
     let host = iq
         .to
@@ -91,7 +94,8 @@ fn answer_request(config: &Config, iq: &Stanza) -> Stanza {
     if payload.is("query", ns::DISCO_ITEMS) {
         return iq.result().with_child(items(hosts, host));
     }
-    if let Some(list) = services::answer(payload).filter(|_| host == Some(Host::Main)) {
+    let services = services::answer(config, now, from, payload);
+    if let Some(list) = services.filter(|_| host == Some(Host::Main)) {
         return iq.result().with_child(list);
     }
     iq.error(Condition::ServiceUnavailable)
@@ -197,11 +201,17 @@ mod tests {
     use tertulia_stanza::text_element;
 
     use super::*;
+    use crate::feature::services::tests::{now, session};
     use crate::tests::config;
 
     fn check(stanza: Stanza, expected: Option<&str>) {
         let from: Jid = "u@localhost/r".parse().unwrap();
-        let answer = answer(&config(), &stanza.clone().with_from(from.clone()));
+        let answer = answer(
+            &config(),
+            now(),
+            &session(),
+            &stanza.clone().with_from(from.clone()),
+        );
         let got = answer.as_ref().map(|answer| {
             assert_eq!((&answer.to, &answer.id), (&Some(from), &stanza.id));
             match answer.error_condition() {
@@ -294,7 +304,13 @@ mod tests {
 
     #[test]
     fn the_domain_names_the_services_of_its_meetings() {
-        let answer = answer(&config(), &get("localhost", DiscoInfo::query(None))).unwrap();
+        let answer = answer(
+            &config(),
+            now(),
+            &session(),
+            &get("localhost", DiscoInfo::query(None)),
+        )
+        .unwrap();
         let on = switched_on(answer.child("query", ns::DISCO_INFO).unwrap());
         let on: Vec<_> = on.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         assert_eq!(on, EVERYTHING);
@@ -302,7 +318,7 @@ mod tests {
         config.rules.has_polls = false;
         config.rules.has_lobby = false;
         config.rules.has_breakout_rooms = false;
-        let message = announcement(&config);
+        let message = announcement(&config, now(), &session());
         let query = message.child("query", ns::DISCO_INFO).unwrap();
         let on = switched_on(query);
         assert_eq!(on.len(), 7, "{on:?}");
@@ -319,7 +335,7 @@ mod tests {
 
     #[test]
     fn what_is_announced_needs_no_question() {
-        let message = announcement(&config());
+        let message = announcement(&config(), now(), &session());
         assert_eq!(message.from, Some("localhost".parse().unwrap()));
         let query = message.child("query", ns::DISCO_INFO).unwrap();
         assert_eq!(switched_on(query).len(), EVERYTHING.len());
@@ -337,9 +353,12 @@ mod tests {
         for is_required in [false, true] {
             let mut config = config();
             config.rules.is_display_name_required = is_required;
-            let message = announcement(&config);
+            let message = announcement(&config, now(), &session());
             let lobby = get("lobby.localhost", DiscoInfo::query(Some(LOBBY)));
-            for told in [&message, &answer(&config, &lobby).unwrap()] {
+            for told in [
+                &message,
+                &answer(&config, now(), &session(), &lobby).unwrap(),
+            ] {
                 let info = DiscoInfo::parse(told.child("query", ns::DISCO_INFO).unwrap());
                 let is_told = info.unwrap().has_feature(DISPLAY_NAME_REQUIRED);
                 assert_eq!(is_told, is_required, "{told}");
@@ -350,7 +369,13 @@ mod tests {
     #[test]
     fn services_describe_themselves() {
         for (type_, address) in EVERYTHING {
-            let answer = answer(&config(), &get(address, DiscoInfo::query(Some(type_)))).unwrap();
+            let answer = answer(
+                &config(),
+                now(),
+                &session(),
+                &get(address, DiscoInfo::query(Some(type_))),
+            )
+            .unwrap();
             let info = DiscoInfo::parse(answer.child("query", ns::DISCO_INFO).unwrap()).unwrap();
             assert_eq!(info.node.as_deref(), Some(type_));
             assert_eq!(info.identities[0].type_, type_);

@@ -43,9 +43,10 @@ impl Conference {
         if let Err(error) = admission {
             return hall.room.refuse(&candidate, stanza, error);
         }
+        let services = feature::services::json(&self.config, now, &candidate.profile);
         if hall.room.join(candidate, standing, stanza) {
             // Before the room's own words: the client is to know it when it is inside.
-            let metadata = hall.metadata_for_newcomer(&self.config, &standing);
+            let metadata = hall.metadata_for_newcomer(&self.config, &standing, services);
             self.answer(session, metadata);
         }
     }

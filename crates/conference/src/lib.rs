@@ -34,6 +34,7 @@ use tertulia_stanza::muc::Affiliation;
 use tertulia_stanza::{Element, Kind, Stanza, ns};
 
 pub use census::{Census, RoomCensus, Seat};
+pub use feature::services::{IceServer, TlsPort};
 pub use host::{refuse_breakout, refuse_missing};
 pub use journal::Entry;
 pub use route::{Route, route};
@@ -70,6 +71,8 @@ pub struct Config {
     pub owner_patience: Duration,
     /// Hashes the devices of guests; the same in the next process (DESIGN 10).
     pub device_key: [u8; 32],
+    /// The STUN and TURN server that clients are told of.
+    pub ice_server: Option<IceServer>,
 }
 
 /// Everything a conference can want from the world, in the order it wants it.

@@ -90,6 +90,7 @@ pub(crate) fn config() -> Config {
         },
         owner_patience: Duration::from_secs(60),
         device_key: [3; 32],
+        ice_server: None,
     }
 }
 

@@ -282,6 +282,8 @@ fn conference(keys: &mut Reader, hosts: &Hosts) -> conference::Config {
         owner_patience: keys.duration("room.owner_patience"),
         // From the data folder.
         device_key: [0; 32],
+        // Its secret and its ports are known when it is bound.
+        ice_server: None,
         rules,
     }
 }

@@ -8,11 +8,12 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jid::{BareJid, FullJid, Jid, NodePart, ResourcePart};
-use tertulia_conference::Route;
+use tertulia_conference::{Route, host};
 use tertulia_model::{ConferenceId, Host, Hosts, Random, RoomJid, SessionId, SessionProfile};
 use tertulia_stanza::{Condition, Kind, Stanza, StanzaError};
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::clock;
 use crate::conference_task::{ConferenceHandle, ConferenceMail, find_or_start, without_conference};
 use crate::http::{RESERVED, is_reserved_name};
 use crate::mailbox::MailSender;
@@ -285,7 +286,7 @@ pub(crate) fn route(
 ) -> Routed {
     match tertulia_conference::route(&node.hosts, &stanza) {
         Route::Host => {
-            let answer = tertulia_conference::host::answer(&node.conference, &stanza);
+            let answer = host::answer(&node.conference, clock::now(), &from.profile, &stanza);
             answer.map_or(Routed::Done, Routed::Answer)
         }
         Route::Room(room) => match conference_for(node, &room, from, &stanza) {

@@ -181,7 +181,12 @@ impl Hall {
     }
 
     /// What somebody gets before anything else, so that its client knows it when it is inside.
-    pub(crate) fn metadata_for_newcomer(&self, config: &Config, standing: &Standing) -> Stanza {
+    pub(crate) fn metadata_for_newcomer(
+        &self,
+        config: &Config,
+        standing: &Standing,
+        services: Option<Value>,
+    ) -> Stanza {
         let everything = StartMuted {
             audio: true,
             video: true,
@@ -196,6 +201,9 @@ impl Hall {
         if start_muted != self.metadata.start_muted() {
             let value = self.metadata.with_start_muted(start_muted);
             object.insert(START_MUTED.to_owned(), value);
+        }
+        if let Some(services) = services {
+            object.insert(SERVICES.to_owned(), services);
         }
         self.metadata_message(config, object)
     }
@@ -287,6 +295,8 @@ pub(crate) const LOBBY_ENABLED: &str = "lobbyEnabled";
 /// Whether everybody moderates.
 pub(crate) const ALL_OWNERS: &str = "allownersEnabled";
 const START_MUTED: &str = "startMuted";
+/// STUN and TURN servers, with credentials of who is told of them.
+const SERVICES: &str = "services";
 const PERMISSIONS: &str = "permissions";
 const RECORDING: &str = "recording";
 const TRANSCRIBING: &str = "isTranscribingEnabled";
@@ -304,7 +314,7 @@ const SERVER_ONLY: [&str; 13] = [
     "moderators",
     "participants",
     "participantsSoftLimit",
-    "services",
+    SERVICES,
     "transcriberType",
     "transcription",
     "visitorsEnabled",

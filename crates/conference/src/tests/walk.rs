@@ -138,7 +138,7 @@ fn check_rights(w: &World) {
 fn decided(w: &World) -> String {
     let hall = w.conference.main_hall();
     let anybody = Standing::of(Affiliation::None);
-    let metadata = hall.metadata_for_newcomer(&w.conference.config, &anybody);
+    let metadata = hall.metadata_for_newcomer(&w.conference.config, &anybody, None);
     let (moderation, polls, files) = (&hall.moderation, &hall.polls, &hall.files);
     format!("{metadata} {moderation:?} {polls:?} {files:?}")
 }

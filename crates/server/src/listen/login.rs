@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tertulia_conference::host;
 use tertulia_model::{RoomJid, SessionProfile};
 use tertulia_stream::{Negotiation, NegotiationOutput, Restored, close_code};
 use tokio::sync::oneshot;
@@ -189,8 +190,8 @@ fn bind(
         };
         // A name that somebody has is not given twice, not even to who was it before.
         let jid = profile.jid.clone();
+        let announcement = host::announcement(&node.conference, now, &profile);
         if let Some(starting) = session_task::start(node, profile, resumption_id, &socket) {
-            let announcement = tertulia_conference::host::announcement(&node.conference);
             machine.bound(now, &jid, Some(announcement));
             break starting;
         }

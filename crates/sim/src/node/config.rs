@@ -159,6 +159,7 @@ fn conference(hosts: Hosts, server_id: String) -> tertulia_conference::Config {
         },
         owner_patience: Duration::from_secs(60),
         device_key: [7; 32],
+        ice_server: None,
     }
 }
 

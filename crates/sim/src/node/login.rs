@@ -60,17 +60,8 @@ impl Node {
         let Stage::Negotiating(negotiation) = stage else {
             return;
         };
-        let announcement = tertulia_conference::host::announcement(&self.config.conference);
-        negotiation.bound(now, &jid, Some(announcement));
-        while let Some(output) = negotiation.poll_output() {
-            if let NegotiationOutput::Send(text) = output {
-                self.outputs
-                    .push_back(NodeOutput::Frame { connection, text });
-            }
-        }
         let id = SessionId(self.next_session);
         self.next_session += 1;
-        *stage = Stage::Bound(id);
         let profile = SessionProfile {
             id,
             jid: jid.clone(),
@@ -80,6 +71,16 @@ impl Node {
             account: None,
             address: address.ip(),
         };
+        let conference = &self.config.conference;
+        let announcement = tertulia_conference::host::announcement(conference, now, &profile);
+        negotiation.bound(now, &jid, Some(announcement));
+        while let Some(output) = negotiation.poll_output() {
+            if let NegotiationOutput::Send(text) = output {
+                self.outputs
+                    .push_back(NodeOutput::Frame { connection, text });
+            }
+        }
+        *stage = Stage::Bound(id);
         let stream = Arc::clone(&self.config.stream);
         let machine = ClientSession::new(stream, Arc::new(profile), resumption_id, now);
         self.nicks.insert(nick_of(&jid).to_owned());

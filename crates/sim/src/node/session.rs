@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jid::Jid;
-use tertulia_conference::Route;
+use tertulia_conference::{Route, host};
 use tertulia_model::{ConferenceId, Now, RoomJid, SessionChange, SessionId};
 use tertulia_stanza::{Condition, Kind, Stanza, StanzaError};
 use tertulia_stream::SessionOutput;
@@ -63,7 +63,10 @@ impl Node {
     fn route(&mut self, now: Now, from: SessionId, stanza: Stanza) {
         match tertulia_conference::route(&self.hosts, &stanza) {
             Route::Host => {
-                let answer = tertulia_conference::host::answer(&self.config.conference, &stanza);
+                let answer = self.sessions.get(&from).and_then(|session| {
+                    let profile = session.machine.profile();
+                    host::answer(&self.config.conference, now, profile, &stanza)
+                });
                 self.answer(now, from, answer);
             }
             Route::Room(room) => self.route_to_room(now, from, &room, stanza),
