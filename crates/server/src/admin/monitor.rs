@@ -1,0 +1,313 @@
+//! Readings of the bridge: the workers are asked, at most once a second, and what they say is
+//! compared with what they said some seconds ago. A worker that does not answer is a fault.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use tertulia_bridge::{ConferenceDetail, Figures, Statistics};
+use tertulia_model::{BridgeFault, BridgeStatus, ConferenceId};
+use tokio::sync::{Mutex, oneshot};
+use tracing::{info, warn};
+
+use super::process::Process;
+use crate::clock;
+use crate::media::{WorkerCommand, WorkerHandle, WorkerReading};
+use crate::node::Node;
+
+/// Keeps the readings of the last seconds.
+pub(crate) struct Monitor {
+    /// Share of its core from which on a worker counts as overloaded.
+    busy_max: f64,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The newest last.
+    readings: VecDeque<Arc<Reading>>,
+    /// What the counters of each worker had come to when it last started anew.
+    lost: Vec<Statistics>,
+    last: Vec<Option<WorkerReading>>,
+}
+
+/// How everything is at one moment.
+pub(crate) struct Reading {
+    pub(crate) at: Instant,
+    pub(crate) wall: DateTime<Utc>,
+    /// Of all workers together.
+    pub(crate) figures: Figures,
+    /// By their index.
+    pub(crate) workers: Vec<WorkerState>,
+    pub(crate) rates: Rates,
+    pub(crate) status: BridgeStatus,
+    pub(crate) process: Process,
+}
+
+/// One worker.
+#[derive(Clone, Default)]
+pub(crate) struct WorkerState {
+    pub(crate) statistics: Statistics,
+    /// Processor time of its thread so far.
+    pub(crate) busy: Duration,
+    /// The share of the last seconds in which its thread had a processor.
+    pub(crate) busy_share: f64,
+    pub(crate) ring_dropped: u64,
+    pub(crate) starts: u64,
+    pub(crate) is_up: bool,
+}
+
+/// What happened in each of the last seconds, on average.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Rates {
+    pub(crate) bits_in: f64,
+    pub(crate) bits_out: f64,
+    pub(crate) packets_in: f64,
+    pub(crate) packets_out: f64,
+    /// Of all processors together, 0 to 1.
+    pub(crate) process_share: f64,
+}
+
+impl Monitor {
+    pub(crate) fn new(busy_max: f64) -> Monitor {
+        Monitor {
+            busy_max,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// A reading that is at most a second old.
+    pub(crate) async fn read(&self, node: &Node) -> Arc<Reading> {
+        // Who asks meanwhile waits for the same reading.
+        let mut kept = self.kept.lock().await;
+        if let Some(newest) = kept.readings.back()
+            && newest.at.elapsed() < FRESH
+        {
+            return Arc::clone(newest);
+        }
+        let answers = join_all(node.workers.iter().map(ask)).await;
+        let reading = Arc::new(kept.take_in(node, self.busy_max, answers));
+        while kept
+            .readings
+            .front()
+            .is_some_and(|oldest| reading.at.saturating_duration_since(oldest.at) > WINDOW)
+        {
+            kept.readings.pop_front();
+        }
+        kept.readings.push_back(Arc::clone(&reading));
+        reading
+    }
+
+    /// Reads now and then for ever, so that there is always something to compare with, and says
+    /// when something is wrong.
+    pub(crate) async fn watch(node: Arc<Node>) {
+        let (mut fault, mut was_overloaded) = (None, false);
+        loop {
+            let reading = node.monitor.read(&node).await;
+            let status = &reading.status;
+            if status.fault != fault {
+                match status.fault {
+                    Some(fault) => warn!("the bridge is not healthy: {fault}"),
+                    None => info!("the bridge is healthy again"),
+                }
+                fault = status.fault;
+            }
+            if status.is_overloaded() != was_overloaded {
+                was_overloaded = status.is_overloaded();
+                let stress = status.stress;
+                if was_overloaded {
+                    warn!(
+                        stress,
+                        "a media worker has more to do than is good for its meetings"
+                    );
+                } else {
+                    info!(stress, "the media workers keep up again");
+                }
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+}
+
+impl Kept {
+    fn take_in(
+        &mut self,
+        node: &Node,
+        busy_max: f64,
+        answers: Vec<Result<WorkerReading, Silence>>,
+    ) -> Reading {
+        let now = clock::now();
+        self.lost.resize(answers.len(), Statistics::default());
+        self.last.resize(answers.len(), None);
+        let oldest = self.readings.front();
+        let passed = oldest.map(|oldest| now.mono.saturating_duration_since(oldest.at));
+        let passed = passed.filter(|passed| *passed >= FRESH);
+        let mut fault = None;
+        let mut figures = Figures::default();
+        let mut workers = Vec::new();
+        for (index, answer) in (0u16..).zip(answers) {
+            let place = usize::from(index);
+            let before = oldest.and_then(|oldest| oldest.workers.get(place));
+            let lost = self.lost.get_mut(place).expect("one for each worker");
+            let last = self.last.get_mut(place).expect("one for each worker");
+            let state = match answer {
+                Ok(reading) => {
+                    if let Some(last) = last.as_ref()
+                        && last.starts != reading.starts
+                    {
+                        // Its counters began anew; those of others that look on must not.
+                        *lost += last.figures.statistics.counters();
+                    }
+                    let mut own = reading.figures.clone();
+                    own.statistics += *lost;
+                    let state = WorkerState {
+                        statistics: own.statistics,
+                        busy: reading.busy,
+                        busy_share: share(before.map(|one| one.busy), reading.busy, passed),
+                        ring_dropped: reading.ring_dropped,
+                        starts: reading.starts,
+                        is_up: true,
+                    };
+                    figures += own;
+                    *last = Some(reading);
+                    state
+                }
+                Err(silence) => {
+                    fault.get_or_insert(match silence {
+                        Silence::Late => BridgeFault::WorkerSilent(index),
+                        Silence::Gone => BridgeFault::WorkerGone(index),
+                    });
+                    // What it last counted still counts.
+                    let last = last.as_ref();
+                    let counted = last.map(|last| last.figures.statistics.counters());
+                    let mut statistics = counted.unwrap_or_default();
+                    statistics += *lost;
+                    figures.statistics += statistics;
+                    WorkerState {
+                        statistics,
+                        busy: last.map(|last| last.busy).unwrap_or_default(),
+                        // Whoever does not answer has too much to do.
+                        busy_share: 1.0,
+                        ring_dropped: last.map(|last| last.ring_dropped).unwrap_or_default(),
+                        starts: last.map(|last| last.starts).unwrap_or_default(),
+                        is_up: false,
+                    }
+                }
+            };
+            workers.push(state);
+        }
+        if node.media_addresses.borrow().is_empty() {
+            fault.get_or_insert(BridgeFault::NoAddress);
+        }
+        let process = Process::now();
+        let rates = match (oldest, passed) {
+            (Some(oldest), Some(passed)) => rates(oldest, &figures, &process, passed),
+            _ => Rates::default(),
+        };
+        let busiest = workers.iter().map(|worker| worker.busy_share);
+        let stress = busiest.fold(0.0, f64::max) / busy_max;
+        Reading {
+            at: now.mono,
+            wall: now.wall,
+            figures,
+            workers,
+            rates,
+            status: BridgeStatus {
+                is_draining: node.control.is_draining(),
+                life: node.control.life(),
+                fault,
+                stress,
+                stress_per_participant: STRESS_PER_PARTICIPANT,
+            },
+            process,
+        }
+    }
+}
+
+fn rates(oldest: &Reading, figures: &Figures, process: &Process, passed: Duration) -> Rates {
+    let (then, now) = (&oldest.figures.statistics, &figures.statistics);
+    let seconds = passed.as_secs_f64();
+    let each = |then: u64, now: u64| now.saturating_sub(then) as f64 / seconds;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let busy = share(Some(oldest.process.busy), process.busy, Some(passed));
+    Rates {
+        bits_in: each(then.bytes_in, now.bytes_in) * 8.0,
+        bits_out: each(then.bytes_out, now.bytes_out) * 8.0,
+        packets_in: each(then.packets_in, now.packets_in),
+        packets_out: each(then.packets_out, now.packets_out),
+        process_share: busy / cores as f64,
+    }
+}
+
+/// Which part of the time that has passed was used.
+fn share(then: Option<Duration>, now: Duration, passed: Option<Duration>) -> f64 {
+    match (then, passed) {
+        (Some(then), Some(passed)) => now.saturating_sub(then).as_secs_f64() / passed.as_secs_f64(),
+        _ => 0.0,
+    }
+}
+
+/// Why a worker gave no reading.
+enum Silence {
+    /// It did not answer in time, or has no room for another question.
+    Late,
+    Gone,
+}
+
+async fn ask(worker: &WorkerHandle) -> Result<WorkerReading, Silence> {
+    let (reply, answer) = oneshot::channel();
+    if !worker.command(WorkerCommand::Read(reply)) {
+        return Err(if worker.is_gone() {
+            Silence::Gone
+        } else {
+            Silence::Late
+        });
+    }
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Ok(reading)) => Ok(reading),
+        Ok(Err(_)) => Err(Silence::Gone),
+        Err(_) => Err(Silence::Late),
+    }
+}
+
+/// All conferences on the bridge, or one of them. Of a worker that does not answer, nothing.
+pub(crate) async fn details(node: &Node, only: Option<ConferenceId>) -> Vec<ConferenceDetail> {
+    let asked = node.workers.iter().map(|worker| {
+        let only = only.clone();
+        async move {
+            let (reply, answer) = oneshot::channel();
+            if !worker.command(WorkerCommand::Describe { only, reply }) {
+                return Vec::new();
+            }
+            let answer = tokio::time::timeout(PATIENCE, answer).await;
+            answer.ok().and_then(Result::ok).unwrap_or_default()
+        }
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// How old a reading may be.
+const FRESH: Duration = Duration::from_secs(1);
+/// How far rates look back.
+const WINDOW: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(5);
+/// A worker that answers later than this makes its meetings stutter.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What Jitsi's bridge is configured with, and its focus takes for granted.
+const STRESS_PER_PARTICIPANT: f64 = 0.01;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_rates_are_of_the_time_that_passed() {
+        let seconds = Duration::from_secs;
+        assert_eq!(share(None, seconds(5), Some(seconds(10))), 0.0);
+        assert_eq!(share(Some(seconds(5)), seconds(7), None), 0.0);
+        let used = share(Some(seconds(5)), seconds(10), Some(seconds(10)));
+        assert!((used - 0.5).abs() < 1e-9);
+    }
+}
