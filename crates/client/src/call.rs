@@ -165,25 +165,32 @@ impl Call {
             .find(|local| local.kind == kind && !local.is_announced)?;
         local.is_announced = true;
         self.media.announce(&local.source.name);
-        let media = local.source.media;
-        let mut description = Description::new(media);
-        describe(&local.source, &self.nick, &mut description);
-        let mut jingle = Jingle::new(Action::SourceAdd, &self.sid);
-        jingle.initiator = Some(self.focus.to_string());
-        jingle.contents.push(Content {
-            name: media.as_str().to_owned(),
-            description: Some(description),
-            ..Content::default()
-        });
-        Some(self.to_focus(jingle.to_element()))
+        let source = local.source.clone();
+        Some(self.source_change(Action::SourceAdd, &source))
     }
 
-    /// The focus did not take what we began to send.
-    pub(crate) fn withdraw(&mut self, kind: MediaKind) {
+    /// The focus did not take what we began to send, or said nothing; then this takes it back.
+    pub(crate) fn withdraw(&mut self, kind: MediaKind) -> Option<Stanza> {
+        let mut withdrawn = None;
         for local in self.sources.iter_mut().filter(|local| local.kind == kind) {
             local.is_announced = false;
             self.media.withdraw(&local.source.name);
+            withdrawn = Some(local.source.clone());
         }
+        withdrawn.map(|source| self.source_change(Action::SourceRemove, &source))
+    }
+
+    fn source_change(&self, action: Action, source: &Source) -> Stanza {
+        let mut description = Description::new(source.media);
+        describe(source, &self.nick, &mut description);
+        let mut jingle = Jingle::new(action, &self.sid);
+        jingle.initiator = Some(self.focus.to_string());
+        jingle.contents.push(Content {
+            name: source.media.as_str().to_owned(),
+            description: Some(description),
+            ..Content::default()
+        });
+        self.to_focus(jingle.to_element())
     }
 
     /// Others began to send something.

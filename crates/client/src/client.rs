@@ -16,7 +16,7 @@ use tertulia_stanza::{
 use crate::call::{Call, Parties};
 use crate::channel::{self, ChannelMessage, Constraints};
 use crate::line::{Line, LineOutput, Question};
-use crate::media::{Live, MediaEvent, ReceptionFacts, Transmit};
+use crate::media::{Live, MediaEvent, MediaTotals, ReceptionFacts, Transmit};
 use crate::notice::{VISITORS, error_text};
 use crate::occupants::{Occupant, Occupants, RAISED_HAND, RoomChange, room_of};
 use crate::{
@@ -74,6 +74,10 @@ pub struct Client {
     lobby: Option<Lobby>,
     meeting: Meeting,
     call: Option<Call>,
+    /// From when send times in packets count.
+    epoch: Option<Instant>,
+    /// What media sessions that are over brought.
+    past_media: MediaTotals,
     live: Live,
     /// What the focus is not told of before it is wanted.
     unannounced: Vec<MediaKind>,
@@ -199,6 +203,8 @@ impl Client {
             lobby: None,
             meeting: Meeting::default(),
             call: None,
+            epoch: None,
+            past_media: MediaTotals::default(),
             live: Live {
                 is_speaking: false,
                 is_audio_muted: habits.starts_audio_muted,
@@ -219,6 +225,12 @@ impl Client {
             outputs: VecDeque::new(),
             config,
         }
+    }
+
+    /// Send times in packets count from `epoch` in media sessions that begin from now on. Clients
+    /// that share it know how long packets between them were on their way.
+    pub fn measure_from(&mut self, epoch: Instant) {
+        self.epoch = Some(epoch);
     }
 
     // What the world did.
@@ -409,7 +421,10 @@ impl Client {
                 let reply = reply.and_then(|r| r.iter().find_map(ConferenceReply::parse));
                 self.handle_conference_reply(now, reply, condition);
             }
-            Question::Conference | Question::Services | Question::NewPath => {}
+            Question::Conference
+            | Question::Services
+            | Question::NewPath
+            | Question::SourceRemove => {}
             Question::Accept(sid) => self.accept_answered(now, &sid, result.is_some(), condition),
             Question::Restart(sid) => self.restart_answered(&sid, result.is_some(), condition),
             Question::RenewPath(sid) => self.renewal_answered(now, &sid, result.is_some()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use jid::{DomainPart, Jid};
 use tertulia_model::{RoomJid, Ssrc};
 
-use crate::media::{Camera, Layer, SyntheticCamera};
+use crate::media::{Camera, FrameSizes, Layer, SyntheticCamera, Voice};
 
 /// Everything that a [`Client`](crate::Client) is told before it starts.
 pub struct ClientConfig {
@@ -52,6 +52,8 @@ pub struct Habits {
     /// Ignores that it was muted, and unmutes although it must not.
     pub is_defiant: bool,
     pub comeback: Comeback,
+    /// How much the microphone sends; [`Voice::PLAIN`] if nothing is said.
+    pub voice: Option<Voice>,
 }
 
 impl Default for Habits {
@@ -69,6 +71,7 @@ impl Default for Habits {
             has_ice_restart: false,
             is_defiant: false,
             comeback: Comeback::Rebind,
+            voice: None,
         }
     }
 }
@@ -115,6 +118,8 @@ pub struct VideoConfig {
     pub interval: Duration,
     /// Makes the camera of a new session, whose source is known by the given SSRC.
     pub camera: fn(Ssrc, &[Layer], Duration) -> Box<dyn Camera>,
+    /// Bits per second at which packets of one picture follow each other; None for all at once.
+    pub pacing_bps: Option<u32>,
 }
 
 /// How long to wait before dialling again. Drawn between `min` and twice `min`; `min` doubles with
@@ -143,6 +148,32 @@ impl VideoConfig {
             camera: |source, layers, interval| {
                 Box::new(SyntheticCamera::new(source, layers, interval))
             },
+            pacing_bps: None,
+        }
+    }
+
+    /// What a browser sends of a camera at thirty frames a second: VP8 in 180, 360 and 720 lines
+    /// at 150, 500 and 2000 kbit/s, or the last one alone; paced as in libwebrtc.
+    pub fn lifelike(is_simulcast: bool) -> VideoConfig {
+        let layer = |width, height, bitrate_bps| Layer {
+            width,
+            height,
+            bitrate_bps,
+        };
+        let mut layers = vec![layer(1280, 720, 2_000_000)];
+        if is_simulcast {
+            layers.splice(0..0, [layer(320, 180, 150_000), layer(640, 360, 500_000)]);
+        }
+        let bitrate_bps: u32 = layers.iter().map(|layer| layer.bitrate_bps).sum();
+        VideoConfig {
+            layers,
+            interval: Duration::from_nanos(33_333_333),
+            camera: |source, layers, interval| {
+                let sizes = FrameSizes::Lifelike;
+                Box::new(SyntheticCamera::with_sizes(source, layers, interval, sizes))
+            },
+            // libwebrtc's pacing factor.
+            pacing_bps: Some(bitrate_bps / 2 * 5),
         }
     }
 }

@@ -30,3 +30,9 @@ pub use client::{
 pub use config::{ChannelKind, ClientConfig, Comeback, Habits, Redial, RequestKind, VideoConfig};
 pub use notice::{Deed, MediaKind, Notice, Outcome, Refusal, Trouble};
 pub use occupants::Occupant;
+
+/// Installs str0m's cryptography for the whole process; more than once does no harm.
+pub fn install_crypto() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| str0m::crypto::from_feature_flags().install_process_default());
+}

@@ -22,6 +22,8 @@ pub(crate) enum Question {
     NewPath,
     /// source-add in the session with this sid.
     SourceAdd(String, MediaKind),
+    /// source-remove of what nobody knows to have been taken.
+    SourceRemove,
     /// disco#info of the server's main host, or of one of its components.
     Host,
     Component(&'static str),

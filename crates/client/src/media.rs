@@ -3,16 +3,21 @@
 //! Does not know: XMPP, rooms.
 
 mod camera;
+mod delays;
 mod leg;
 mod microphone;
 mod reception;
 mod session;
 mod stamp;
+mod totals;
 mod vp8;
 
-pub use camera::{Camera, Frame, Layer, SyntheticCamera};
+pub use camera::{Camera, Frame, FrameSizes, Layer, SyntheticCamera};
+pub use delays::Delays;
 pub use leg::Transmit;
 pub(crate) use leg::{TransportOffer, known_extension};
+pub use microphone::Voice;
 pub use reception::{Flaw, Received, Reception, ReceptionFacts};
 pub(crate) use session::{Live, MediaEvent, MediaSession, Sending, SendingVideo, draw_source};
 pub use stamp::Stamp;
+pub use totals::{MediaTotals, StreamTotals};

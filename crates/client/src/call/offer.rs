@@ -87,6 +87,7 @@ pub(super) fn draw_sending(
     let mut sources = Vec::new();
     let mut sending = Sending {
         audio_interval: config.audio_interval,
+        voice: config.habits.voice,
         ..Sending::default()
     };
     for kind in kinds {
@@ -105,6 +106,7 @@ pub(super) fn draw_sending(
                     camera: (video.camera)(primary, &video.layers, video.interval),
                     layers: video.layers.clone(),
                     interval: video.interval,
+                    pacing_bps: video.pacing_bps,
                     source,
                 }
             }
@@ -116,6 +118,7 @@ pub(super) fn draw_sending(
                     camera: Box::new(SyntheticCamera::new(primary, &layers, SCREEN_INTERVAL)),
                     layers,
                     interval: SCREEN_INTERVAL,
+                    pacing_bps: None,
                     source,
                 }
             }

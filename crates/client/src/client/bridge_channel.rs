@@ -9,6 +9,11 @@ impl Client {
     /// Says what we want to see.
     pub fn set_constraints(&mut self, now: Now, constraints: Constraints) {
         self.constraints = constraints;
+        if let Some(call) = &mut self.call {
+            let constraints = &self.constraints;
+            call.media
+                .expect_pause(|source| constraints.height(source.as_str()) == 0);
+        }
         self.send_channel(now, &self.constraints.to_json());
         self.settle(now);
     }

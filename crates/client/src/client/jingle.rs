@@ -71,7 +71,10 @@ impl Client {
         };
         let (config, random) = (&self.config, &mut self.random);
         match Call::new(config, initiate, parties, self.live, random, now) {
-            Ok(call) => {
+            Ok(mut call) => {
+                if let Some(epoch) = self.epoch {
+                    call.media.measure_from(epoch);
+                }
                 if let Some(url) = call.web_socket.clone() {
                     self.outputs
                         .push_back(Output::ChannelDial { url: url.clone() });
@@ -123,7 +126,9 @@ impl Client {
     }
 
     pub(super) fn end_call(&mut self) {
-        self.call = None;
+        if let Some(call) = self.call.take() {
+            self.past_media.merge(&call.media.totals());
+        }
         self.is_channel_open = false;
         self.forwarded = None;
         if matches!(self.channel, Channel::Socket { .. }) {
@@ -177,7 +182,13 @@ impl Client {
         let Some(call) = self.current_call(sid) else {
             return;
         };
-        call.withdraw(kind);
+        let taken_back = call.withdraw(kind);
+        // It may still be on its way, and be taken after a resumption. Jitsi's client takes the
+        // track out of its SDP, which has the same effect.
+        if let (None, Some(remove)) = (condition.as_ref(), taken_back) {
+            self.line
+                .ask(now, remove, Question::SourceRemove, Some(ANSWER_TIMEOUT));
+        }
         self.unannounced.push(kind);
         self.notice(Notice::UnmuteRefused(kind, condition));
         match kind {

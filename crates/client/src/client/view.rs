@@ -74,6 +74,12 @@ impl Client {
             .unwrap_or_default()
     }
 
+    /// Nicks of the others in the room, without the focus.
+    pub fn nicks(&self) -> impl Iterator<Item = &str> {
+        let others = self.occupants.iter().flat_map(|o| o.others().keys());
+        others.map(String::as_str)
+    }
+
     /// Whether the focus' occupant is in the room.
     pub fn has_focus(&self) -> bool {
         self.occupants.as_ref().is_some_and(Occupants::has_focus)
@@ -146,6 +152,15 @@ impl Client {
                 facts: *reception.facts(),
             });
         remote.collect()
+    }
+
+    /// What was received and sent since the client was made.
+    pub fn media_totals(&self) -> MediaTotals {
+        let mut totals = self.past_media.clone();
+        if let Some(call) = &self.call {
+            totals.merge(&call.media.totals());
+        }
+        totals
     }
 
     /// The video sources that the bridge says it forwards; None if it never said.

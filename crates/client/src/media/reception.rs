@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tertulia_model::{MediaType, Ssrc};
 
 use super::vp8::{Descriptor, PICTURE_ID_MAX, read_frame_header};
-use super::{Stamp, microphone};
+use super::{Delays, Stamp, microphone};
 
 /// One decrypted packet of a stream.
 #[derive(Clone, Debug)]
@@ -68,7 +68,14 @@ pub struct ReceptionFacts {
     pub requests: u64,
     /// When the newest packet (by sequence number) arrived.
     pub last_packet: Option<Instant>,
+    /// The first frame decoded or packet played; of video a key frame.
+    pub first_frame: Option<Instant>,
     pub last_frame: Option<Instant>,
+    /// Video that stood still: a frame came later than after three usual intervals and than
+    /// 150 ms after the usual interval (`freezeCount` of browsers' statistics).
+    pub freezes: u64,
+    /// How long all of them lasted.
+    pub frozen: Duration,
     /// Lines of the newest picture.
     pub height: u16,
     /// Encoding of the newest picture.
@@ -93,6 +100,8 @@ pub struct Reception {
     last_played: Option<Instant>,
     video: Video,
     last_audio: Option<(u32, u32)>,
+    /// The moment from which send times count, and what was found since.
+    delays: Option<(Instant, Delays)>,
     facts: ReceptionFacts,
     flaws: VecDeque<Flaw>,
 }
@@ -114,6 +123,10 @@ struct Video {
     /// Cannot go on without a key frame.
     is_broken: bool,
     last_request: Option<Instant>,
+    /// The last frame whose distance to the next one is a matter of fluency.
+    shown: Option<Instant>,
+    /// Usual time between two frames, an average over some thirty.
+    interval: Option<Duration>,
 }
 
 #[derive(Clone, Copy)]
@@ -146,9 +159,25 @@ impl Reception {
             last_played: None,
             video: Video::default(),
             last_audio: None,
+            delays: None,
             facts: ReceptionFacts::default(),
             flaws: VecDeque::new(),
         }
+    }
+
+    /// Finds out how long packets were on their way; send times count from `epoch`.
+    pub fn measure_from(&mut self, epoch: Instant) {
+        self.delays.get_or_insert((epoch, Delays::default()));
+    }
+
+    /// How long packets were on their way, if that is measured.
+    pub fn delays(&self) -> Option<&Delays> {
+        self.delays.as_ref().map(|(_, delays)| delays)
+    }
+
+    /// The stream may pause without being frozen: its receiver does not want it now.
+    pub fn expect_pause(&mut self) {
+        self.video.shown = None;
     }
 
     /// A packet came off the network, in whatever order.
@@ -212,6 +241,13 @@ impl Reception {
         self.media
     }
 
+    fn note_delay(&mut self, stamp: &Stamp, at: Instant) {
+        if let Some((epoch, delays)) = &mut self.delays {
+            let sent = *epoch + Duration::from_micros(stamp.sent.min(SENT_MAX));
+            delays.add(at.saturating_duration_since(sent));
+        }
+    }
+
     fn patience(&self) -> Duration {
         match (self.media, self.next) {
             (_, None) => START_PATIENCE,
@@ -225,6 +261,10 @@ impl Reception {
             let is_ripe = now >= first.at + self.patience();
             match self.next {
                 Some(next) if seq == next => {}
+                Some(_) if is_ripe && self.is_left_behind(first) => {
+                    self.video.has_gap = true;
+                    self.video.is_holed = true;
+                }
                 Some(next) if is_ripe && !self.is_left_out(seq - next, first) => {
                     self.give_up(seq - next);
                 }
@@ -255,8 +295,22 @@ impl Reception {
         else {
             return false;
         };
-        let is_other = stamp.layer != open.stamp.layer || stamp.source != open.stamp.source;
-        self.media == MediaType::Video && missing == 1 && descriptor.is_start && is_key && is_other
+        let is_start = self.media == MediaType::Video && descriptor.is_start && is_key;
+        is_start && missing == 1 && is_other_stream(&open.stamp, &stamp)
+    }
+
+    /// Whether the bridge goes over to another stream right behind the frame whose start is
+    /// missing: what comes late of the one that it has left is not sent any more.
+    fn is_left_behind(&self, next: &Received) -> bool {
+        let mut behind = self.waiting.values().filter(|one| one.time != next.time);
+        let behind = behind.next().and_then(|one| read_video(&one.payload));
+        let (Some((descriptor, is_key, other)), Some((.., stamp))) =
+            (behind, read_video(&next.payload))
+        else {
+            return false;
+        };
+        let is_start = self.media == MediaType::Video && descriptor.is_start && is_key;
+        is_start && is_other_stream(&stamp, &other)
     }
 
     fn give_up(&mut self, missing: u64) {
@@ -284,6 +338,7 @@ impl Reception {
     /// Another source's packets begin: its numbers have nothing to do with the former one's.
     fn hand_over(&mut self) {
         self.facts.handovers += 1;
+        self.expect_pause();
         self.last_audio = self.last_audio.map(|(_, time)| (0, time));
         let video = &mut self.video;
         let last = video.open.take().or(video.last.take());
@@ -300,6 +355,7 @@ impl Reception {
         if !self.takes(stamp.source) {
             return;
         }
+        self.note_delay(&stamp, packet.at);
         if let Some((number, time)) = self.last_audio {
             if stamp.number <= number {
                 self.flaws.push_back(Flaw::Repeated {
@@ -310,6 +366,7 @@ impl Reception {
         }
         self.last_audio = Some((stamp.number, packet.time));
         self.facts.frames += 1;
+        self.facts.first_frame.get_or_insert(packet.at);
         self.facts.last_frame = Some(packet.at);
     }
 
@@ -321,6 +378,7 @@ impl Reception {
         if !self.takes(stamp.source) {
             return;
         }
+        self.note_delay(&stamp, packet.at);
         if descriptor.is_start {
             self.cut_open_frame(&stamp);
             if is_key != stamp.is_key() {
@@ -494,10 +552,30 @@ impl Reception {
             self.facts.key_frames += 1;
         }
         self.facts.frames += 1;
+        self.facts.first_frame.get_or_insert(at);
         self.facts.last_frame = Some(at);
+        self.show(at);
         self.video.decoded.insert(picture.stamp.number);
         if self.video.decoded.len() > DECODED_KEPT {
             self.video.decoded.pop_first();
+        }
+    }
+
+    /// A complete frame is seen; how long was the one before?
+    fn show(&mut self, at: Instant) {
+        let Some(last) = self.video.shown.replace(at) else {
+            return;
+        };
+        let distance = at.saturating_duration_since(last);
+        let Some(usual) = self.video.interval else {
+            self.video.interval = Some(distance);
+            return;
+        };
+        if distance > (usual * 3).max(usual + FREEZE) {
+            self.facts.freezes += 1;
+            self.facts.frozen += distance;
+        } else {
+            self.video.interval = Some((usual * 29 + distance) / 30);
         }
     }
 
@@ -506,6 +584,10 @@ impl Reception {
             self.flaws.push_back(Flaw::Timestamp { from, to });
         }
     }
+}
+
+fn is_other_stream(one: &Stamp, other: &Stamp) -> bool {
+    one.layer != other.layer || one.source != other.source
 }
 
 fn read_video(payload: &[u8]) -> Option<(Descriptor, bool, Stamp)> {
@@ -525,6 +607,10 @@ const AUDIO_PATIENCE: Duration = Duration::from_millis(250);
 const VIDEO_PATIENCE: Duration = Duration::from_millis(800);
 const REQUEST_SPACING: Duration = Duration::from_millis(500);
 const DECODED_KEPT: usize = 64;
+/// What libwebrtc adds to the usual time between frames before it speaks of a freeze.
+const FREEZE: Duration = Duration::from_millis(150);
+/// A hundred years: what a foreign sender writes there must not overflow a clock.
+const SENT_MAX: u64 = 100 * 365 * 24 * 3600 * 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -633,6 +719,26 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_late_of_an_encoding_that_was_left_is_no_loss() {
+        let mut studio = Studio::new();
+        let mut packets: Vec<Received> = (0..2).flat_map(|_| studio.frame(1)).collect();
+        let mut last = studio.frame(1);
+        assert!(last.len() > 1);
+        last.remove(0);
+        packets.extend(last.clone());
+        studio.camera.request_key_frame();
+        let key = studio.frame(0);
+        let mut reception = play(packets.iter().cloned().chain(key), studio.now);
+        assert_eq!(flaws(&mut reception), []);
+        assert_eq!((reception.facts().lost, reception.facts().switches), (0, 1));
+        // Without a switch it is one.
+        packets.extend(studio.frame(1));
+        let mut reception = play(packets, studio.now);
+        let found = flaws(&mut reception);
+        assert!(matches!(found[0], Flaw::Gap { .. }), "{found:?}");
+    }
+
+    #[test]
     fn a_number_left_out_in_the_middle_of_a_frame_is_no_loss() {
         let mut studio = Studio::new();
         let mut packets: Vec<Received> = (0..3).flat_map(|_| studio.frame(1)).collect();
@@ -658,6 +764,67 @@ mod tests {
                 .iter()
                 .any(|flaw| matches!(flaw, Flaw::Gap { missing: 2, .. }))
         );
+    }
+
+    #[test]
+    fn a_picture_that_stands_still_is_a_freeze() {
+        let mut studio = Studio::new();
+        let mut reception = Reception::new(SOURCE, MediaType::Video);
+        let run = |studio: &mut Studio, reception: &mut Reception| {
+            for _ in 0..10 {
+                studio
+                    .frame(0)
+                    .into_iter()
+                    .for_each(|p| reception.handle_packet(p));
+            }
+        };
+        run(&mut studio, &mut reception);
+        studio.now += Duration::from_millis(140);
+        run(&mut studio, &mut reception);
+        assert_eq!(
+            reception.facts().freezes,
+            0,
+            "240 ms at 100 ms a frame is none"
+        );
+        studio.now += Duration::from_millis(300);
+        run(&mut studio, &mut reception);
+        let facts = *reception.facts();
+        assert_eq!((facts.freezes, facts.frozen.as_millis()), (1, 400));
+        studio.now += Duration::from_millis(900);
+        reception.expect_pause();
+        run(&mut studio, &mut reception);
+        assert_eq!(reception.facts().freezes, 1, "nobody wanted it");
+    }
+
+    #[test]
+    fn delays_are_those_of_the_stamps() {
+        let epoch = Instant::now();
+        let mut studio = Studio::new();
+        let mut reception = Reception::new(SOURCE, MediaType::Video);
+        reception.measure_from(epoch);
+        studio.now = epoch;
+        for _ in 0..5 {
+            let frame = studio.camera.frames(studio.now, &|_| true)[0].unwrap();
+            let mut packets = studio.cut(&frame);
+            for packet in &mut packets {
+                // As if it had been sent when the frame before was: 100 ms ago.
+                let sent = (packet.at - epoch).as_micros() as u64 - 100_000;
+                let mut payload = packet.payload.to_vec();
+                let head = payload
+                    .windows(4)
+                    .position(|bytes| bytes == b"TTL1")
+                    .unwrap();
+                let at = head + Stamp::LENGTH - 8;
+                payload[at..at + 8].copy_from_slice(&sent.to_be_bytes());
+                packet.payload = payload.into();
+            }
+            packets.into_iter().for_each(|p| reception.handle_packet(p));
+        }
+        reception.handle_timeout(studio.now + Duration::from_secs(1));
+        let delays = reception.delays().unwrap();
+        assert_eq!(delays.count(), reception.facts().packets);
+        let median = delays.quantile(0.5).unwrap().as_millis();
+        assert!((97..=103).contains(&median), "{median}");
     }
 
     #[test]

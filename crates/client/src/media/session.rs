@@ -8,10 +8,10 @@ use tertulia_model::{
     Encoding, Fingerprint, MediaType, Random, Source, SourceName, Ssrc, VideoType,
 };
 
-use super::camera::Packetizer;
+use super::camera::{Cut, Packetizer};
 use super::leg::{Leg, LegEvent, TransportOffer, Write};
 use super::microphone::Microphone;
-use super::{Camera, Flaw, Layer, Reception, Transmit};
+use super::{Camera, Flaw, Layer, MediaTotals, Reception, Transmit, Voice};
 
 /// What a client can send in one session; the sources' names and SSRCs come from its session.
 #[derive(Default)]
@@ -20,6 +20,7 @@ pub(crate) struct Sending {
     pub(crate) audio: Option<Source>,
     pub(crate) videos: Vec<SendingVideo>,
     pub(crate) audio_interval: Duration,
+    pub(crate) voice: Option<Voice>,
     /// Sources that the focus is not told of before they are wanted: nothing is sent until then.
     pub(crate) unannounced: BTreeSet<SourceName>,
 }
@@ -30,6 +31,8 @@ pub(crate) struct SendingVideo {
     pub(crate) layers: Vec<Layer>,
     pub(crate) camera: Box<dyn Camera>,
     pub(crate) interval: Duration,
+    /// Bits per second at which packets leave; None for all of a frame at once.
+    pub(crate) pacing_bps: Option<u32>,
 }
 
 /// What the client wants to send right now.
@@ -67,24 +70,43 @@ pub(crate) struct MediaSession {
     next_number: u16,
     events: VecDeque<MediaEvent>,
     is_connected: bool,
+    /// From when send times count.
+    epoch: Option<Instant>,
+    /// What was sent, and what came of streams that are gone.
+    past: MediaTotals,
 }
 
 struct Audio {
     name: SourceName,
     microphone: Microphone,
+    voice: Voice,
     outgoing: Outgoing,
     interval: Duration,
     due: Option<Instant>,
+    /// Packets of silence since somebody spoke.
+    silence: u32,
 }
 
 struct Video {
     source: Source,
     camera: Box<dyn Camera>,
-    layers: Vec<(Layer, Outgoing, Packetizer)>,
+    layers: Vec<Encoder>,
     interval: Duration,
+    pacing_bps: Option<u32>,
+    /// When more of what waits may leave.
+    pace_due: Option<Instant>,
     /// Lines that receivers want at most; None before the bridge said so.
     height_max: Option<i32>,
     due: Option<Instant>,
+}
+
+/// One encoding of a video.
+struct Encoder {
+    layer: Layer,
+    outgoing: Outgoing,
+    packetizer: Packetizer,
+    /// Frames whose packets have not all left, and their timestamps.
+    waiting: VecDeque<(Cut, u32)>,
 }
 
 /// Something that somebody else sends.
@@ -126,9 +148,11 @@ impl MediaSession {
             Some(Audio {
                 name: source.name.clone(),
                 microphone: Microphone::new(encoding.primary),
+                voice: sending.voice.unwrap_or(Voice::PLAIN),
                 outgoing: Outgoing::new(encoding.primary, random, now),
                 interval: sending.audio_interval,
                 due: None,
+                silence: 0,
             })
         });
         let mut videos = Vec::new();
@@ -136,14 +160,20 @@ impl MediaSession {
             let mut layers = Vec::new();
             for (layer, encoding) in video.layers.iter().zip(&video.source.encodings) {
                 declare(MediaType::Video, encoding);
-                let outgoing = Outgoing::new(encoding.primary, random, now);
-                layers.push((*layer, outgoing, Packetizer::new(random)));
+                layers.push(Encoder {
+                    layer: *layer,
+                    outgoing: Outgoing::new(encoding.primary, random, now),
+                    packetizer: Packetizer::new(random),
+                    waiting: VecDeque::new(),
+                });
             }
             videos.push(Video {
                 source: video.source,
                 camera: video.camera,
                 layers,
                 interval: video.interval,
+                pacing_bps: video.pacing_bps,
+                pace_due: None,
                 height_max: None,
                 due: None,
             });
@@ -160,7 +190,34 @@ impl MediaSession {
             next_number: 0,
             events: VecDeque::new(),
             is_connected: false,
+            epoch: None,
+            past: MediaTotals::default(),
         })
+    }
+
+    /// Send times count from `epoch` from now on, here and at those who send to us.
+    pub(crate) fn measure_from(&mut self, epoch: Instant) {
+        self.epoch = Some(epoch);
+        for remote in self.remote.values_mut() {
+            remote.reception.measure_from(epoch);
+        }
+    }
+
+    /// What was sent and received in this session.
+    pub(crate) fn totals(&self) -> MediaTotals {
+        let mut totals = self.past.clone();
+        for remote in self.remote.values() {
+            totals.add(&remote.reception);
+        }
+        totals
+    }
+
+    /// The receiver does not want this source now; that it pauses is right.
+    pub(crate) fn expect_pause(&mut self, is_paused: impl Fn(&SourceName) -> bool) {
+        let remotes = self.remote.values_mut();
+        for remote in remotes.filter(|remote| is_paused(&remote.name)) {
+            remote.reception.expect_pause();
+        }
     }
 
     pub(crate) fn fingerprint(&mut self) -> Fingerprint {
@@ -214,8 +271,11 @@ impl MediaSession {
         name: SourceName,
         media: MediaType,
         encoding: Encoding,
-        reception: Reception,
+        mut reception: Reception,
     ) {
+        if let Some(epoch) = self.epoch {
+            reception.measure_from(epoch);
+        }
         let number = self.next_number;
         self.next_number += 1;
         self.leg.expect(number, media, encoding);
@@ -237,6 +297,7 @@ impl MediaSession {
             .find(|(_, remote)| remote.name == *name)
             .map(|(ssrc, _)| *ssrc);
         if let Some(remote) = found.and_then(|ssrc| self.remote.remove(&ssrc)) {
+            self.past.add(&remote.reception);
             self.leg.forget(remote.number, remote.encoding.primary);
         }
     }
@@ -300,6 +361,7 @@ impl MediaSession {
         self.send_audio(now);
         for index in 0..self.videos.len() {
             self.send_video(now, index);
+            self.send_paced(now, index);
         }
         for remote in self.remote.values_mut() {
             if remote
@@ -327,7 +389,8 @@ impl MediaSession {
             .filter_map(|r| r.reception.next_timeout());
         let dead = self.dead_since.map(|since| since + DEAD_AFTER);
         let audio = self.audio.as_ref().and_then(|audio| audio.due);
-        let videos = self.videos.iter().filter_map(|video| video.due);
+        let dues = |video: &Video| [video.due, video.pace_due];
+        let videos = self.videos.iter().flat_map(dues).flatten();
         [self.leg.next_timeout(), audio, dead]
             .into_iter()
             .flatten()
@@ -400,10 +463,11 @@ impl MediaSession {
     }
 
     fn send_audio(&mut self, now: Instant) {
+        let sent = micros_since(self.epoch, now);
         let Some(audio) = self.audio.as_mut().filter(|audio| is_due(audio.due, now)) else {
             return;
         };
-        audio.due = Some(now + audio.interval);
+        audio.due = Some(next_due(audio.due, now, audio.interval));
         // A muted microphone goes on sending silence (Chromium and Firefox do).
         let level = match self.live {
             Live {
@@ -412,14 +476,27 @@ impl MediaSession {
             } => 127,
             Live {
                 is_speaking: true, ..
-            } => 20,
+            } => SPEAKING,
             Live { .. } => 75,
         };
         if self.unannounced.contains(&audio.name) {
             return;
         }
-        let payload = audio.microphone.packet();
-        let write = audio.outgoing.write(now, 48_000, self.offer.opus, payload);
+        let is_silent = level != SPEAKING;
+        audio.silence = if is_silent { audio.silence + 1 } else { 0 };
+        // Discontinuous transmission: timestamps go on, sequence numbers have no gap.
+        if is_silent && !(audio.silence - 1).is_multiple_of(audio.voice.silence_step.max(1)) {
+            return;
+        }
+        let bytes = match is_silent {
+            true => audio.voice.silent_bytes,
+            false => audio.voice.speaking_bytes,
+        };
+        let payload = audio.microphone.packet(bytes, sent);
+        self.past.sent_packets += 1;
+        self.past.sent_bytes += payload.len() as u64;
+        let time = audio.outgoing.time(now, 48_000);
+        let write = audio.outgoing.write(time, self.offer.opus, payload);
         self.leg.write(Write {
             level: Some(level),
             ..write
@@ -432,11 +509,14 @@ impl MediaSession {
             .videos
             .get_mut(index)
             .filter(|video| is_due(video.due, now));
-        let (Some((vp8, _)), Some(video)) = (self.offer.vp8, due) else {
+        let (Some(_), Some(video)) = (self.offer.vp8, due) else {
             return;
         };
-        video.due = Some(now + video.interval);
-        let lowest = video.layers.first().map_or(0, |(layer, ..)| layer.height);
+        video.due = Some(next_due(video.due, now, video.interval));
+        let lowest = video
+            .layers
+            .first()
+            .map_or(0, |encoder| encoder.layer.height);
         if self.unannounced.contains(&video.source.name) {
             return;
         }
@@ -453,32 +533,79 @@ impl MediaSession {
             Some(max) => layer.height == lowest || i32::from(layer.height) <= max,
         };
         let frames = video.camera.frames(now, &is_active);
-        let mut layers: Vec<VecDeque<Write>> = Vec::new();
-        for (frame, (_, outgoing, packetizer)) in frames.into_iter().zip(&mut video.layers) {
-            let payloads = frame
-                .map(|frame| packetizer.packets(&frame))
-                .unwrap_or_default();
-            let count = payloads.len();
-            let writes = payloads
-                .into_iter()
-                .enumerate()
-                .map(|(index, payload)| Write {
-                    marker: index + 1 == count,
-                    ..outgoing.write(now, 90_000, vp8, payload)
-                });
-            layers.push(writes.collect());
-        }
-        // Browsers' pacers take packets of all encodings in turn. Each leaves before the next is
-        // written, since str0m has an order of its own for what waits.
-        while layers.iter().any(|layer| !layer.is_empty()) {
-            for layer in &mut layers {
-                if let Some(write) = layer.pop_front() {
-                    self.leg.write(write);
-                    self.leg.turn(now);
-                }
+        for (frame, encoder) in frames.into_iter().zip(&mut video.layers) {
+            if let Some(frame) = frame {
+                let time = encoder.outgoing.time(now, 90_000);
+                let cut = encoder.packetizer.cut(&frame);
+                encoder.waiting.push_back((cut, time));
             }
         }
+        // A pace that goes on is not quickened by another frame.
+        video.pace_due.get_or_insert(now);
     }
+
+    /// Lets packets leave: all that wait, or as many as the pace allows.
+    fn send_paced(&mut self, now: Instant, index: usize) {
+        let sent = micros_since(self.epoch, now);
+        let video = self.videos.get_mut(index);
+        let (Some((vp8, _)), Some(video)) = (self.offer.vp8, video) else {
+            return;
+        };
+        let Some(due) = video.pace_due.filter(|due| *due <= now) else {
+            return;
+        };
+        let time = (PACE_STEP + now.duration_since(due)).min(PACE_STEP * 10);
+        let bytes = |bps| (f64::from(bps) / 8.0 * time.as_secs_f64()) as usize;
+        let mut budget = video.pacing_bps.map(bytes);
+        // Browsers' pacers take packets of all encodings in turn. Each leaves before the next is
+        // written, since str0m has an order of its own for what waits.
+        while video
+            .layers
+            .iter()
+            .any(|encoder| !encoder.waiting.is_empty())
+            && budget != Some(0)
+        {
+            for encoder in &mut video.layers {
+                let Some((cut, time)) = encoder.waiting.front_mut() else {
+                    continue;
+                };
+                let time = *time;
+                let payload = cut.next_payload(sent);
+                let is_last = cut.is_done();
+                if is_last {
+                    encoder.waiting.pop_front();
+                }
+                let Some(payload) = payload else { continue };
+                self.past.sent_packets += 1;
+                self.past.sent_bytes += payload.len() as u64;
+                budget = budget.map(|budget| budget.saturating_sub(payload.len()));
+                let write = Write {
+                    marker: is_last,
+                    ..encoder.outgoing.write(time, vp8, payload)
+                };
+                self.leg.write(write);
+                self.leg.turn(now);
+            }
+        }
+        let is_more = video
+            .layers
+            .iter()
+            .any(|encoder| !encoder.waiting.is_empty());
+        video.pace_due = is_more.then_some(now + PACE_STEP);
+    }
+}
+
+/// In steady time; after a long pause from now on.
+fn next_due(due: Option<Instant>, now: Instant, interval: Duration) -> Instant {
+    match due {
+        Some(due) if now < due + interval => due + interval,
+        _ => now + interval,
+    }
+}
+
+fn micros_since(epoch: Option<Instant>, now: Instant) -> u64 {
+    let elapsed = epoch.map(|epoch| now.saturating_duration_since(epoch));
+    elapsed.map_or(0, |elapsed| elapsed.as_micros() as u64)
 }
 
 fn is_due(due: Option<Instant>, now: Instant) -> bool {
@@ -496,14 +623,19 @@ impl Outgoing {
         }
     }
 
-    fn write(&mut self, now: Instant, rate: u32, payload_type: u8, payload: Vec<u8>) -> Write {
-        self.seq += 1;
+    /// The timestamp of what was recorded now.
+    fn time(&self, now: Instant, rate: u32) -> u32 {
         let elapsed = now.duration_since(self.started).as_micros() * u128::from(rate) / 1_000_000;
+        self.time_base.wrapping_add(elapsed as u32)
+    }
+
+    fn write(&mut self, time: u32, payload_type: u8, payload: Vec<u8>) -> Write {
+        self.seq += 1;
         Write {
             ssrc: self.ssrc,
             payload_type,
             seq: self.seq,
-            time: self.time_base.wrapping_add(elapsed as u32),
+            time,
             marker: false,
             level: None,
             payload,
@@ -514,6 +646,10 @@ impl Outgoing {
 /// From str0m's word that nobody answers, which takes it about 19 s, to giving the path up;
 /// Chromium takes some 20 s in all.
 const DEAD_AFTER: Duration = Duration::from_secs(3);
+/// -dBov of somebody who speaks.
+const SPEAKING: u8 = 20;
+/// libwebrtc's pacer sends in bursts of this length.
+const PACE_STEP: Duration = Duration::from_millis(5);
 
 /// Draws the SSRCs of something that a client sends.
 pub(crate) fn draw_source(

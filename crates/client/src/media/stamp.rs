@@ -1,7 +1,8 @@
 use tertulia_model::Ssrc;
 
 /// What a synthetic sender writes into each packet, so that a receiver can prove what it got:
-/// whose frame this is, which one, which part of it, and what it needs to be decoded.
+/// whose frame this is, which one, which part of it, what it needs to be decoded, and when it was
+/// sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The SSRC by which everybody knows the source (its first encoding).
@@ -19,11 +20,14 @@ pub struct Stamp {
     pub part: u8,
     /// How many packets the frame has.
     pub parts: u8,
+    /// When the packet was sent, in microseconds since the moment that sender and receiver agreed
+    /// on ([`Client::measure_from`](crate::Client::measure_from)); 0 without one.
+    pub sent: u64,
 }
 
 impl Stamp {
     /// Bytes of a written stamp.
-    pub const LENGTH: usize = MAGIC.len() + 17;
+    pub const LENGTH: usize = MAGIC.len() + 25;
 
     /// Whether the frame can be decoded without any other.
     pub fn is_key(&self) -> bool {
@@ -39,6 +43,7 @@ impl Stamp {
         out.push(self.layer);
         out.extend_from_slice(&self.height.to_be_bytes());
         out.extend_from_slice(&[self.part, self.parts]);
+        out.extend_from_slice(&self.sent.to_be_bytes());
     }
 
     /// Reads a stamp from the start of `data`; None if there is none.
@@ -47,8 +52,9 @@ impl Stamp {
         let (source, body) = take_u32(body)?;
         let (number, body) = take_u32(body)?;
         let (reference, body) = take_u32(body)?;
-        let &[layer, high, low, part, parts] = body.first_chunk::<5>()?;
+        let (&[layer, high, low, part, parts], body) = body.split_first_chunk::<5>()?;
         let height = u16::from_be_bytes([high, low]);
+        let sent = u64::from_be_bytes(*body.first_chunk::<8>()?);
         Some(Stamp {
             source: Ssrc(source),
             number,
@@ -57,6 +63,7 @@ impl Stamp {
             height,
             part,
             parts,
+            sent,
         })
     }
 }
@@ -82,6 +89,7 @@ mod tests {
             height: 360,
             part: 1,
             parts: 3,
+            sent: 1 << 40,
         };
         let mut bytes = Vec::new();
         stamp.write(&mut bytes);

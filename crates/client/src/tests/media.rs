@@ -73,6 +73,20 @@ fn a_refused_source_is_muted_again_and_can_be_tried_again() {
 }
 
 #[test]
+fn an_unanswered_source_is_taken_back() {
+    let mut visit = accepted(Habits::default());
+    visit.act(|client, now| client.share_screen(now, true));
+    assert!(visit.sent("source-add").contains("1a2b3c4d-v1"));
+    visit.forget();
+    visit.pass(Duration::from_secs(12));
+    let refused = Notice::UnmuteRefused(MediaKind::Desktop, None);
+    assert!(visit.notices.contains(&refused), "{:?}", visit.notices);
+    assert!(!visit.client.is_screen_shared());
+    let remove = visit.sent("source-remove");
+    assert!(remove.contains("1a2b3c4d-v1"), "{remove}");
+}
+
+#[test]
 fn a_shared_screen_is_another_source() {
     let mut visit = accepted(Habits::default());
     assert_eq!(visit.client.own_sources().len(), 2);
