@@ -38,6 +38,16 @@ pub(crate) struct Cx<'a> {
     pub(crate) journal: &'a mut Journal,
 }
 
+impl<'a> Cx<'a> {
+    pub(crate) fn new(now: Now, config: &'a Config, journal: &'a mut Journal) -> Cx<'a> {
+        Cx {
+            now,
+            config,
+            journal,
+        }
+    }
+}
+
 impl Hall {
     pub(crate) fn new(
         now: Now,

@@ -90,11 +90,7 @@ impl Conference {
         let hall = self.halls.get_mut(&room).ok_or(Condition::ItemNotFound)?;
         let who = hall.room.occupant_of(from.id).map(|o| o.id());
         let who = who.ok_or(Condition::ItemNotFound)?;
-        let mut cx = Cx {
-            now,
-            config: &self.config,
-            journal: &mut self.journal,
-        };
+        let mut cx = Cx::new(now, &self.config, &mut self.journal);
         match host {
             Host::Service(Service::AvModeration) => hall.handle_av_moderation(&mut cx, who, stanza),
             Host::Service(Service::FileSharing) => hall.handle_file_sharing(&mut cx, who, stanza),

@@ -460,11 +460,7 @@ impl Conference {
             Said::Joined(id) => self.handle_joined(now, room, id),
             Said::Left(farewell) => self.handle_left(now, room, &farewell),
             Said::PresenceChanged(id) => {
-                let mut cx = Cx {
-                    now,
-                    config: &self.config,
-                    journal: &mut self.journal,
-                };
+                let mut cx = Cx::new(now, &self.config, &mut self.journal);
                 hall.presence_changed(&mut cx, id);
                 self.visitor_changed(room, id);
             }
@@ -478,11 +474,7 @@ impl Conference {
                 self.elect_owner(now);
             }
             Said::RightsChanged(id) => {
-                let mut cx = Cx {
-                    now,
-                    config: &self.config,
-                    journal: &mut self.journal,
-                };
+                let mut cx = Cx::new(now, &self.config, &mut self.journal);
                 hall.rights_changed(&mut cx, id);
             }
             Said::Admin { from, iq, changes } => self.administer(now, room, from, &iq, changes),
@@ -575,11 +567,7 @@ impl Conference {
         self.afterwards.begin(&mut self.journal);
         self.expected.arrived(profile.id, occupant.device());
         self.breakouts.arrived_or_ended(profile.id);
-        let mut cx = Cx {
-            now,
-            config: &self.config,
-            journal: &mut self.journal,
-        };
+        let mut cx = Cx::new(now, &self.config, &mut self.journal);
         hall.greet(&mut cx, id);
         hall.focus.join(now, nick.clone(), profile);
         hall.read_sending(&cx, id);
