@@ -37,6 +37,7 @@ struct Poll {
     votes: BTreeMap<String, Vote>,
 }
 
+#[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
 struct Vote {
     /// The name at that time.
@@ -138,6 +139,27 @@ impl Vote {
 
     fn kept(&self) -> Value {
         json!({ "name": self.name, "by": self.by.to_string(), "marks": self.marks })
+    }
+
+    /// As everybody is told of it.
+    fn news(&self, poll: &str, nick: &str) -> Value {
+        json!({
+            "type": TYPE,
+            "command": "answer-poll",
+            "pollId": poll,
+            "answers": self.marks,
+            "senderId": nick,
+            "senderName": self.name,
+        })
+    }
+
+    /// What takes it back where it was seen: the protocol has no other word for that, and whoever
+    /// did not come in later would count two votes of one person.
+    fn withdrawn(&self) -> Vote {
+        Vote {
+            marks: vec![false; self.marks.len()],
+            ..self.clone()
+        }
     }
 
     fn size(&self, nick: &str) -> usize {
@@ -271,20 +293,22 @@ impl Hall {
             marks,
         };
         let nick = voter.nick().to_string();
-        let news = json!({
-            "type": TYPE,
-            "command": "answer-poll",
-            "pollId": id,
-            "answers": vote.marks,
-            "senderId": nick,
-            "senderName": vote.name,
-        });
+        let news = vote.news(&id, &nick);
         if self.polls.size() + vote.size(&nick) > BYTES_MAX {
             let text = "too many votes in this room";
             return Err(refused(Condition::ResourceConstraint, text));
         }
         let former = former_nicks(poll, voter, |nick| self.room.occupant_named(nick).is_some());
         let votes_key = format!("{}{VOTE}", self.poll_key(index));
+        let withdrawn = former.iter().filter_map(|nick| {
+            let vote = poll.votes.get(nick)?;
+            Some(service_message(
+                cx,
+                Service::Polls,
+                &vote.withdrawn().news(&id, nick),
+            ))
+        });
+        let withdrawn: Vec<Stanza> = withdrawn.collect();
         for nick in &former {
             cx.journal.remove(&format!("{votes_key}{nick}"));
         }
@@ -293,6 +317,9 @@ impl Hall {
         if let Some(poll) = self.polls.polls.get_mut(index) {
             poll.votes.retain(|nick, _| !former.contains(nick));
             poll.votes.insert(nick, vote);
+        }
+        for message in withdrawn {
+            self.room.send_to_everybody(message);
         }
         self.room
             .send_to_everybody(service_message(cx, Service::Polls, &news));

@@ -72,6 +72,21 @@ fn asked_answered_and_told_to_who_comes_later() {
     w.request(13, "cat");
     w.join(13, "kitty");
     w.send(13, send(&answer("p1", &[true, false])));
+    let said = w.said(11, "polls");
+    let senders: Vec<_> = said
+        .iter()
+        .rev()
+        .take(2)
+        .map(|s| (&s["senderId"], &s["answers"]))
+        .collect();
+    assert_eq!(
+        senders,
+        [
+            (&json!("kitty"), &json!([true, false])),
+            (&json!("cat"), &json!([false, false]))
+        ],
+        "who counted the former vote takes it back"
+    );
     let polls = old(&mut w, 14);
     assert_eq!(
         voters(&polls[0], 0),
