@@ -34,7 +34,7 @@ impl Conference {
         {
             let identities = Identity::all_of(&candidate.profile, candidate.device);
             self.standings
-                .set(&mut self.journal, identities, Affiliation::Member);
+                .note(&mut self.journal, identities, Affiliation::Member);
         }
         let standing = self.standing_of_newcomer(room, &candidate);
         let Some(hall) = self.halls.get_mut(room) else {

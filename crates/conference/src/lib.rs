@@ -156,7 +156,7 @@ impl Conference {
         now: Now,
     ) -> Conference {
         let mut journal = Journal::new(journal);
-        let standings = Standings::restored(&mut journal);
+        let standings = Standings::restored(&mut journal, config.affiliations_max);
         let had_owner = standings.has(Affiliation::Owner);
         tracing::info!(conference = %id, "conference created");
         let mut conference = Conference {

@@ -8,6 +8,7 @@ use tertulia_stanza::{Condition, Element, ns, text_element};
 use super::*;
 
 mod afterwards;
+mod bounds;
 mod coming_back;
 mod entering;
 mod growth;

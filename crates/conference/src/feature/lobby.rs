@@ -11,7 +11,7 @@ use serde_json::json;
 use tertulia_model::jid::Jid;
 use tertulia_model::{Host, RoomJid, SessionId, SessionProfile};
 use tertulia_room::rights::{Act, may};
-use tertulia_room::{Candidate, OccupantId};
+use tertulia_room::{Candidate, Occupant, OccupantId};
 use tertulia_stanza::disco::DiscoInfo;
 use tertulia_stanza::json_message::json_message;
 use tertulia_stanza::muc::Affiliation;
@@ -198,7 +198,7 @@ impl Conference {
         }
         for one in admitted {
             self.standings
-                .set(&mut self.journal, one.identities, Affiliation::Member);
+                .note(&mut self.journal, one.identities, Affiliation::Member);
             let invite = Element::builder("invite", ns::MUC_USER)
                 .with("from", sender_jid.as_str())
                 .build();
@@ -344,12 +344,15 @@ impl Conference {
 
     /// Whoever is inside when the lobby opens comes back in without being asked.
     fn make_all_members(&mut self) {
-        let occupants = self.halls.values().flat_map(|hall| hall.room.occupants());
-        let strangers =
-            occupants.filter(|o| o.affiliation() == Affiliation::None && !o.is_hidden());
-        let strangers: Vec<_> = strangers.map(|o| o.profile().jid.to_bare()).collect();
-        for who in strangers {
-            self.set_affiliation(&who, Affiliation::Member, "", None);
+        let mut strangers = Vec::new();
+        for (room, hall) in &self.halls {
+            let inside = hall.room.occupants();
+            let is_stranger = |o: &&Occupant| o.affiliation() == Affiliation::None;
+            let inside = inside.filter(|o| is_stranger(o) && !o.is_hidden());
+            strangers.extend(inside.map(|o| (room.clone(), o.id())));
+        }
+        for (room, who) in strangers {
+            self.give(&room, who, Affiliation::Member);
         }
     }
 

@@ -78,13 +78,13 @@ impl Conference {
     }
 
     /// Gives an occupant a standing, and all its other selves in the meeting the same.
-    fn give(&mut self, room: &RoomJid, id: OccupantId, affiliation: Affiliation) {
+    pub(crate) fn give(&mut self, room: &RoomJid, id: OccupantId, affiliation: Affiliation) {
         let occupant = self.halls.get(room).and_then(|hall| hall.room.occupant(id));
         let Some(occupant) = occupant else { return };
         let who = occupant.profile().jid.to_bare();
         let identities = Identity::all_of(occupant.profile(), occupant.device());
         self.standings
-            .set(&mut self.journal, identities, affiliation);
+            .note(&mut self.journal, identities, affiliation);
         self.apply(&who, affiliation);
     }
 
@@ -111,7 +111,7 @@ impl Conference {
         let affiliation = occupant.affiliation();
         let identities = Identity::all_of(occupant.profile(), occupant.device());
         self.standings
-            .set(&mut self.journal, identities, affiliation);
+            .note(&mut self.journal, identities, affiliation);
     }
 
     /// A request of muc#admin whose author may do such things. All of it is done, or nothing.
@@ -167,7 +167,7 @@ impl Conference {
                 return Err(refused(Condition::Conflict, text));
             }
         }
-        if self.standings.len() + grants > self.config.affiliations_max {
+        if !self.standings.has_room_for(grants) {
             let text = "too many affiliations in this meeting";
             return Err(refused(Condition::ResourceConstraint, text));
         }
@@ -234,7 +234,7 @@ impl Conference {
             identities.push(Identity::Guest(who.clone()));
         }
         self.standings
-            .set(&mut self.journal, identities, affiliation);
+            .grant(&mut self.journal, identities, affiliation);
         if affiliation != Affiliation::Outcast {
             return self.apply(who, affiliation);
         }

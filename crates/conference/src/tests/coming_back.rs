@@ -121,7 +121,8 @@ fn who_opens_the_page_again_and_again_fills_no_list() {
     w.send(1, admin("<item affiliation='member' jid='u3@localhost'/>"));
     assert_eq!(w.refusal(1), None);
     let kept = w.journal.keys();
-    let kept: Vec<&String> = kept.filter(|key| key.starts_with("affiliation/")).collect();
+    let is_standing = |key: &&String| key.starts_with("affiliation/") || key.starts_with("noted/");
+    let kept: Vec<&String> = kept.filter(is_standing).collect();
     assert_eq!(kept.len(), 3, "{kept:?}");
     let bob = w.conference.main_hall().room.occupant_named("bob").unwrap();
     assert_eq!(bob.affiliation(), Affiliation::Owner);
