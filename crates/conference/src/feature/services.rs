@@ -97,7 +97,7 @@ pub(crate) fn json(config: &Config, now: Now, session: &SessionProfile) -> Optio
         object
     });
     let list: Vec<Value> = list.collect();
-    (!list.is_empty()).then(|| Value::Array(list))
+    (!list.is_empty()).then_some(Value::Array(list))
 }
 
 struct Service {
