@@ -14,6 +14,7 @@ mod bridge_channel;
 mod crash;
 mod http;
 mod journal;
+mod load;
 mod limits;
 mod meeting;
 mod services;

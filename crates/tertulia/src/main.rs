@@ -2,6 +2,7 @@
 //! it went: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod greeting;
+mod load;
 mod logging;
 mod serve;
 
@@ -21,6 +22,8 @@ struct Arguments {
 enum Command {
     /// Runs the server; needs no configuration.
     Serve(serve::ServeArguments),
+    /// Loads a server with headless participants, and says how it fares.
+    Load(Box<load::Load>),
 }
 
 /// Why the command ends without success.
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Some(Command::Serve(arguments)) => serve::run(arguments),
+        Some(Command::Load(arguments)) => load::run(*arguments),
         None => Arguments::command()
             .print_help()
             .map_err(|error| Failure::Failed(error.into())),

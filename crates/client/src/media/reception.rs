@@ -208,8 +208,7 @@ impl Reception {
 
     /// When [`handle_timeout`](Reception::handle_timeout) has something to do.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let (_, first) = self.waiting.first_key_value()?;
-        Some(first.at + self.patience())
+        self.patience_ends()
     }
 
     /// The next flaw that was found.
@@ -256,9 +255,31 @@ impl Reception {
         }
     }
 
+    /// When what is missing before the first packet that waits is given up. A whole key frame
+    /// needs nothing of what is before it, and decoders go on there.
+    fn patience_ends(&self) -> Option<Instant> {
+        let (seq, first) = self.waiting.first_key_value()?;
+        let usual = first.at + self.patience();
+        let is_hole = self.media == MediaType::Video && self.next.is_some_and(|next| next < *seq);
+        let key = is_hole.then(|| self.key_frame_waiting()).flatten();
+        Some(key.map_or(usual, |key| usual.min(key + KEY_PATIENCE)))
+    }
+
+    /// When the first key frame that waits was complete.
+    fn key_frame_waiting(&self) -> Option<Instant> {
+        let mut expected = None;
+        self.waiting.iter().find_map(|(seq, packet)| {
+            let (descriptor, is_key, _) = read_video(&packet.payload)?;
+            let is_part = (descriptor.is_start && is_key) || expected == Some((*seq, packet.time));
+            expected = is_part.then_some((*seq + 1, packet.time));
+            (is_part && packet.marker).then_some(packet.at)
+        })
+    }
+
     fn play(&mut self, now: Instant) {
         while let Some((&seq, first)) = self.waiting.first_key_value() {
-            let is_ripe = now >= first.at + self.patience();
+            let is_ripe =
+                self.next != Some(seq) && self.patience_ends().is_some_and(|end| now >= end);
             match self.next {
                 Some(next) if seq == next => {}
                 Some(_) if is_ripe && self.is_left_behind(first) => {
@@ -605,6 +626,8 @@ const START_PATIENCE: Duration = Duration::from_millis(80);
 const AUDIO_PATIENCE: Duration = Duration::from_millis(250);
 /// Long enough for five retransmissions.
 const VIDEO_PATIENCE: Duration = Duration::from_millis(800);
+/// How long the packets before a key frame may be overtaken by it.
+const KEY_PATIENCE: Duration = Duration::from_millis(50);
 const REQUEST_SPACING: Duration = Duration::from_millis(500);
 const DECODED_KEPT: usize = 64;
 /// What libwebrtc adds to the usual time between frames before it speaks of a freeze.
@@ -716,6 +739,31 @@ mod tests {
         }
         assert_eq!(flaws(&mut reception), []);
         assert_eq!(reception.facts().frames, 5);
+    }
+
+    #[test]
+    fn a_whole_key_frame_waits_for_nothing_before_it() {
+        let mut studio = Studio::new();
+        let mut reception = Reception::new(SOURCE, MediaType::Video);
+        for packet in (0..3).flat_map(|_| studio.frame(1)).collect::<Vec<_>>() {
+            reception.handle_packet(packet);
+        }
+        let mut holed = studio.frame(1);
+        holed.pop();
+        studio.camera.request_key_frame();
+        let mut key = studio.frame(1);
+        let last = key.pop().unwrap();
+        holed
+            .into_iter()
+            .chain(key)
+            .for_each(|packet| reception.handle_packet(packet));
+        let frames = reception.facts().frames;
+        reception.handle_timeout(studio.now + KEY_PATIENCE);
+        assert_eq!(reception.facts().frames, frames, "it is not whole");
+        reception.handle_packet(last);
+        assert_eq!(reception.next_timeout(), Some(studio.now + KEY_PATIENCE));
+        reception.handle_timeout(studio.now + KEY_PATIENCE);
+        assert_eq!(reception.facts().frames, frames + 1);
     }
 
     #[test]
