@@ -20,10 +20,13 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo, Vp8Patch};
 use str0m::{Candidate, CandidateKind, Event, Input, Output, Rtc, RtcConfig, RtcError};
 use tertulia_model::bridge::{self, DisconnectReason, EndpointOffer, RemoteTransport};
-use tertulia_model::{Encoding, Fingerprint, MediaType, Ssrc};
+use tertulia_model::{Encoding, Fingerprint, MediaType, Ssrc, VideoCodec};
 use tracing::{debug, error};
 
 use crate::config::{Bandwidth, Config};
+use crate::congestion::Quality;
+use crate::detail::Path;
+use crate::extension::{DESCRIPTOR_URI, DescriptorBytes, DescriptorExtension};
 use crate::{Batch, Transmit};
 
 /// A client's transport.
@@ -51,6 +54,7 @@ struct Machine {
     rtc: Rtc,
     is_connected: bool,
     data_channel: Option<DataChannelId>,
+    path: Path,
 }
 
 /// What a transport tells.
@@ -66,6 +70,8 @@ pub(crate) enum EndpointEvent {
     KeyframeWanted(Mid),
     /// So many bits per second can be sent to the client.
     Estimate(u64),
+    /// How its path did of late.
+    Quality(Quality),
     ChannelOpen,
     ChannelText(String),
     /// There may be room in the data channel again.
@@ -86,6 +92,7 @@ pub(crate) struct Outgoing {
     pub(crate) payload: Arc<[u8]>,
     pub(crate) levels: Option<(i8, Option<bool>)>,
     pub(crate) patch: Option<Vp8Patch>,
+    pub(crate) descriptor: Option<DescriptorBytes>,
 }
 
 impl Endpoint {
@@ -121,6 +128,7 @@ impl Endpoint {
                 rtc,
                 is_connected: false,
                 data_channel: None,
+                path: Path::default(),
             }
         };
         match catch_unwind(AssertUnwindSafe(build)) {
@@ -256,6 +264,12 @@ impl Endpoint {
             .is_some_and(|machine| machine.is_connected)
     }
 
+    /// How the way to the client did when it was last looked at.
+    pub(crate) fn path(&self) -> Path {
+        let machine = self.machine.as_ref();
+        machine.map(|machine| machine.path).unwrap_or_default()
+    }
+
     /// Why it died; told once.
     pub(crate) fn take_fault(&mut self) -> Option<DisconnectReason> {
         self.fault.take()
@@ -381,6 +395,27 @@ impl Endpoint {
         })
     }
 
+    /// Bytes of a stream that wait for the pacer.
+    pub(crate) fn waiting(&mut self, ssrc: Ssrc) -> usize {
+        let waiting = self.step("waiting", |machine| {
+            let mut direct = machine.rtc.direct_api();
+            let stream = direct.stream_tx(&ssrc.0.into())?;
+            Some(stream.queue_info()?.byte_size())
+        });
+        waiting.flatten().unwrap_or(0)
+    }
+
+    /// What was sent in a video stream is not sent again.
+    pub(crate) fn forget_sent(&mut self, ssrc: Ssrc) {
+        let (packets, age) = (self.bandwidth.retransmission_packets, self.retransmission);
+        let share = self.bandwidth.retransmission_share;
+        self.step("forget sent", |machine| {
+            if let Some(stream) = machine.rtc.direct_api().stream_tx(&ssrc.0.into()) {
+                stream.set_rtx_cache(packets, age, Some(share));
+            }
+        });
+    }
+
     /// Forgets a source or a stream.
     pub(crate) fn remove(&mut self, mid: Mid) {
         self.step("remove", |machine| {
@@ -413,13 +448,15 @@ impl Endpoint {
             )
             .marker(packet.is_marked)
             .nackable(is_nackable);
+            let mut values = ExtensionValues::default();
             if let Some((level, is_voice)) = packet.levels {
-                write = write.ext_vals(ExtensionValues {
-                    audio_level: Some(level),
-                    voice_activity: is_voice,
-                    ..ExtensionValues::default()
-                });
+                values.audio_level = Some(level);
+                values.voice_activity = is_voice;
             }
+            if let Some(descriptor) = packet.descriptor {
+                descriptor.put(&mut values);
+            }
+            write = write.ext_vals(values);
             if let Some(patch) = packet.patch {
                 write = write.vp8_patch(patch);
             }
@@ -460,6 +497,15 @@ impl Endpoint {
             machine.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::ZERO);
             machine.rtc.bwe().reset(Bitrate::ZERO);
         });
+    }
+
+    /// The link has become narrow: estimation begins anew with this.
+    pub(crate) fn begin_estimation_with(&mut self, bps: u64) {
+        if self.bandwidth.is_estimated && !self.is_resting {
+            self.step("narrow link", |machine| {
+                machine.rtc.bwe().reset(Bitrate::bps(bps));
+            });
+        }
     }
 
     /// Whether it rests.
@@ -640,6 +686,14 @@ impl Machine {
                 Some(EndpointEvent::ChannelClosed)
             }
             Event::Closed => Some(EndpointEvent::Closed),
+            Event::PeerStats(stats) => {
+                self.path = Path::of(&stats);
+                Some(EndpointEvent::Quality(Quality {
+                    loss: stats.egress_loss_fraction,
+                    round_trip: stats.rtt,
+                    bytes: stats.bytes_tx,
+                }))
+            }
             _ => None,
         }
     }
@@ -655,6 +709,8 @@ fn rtc_config(
     let mut extensions = ExtensionMap::empty();
     extensions.set(AUDIO_LEVEL_ID, Extension::AudioLevel);
     extensions.set(ABS_SEND_TIME_ID, Extension::AbsoluteSendTime);
+    let descriptor = Extension::with_serializer(DESCRIPTOR_URI, DescriptorExtension);
+    extensions.set(DESCRIPTOR_ID, descriptor);
     if offer.has_transport_cc {
         extensions.set(TRANSPORT_CC_ID, Extension::TransportSequenceNumber);
     }
@@ -663,6 +719,7 @@ fn rtc_config(
         .clear_codecs()
         .set_extension_map(extensions)
         .set_dtls_cert(certificate.clone())
+        .set_stats_interval(Some(STATS))
         .set_local_ice_credentials(ice_creds(credentials));
     if config.bandwidth.is_estimated && offer.has_transport_cc {
         rtc = rtc.enable_bwe(Some(Bitrate::bps(config.bandwidth.initial_bps)));
@@ -683,14 +740,23 @@ fn rtc_config(
         // One more Opus to str0m, which does not look inside.
         add_opus(RED);
     }
-    codecs.add_config(
-        VP8.into(),
-        offer.has_rtx.then_some(VP8_RTX.into()),
-        Codec::Vp8,
-        Frequency::NINETY_KHZ,
-        None,
-        FormatParams::default(),
-    );
+    // What was offered or not is the focus' matter: what is sent nevertheless goes on.
+    for codec in VideoCodec::ALL {
+        let (number, rtx) = codec.payload_types();
+        codecs.add_config(
+            number.into(),
+            offer.has_rtx.then_some(rtx.into()),
+            match codec {
+                VideoCodec::Av1 => Codec::Av1,
+                VideoCodec::Vp8 => Codec::Vp8,
+                VideoCodec::H264 => Codec::H264,
+                VideoCodec::Vp9 => Codec::Vp9,
+            },
+            Frequency::NINETY_KHZ,
+            None,
+            FormatParams::default(),
+        );
+    }
     rtc
 }
 
@@ -711,11 +777,10 @@ fn kind(media: MediaType) -> MediaKind {
 pub(crate) const OPUS: u8 = 111;
 /// Opus with redundancy.
 pub(crate) const RED: u8 = 112;
-pub(crate) const VP8: u8 = 100;
-const VP8_RTX: u8 = 96;
 const AUDIO_LEVEL_ID: u8 = 1;
 const ABS_SEND_TIME_ID: u8 = 3;
 const TRANSPORT_CC_ID: u8 = 5;
+const DESCRIPTOR_ID: u8 = 11;
 const CHANNEL_LABEL: &str = "JVB data channel";
 const CHANNEL_PROTOCOL: &str = "http://jitsi.org/protocols/colibri";
 /// Below so many buffered bytes a data channel tells that there is room again.
@@ -726,3 +791,5 @@ const STEPS_MAX: usize = 256;
 /// So many errors of one transport are a peer's noise; more are its end.
 const ERRORS_MAX: u32 = 50;
 const RETRY: Duration = Duration::from_millis(50);
+/// How often a path is looked at, to notice when it has become narrow.
+const STATS: Duration = Duration::from_secs(1);

@@ -3,14 +3,24 @@
 //! Budget per forwarded packet: no allocation of ours, no hash of a string, no log. The payload is
 //! shared; what differs per receiver are numbers. The streams are kept in vectors, by the index of
 //! the source and of the receiver.
+//!
+//! Two exceptions. VP9 has numbers inside its payload that str0m does not change while it seals:
+//! the payload is copied once for each distinct pair of them, at most once for each receiver,
+//! and not at all for those who have been sent one encoding since it was first wanted. And a
+//! dependency descriptor of more than seven bytes, as key frames have, is written once for each
+//! receiver.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tertulia_model::MediaType;
 
+use crate::descriptor::Structure;
 use crate::endpoint::Outgoing;
-use crate::rewrite::vp8::{Verdict, Vp8Header, Vp8Packet};
+use crate::extension::DescriptorBytes;
+use crate::rewrite::header::{Own, VideoHeader};
+use crate::rewrite::video::{PayloadEdit, Verdict, VideoPacket};
+use crate::rewrite::vp9::Vp9Edit;
 use crate::seat::{Lane, Leg, Rewrite, Seat};
 
 /// A packet that passed its sender's checks.
@@ -30,9 +40,21 @@ pub(crate) struct Incoming<'a> {
     pub(crate) arrived: Instant,
     pub(crate) payload: &'a Arc<[u8]>,
     pub(crate) levels: Option<(i8, Option<bool>)>,
-    /// Of video.
-    pub(crate) header: Option<&'a Vp8Header>,
+    pub(crate) video: Option<Video<'a>>,
 }
+
+/// What a packet of video has besides.
+#[derive(Clone, Copy)]
+pub(crate) struct Video<'a> {
+    pub(crate) header: &'a VideoHeader,
+    /// The dependency descriptor as it came.
+    pub(crate) descriptor: Option<&'a DescriptorBytes>,
+    /// What that refers to.
+    pub(crate) structure: Option<&'a Structure>,
+}
+
+/// One payload of VP9 with other numbers, for as many receivers as need the same.
+pub(crate) type Copies = Vec<(Vp9Edit, Arc<[u8]>)>;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,13 +76,14 @@ pub(crate) enum Outcome {
 }
 
 /// Writes a packet to all receivers; those it was written to are noted in `dirty`, those that have
-/// no slot for it in `without_slot`.
+/// no slot for it in `without_slot`. `copies` is left empty.
 pub(crate) fn forward(
     packet: &Incoming<'_>,
     now: Instant,
     seats: &mut [Option<Box<Seat>>],
     dirty: &mut Vec<usize>,
     without_slot: &mut Vec<usize>,
+    copies: &mut Copies,
 ) -> Forwarded {
     let mut forwarded = Forwarded::default();
     for (index, seat) in seats.iter_mut().enumerate() {
@@ -70,7 +93,7 @@ pub(crate) fn forward(
         if index == packet.sender {
             continue;
         }
-        match forward_to(packet, now, seat) {
+        match forward_to(packet, now, seat, copies) {
             Outcome::Sent => {
                 forwarded.receivers += 1;
                 if !seat.is_dirty {
@@ -83,11 +106,17 @@ pub(crate) fn forward(
             Outcome::WantsSlot => without_slot.push(index),
         }
     }
+    copies.clear();
     forwarded
 }
 
 /// Writes a packet to one receiver.
-pub(crate) fn forward_to(packet: &Incoming<'_>, now: Instant, seat: &mut Seat) -> Outcome {
+pub(crate) fn forward_to(
+    packet: &Incoming<'_>,
+    now: Instant,
+    seat: &mut Seat,
+    copies: &mut Copies,
+) -> Outcome {
     let is_meant = packet.for_red.is_none_or(|red| red == seat.offer.has_red);
     if !is_meant || !seat.is_reachable() {
         return Outcome::Dropped;
@@ -104,7 +133,7 @@ pub(crate) fn forward_to(packet: &Incoming<'_>, now: Instant, seat: &mut Seat) -
             Outcome::Dropped
         };
     }
-    let outgoing = match pass(packet, now, leg) {
+    let outgoing = match pass(packet, now, leg, copies) {
         Pass::Forward(outgoing) => outgoing,
         Pass::Drop => return Outcome::Dropped,
         Pass::WantKeyframe => return Outcome::WantsKeyframe,
@@ -128,43 +157,73 @@ enum Pass {
     WantKeyframe,
 }
 
-fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg) -> Pass {
-    let (number, timestamp, patch) = match (&mut leg.rewrite, packet.header) {
+fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg, copies: &mut Copies) -> Pass {
+    let mut outgoing = Outgoing {
+        payload_type: packet.payload_type,
+        number: packet.number,
+        timestamp: packet.timestamp,
+        arrived: packet.arrived,
+        is_marked: packet.is_marked,
+        payload: Arc::clone(packet.payload),
+        levels: packet.levels,
+        patch: None,
+        descriptor: None,
+    };
+    match (&mut leg.rewrite, packet.video) {
         (Rewrite::Plain(renumber), _) => {
             if !leg.is_wanted {
                 renumber.pause();
                 return Pass::Drop;
             }
             match renumber.pass(now, packet.number, packet.timestamp) {
-                Some((number, timestamp)) => (number, timestamp, None),
+                Some(numbers) => (outgoing.number, outgoing.timestamp) = numbers,
                 None => return Pass::Drop,
             }
         }
-        (Rewrite::Vp8(rewrite), Some(header)) => {
-            let packet = Vp8Packet {
+        (Rewrite::Video(rewrite), Some(video)) => {
+            let header = video.header;
+            let arrived = VideoPacket {
                 header,
+                structure: video.structure,
                 encoding: packet.encoding,
                 number: packet.number,
                 timestamp: packet.timestamp,
                 is_marked: packet.is_marked,
             };
             let target = leg.target.filter(|_| leg.lane != Lane::NoSlot);
-            match rewrite.pass(now, packet, target) {
-                Verdict::Forward(numbers) => (numbers.number, numbers.timestamp, numbers.patch),
+            let numbers = match rewrite.pass(now, arrived, target) {
+                Verdict::Forward(numbers) => numbers,
                 Verdict::Drop => return Pass::Drop,
                 Verdict::DropForWantOfKeyframe => return Pass::WantKeyframe,
+            };
+            (outgoing.number, outgoing.timestamp) = (numbers.number, numbers.timestamp);
+            outgoing.is_marked = numbers.is_marked;
+            match (numbers.payload, &header.own) {
+                (PayloadEdit::Vp8(patch), _) => outgoing.patch = Some(patch),
+                (PayloadEdit::Vp9(edit), Own::Vp9(vp9)) => {
+                    let known = copies.iter().find(|(of, _)| *of == edit);
+                    let copy = known.map(|(_, copy)| Arc::clone(copy));
+                    outgoing.payload = copy.unwrap_or_else(|| {
+                        let copy = vp9.renumbered(packet.payload, edit);
+                        if copies.len() < COPIES_MAX {
+                            copies.push((edit, Arc::clone(&copy)));
+                        }
+                        copy
+                    });
+                }
+                _ => {}
             }
+            outgoing.descriptor = match (&header.descriptor, numbers.descriptor) {
+                (Some(descriptor), Some(edit)) => video
+                    .descriptor
+                    .and_then(|bytes| bytes.edited(descriptor, &edit)),
+                _ => None,
+            };
         }
-        (Rewrite::Vp8(_), None) => return Pass::Drop,
-    };
-    Pass::Forward(Outgoing {
-        payload_type: packet.payload_type,
-        number,
-        timestamp,
-        arrived: packet.arrived,
-        is_marked: packet.is_marked,
-        payload: Arc::clone(packet.payload),
-        levels: packet.levels,
-        patch,
-    })
+        (Rewrite::Video(_), None) => return Pass::Drop,
+    }
+    Pass::Forward(outgoing)
 }
+
+/// More are not kept at a time: looking through them would cost as much as another copy.
+const COPIES_MAX: usize = 32;

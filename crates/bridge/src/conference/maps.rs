@@ -103,9 +103,9 @@ impl Conference {
             self.lend_slot(cx, index, packet.source, is_urgent);
             // The client is told before it hears anything.
             self.tell_maps(cx, index);
-            let outcome = self
-                .seat_mut(index)
-                .map(|seat| forward_to(packet, cx.now, seat));
+            let (seats, copies) = (&mut self.seats, &mut self.copies);
+            let seat = seats.get_mut(index).and_then(Option::as_deref_mut);
+            let outcome = seat.map(|seat| forward_to(packet, cx.now, seat, copies));
             if outcome == Some(Outcome::Sent) {
                 receivers += 1;
                 self.mark(index);

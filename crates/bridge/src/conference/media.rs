@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use str0m::media::Mid;
 use str0m::rtp::RtpPacket;
-use tertulia_model::{MediaType, Ssrc};
+use tertulia_model::{MediaType, Ssrc, VideoCodec};
 use tracing::trace;
 
 use super::{Conference, Cx};
-use crate::endpoint::{OPUS, RED, VP8};
-use crate::forward::{Incoming, forward};
+use crate::endpoint::{OPUS, RED};
+use crate::extension::DescriptorBytes;
+use crate::forward::{Incoming, Video, forward};
+use crate::loudest::Voice;
 use crate::red::Red;
-use crate::rewrite::vp8::Vp8Header;
+use crate::rewrite::header::VideoHeader;
 use crate::seat::Stream;
+use crate::source::Noted;
 
 impl Conference {
     /// One packet of an endpoint: checked, measured, forwarded.
@@ -47,9 +50,17 @@ impl Conference {
     ) {
         let decibels = packet.header.ext_vals.audio_level;
         let level = decibels.map(|level| (127 + i16::from(level)).clamp(0, 127) as u8);
+        let mut is_heard = true;
         if let Some(level) = level.filter(|_| may_forward) {
-            self.speakers.level(sender, level, cx.now);
+            let voice = Voice {
+                endpoint: sender,
+                source: stream.source,
+                level: self.speakers.level(sender, level, cx.now),
+                is_dominant: self.speakers.dominant() == Some(sender),
+            };
+            is_heard = self.loudest.admit(&cx.config.audio, voice, cx.now);
         }
+        let at_ms = self.at_ms(cx.now);
         let Some(Some(source)) = self.sources.get_mut(stream.source) else {
             return;
         };
@@ -70,17 +81,19 @@ impl Conference {
             return;
         }
         // A late packet has left a gap that receivers wait for: it goes on, silent or not.
-        let is_silence = is_quiet && !encoding.closer.is_behind(number);
-        if !may_forward || is_silence {
+        let is_late = encoding.closer.is_behind(number);
+        let is_passed = is_late || (is_heard && !is_quiet);
+        if !(may_forward && is_passed) {
             encoding.closer.drop(number);
             let dropped = &mut cx.statistics.dropped;
-            *(if may_forward {
-                &mut dropped.silence
-            } else {
-                &mut dropped.not_allowed
+            *(match (may_forward, is_quiet) {
+                (false, _) => &mut dropped.not_allowed,
+                (true, true) => &mut dropped.silence,
+                (true, false) => &mut dropped.not_loud,
             }) += 1;
             return;
         }
+        encoding.measure(0, 0, at_ms, packet.payload.len() + VOICE_OVERHEAD);
         let levels = decibels.map(|level| (level, packet.header.ext_vals.voice_activity));
         let incoming = Incoming {
             media: MediaType::Audio,
@@ -95,7 +108,7 @@ impl Conference {
             arrived: packet.timestamp,
             payload: &packet.payload,
             levels,
-            header: None,
+            video: None,
         };
         if is_red {
             return self.ingest_red(cx, incoming);
@@ -183,8 +196,14 @@ impl Conference {
             return;
         };
         let number = *packet.seq_no;
-        let header = Vp8Header::parse(&packet.payload);
-        let Some(header) = header.filter(|_| may_forward) else {
+        let payload_type = *packet.header.payload_type;
+        let bytes = DescriptorBytes::of(&packet.header.ext_vals);
+        let read = encoding.read_descriptor(number, bytes.as_ref());
+        let (descriptor, structure) = read.unzip();
+        let header = video_codec(payload_type)
+            .filter(|_| may_forward)
+            .and_then(|codec| VideoHeader::read(codec, &packet.payload, descriptor));
+        let Some(header) = header else {
             encoding.closer.drop(number);
             let dropped = &mut cx.statistics.dropped;
             *(match (may_forward, packet.payload.is_empty()) {
@@ -195,20 +214,16 @@ impl Conference {
             return;
         };
         let number = encoding.closer.pass(number);
-        source.measure(
-            stream.encoding,
-            header.temporal(),
-            at_ms,
-            packet.payload.len(),
-        );
-        let mut is_layout_new = false;
-        if header.is_keyframe_start() {
+        if header.is_keyframe_start {
             source.requests.arrived();
-            if let Some(size) = header.size {
-                is_layout_new = source.learn_size(stream.encoding, size);
-            }
+            cx.statistics.keyframes_received += 1;
         }
-        if is_layout_new {
+        let noted = Noted {
+            at_ms,
+            bytes: packet.payload.len(),
+            structure: structure.as_deref(),
+        };
+        if source.note(stream.encoding, &header, noted) {
             self.allocate_all();
         }
         let Some(number) = number else {
@@ -218,7 +233,7 @@ impl Conference {
             cx,
             &Incoming {
                 media: MediaType::Video,
-                payload_type: VP8,
+                payload_type,
                 for_red: None,
                 source: stream.source,
                 sender,
@@ -229,14 +244,22 @@ impl Conference {
                 arrived: packet.timestamp,
                 payload: &packet.payload,
                 levels: None,
-                header: Some(&header),
+                video: Some(Video {
+                    header: &header,
+                    descriptor: bytes.as_ref(),
+                    structure: structure.as_deref(),
+                }),
             },
         );
     }
 
     fn fan_out(&mut self, cx: &mut Cx<'_>, packet: &Incoming<'_>) {
+        if cx.is_behind && packet.media == MediaType::Video {
+            return self.shed(cx, packet.source);
+        }
         let (dirty, without_slot) = (&mut self.dirty, &mut self.without_slot);
-        let mut forwarded = forward(packet, cx.now, &mut self.seats, dirty, without_slot);
+        let (seats, copies) = (&mut self.seats, &mut self.copies);
+        let mut forwarded = forward(packet, cx.now, seats, dirty, without_slot, copies);
         if !self.without_slot.is_empty() {
             forwarded.receivers += self.forward_by_new_slots(cx, packet);
         }
@@ -286,5 +309,12 @@ impl Conference {
     }
 }
 
+fn video_codec(payload_type: u8) -> Option<VideoCodec> {
+    let mut all = VideoCodec::ALL.into_iter();
+    all.find(|codec| codec.payload_types().0 == payload_type)
+}
+
+/// Headers of a packet on the wire, from IP to SRTP's tag: next to a voice they are no trifle.
+const VOICE_OVERHEAD: usize = 60;
 /// So many packets of silence are forwarded, the rest is not.
 const SILENT_PACKETS: u32 = 3;

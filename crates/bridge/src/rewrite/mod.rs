@@ -1,9 +1,26 @@
 //! Renumbering, per codec: what a receiver sees is one stream without seams.
 
+pub(crate) mod av1;
+pub(crate) mod h264;
+pub(crate) mod header;
 pub(crate) mod plain;
+pub(crate) mod video;
 pub(crate) mod vp8;
+pub(crate) mod vp9;
 
 use std::time::{Duration, Instant};
+
+use crate::rewrite::av1::DescriptorSent;
+
+/// What a receiver is to get of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) encoding: u8,
+    /// Frames of higher spatial layers are left out.
+    pub(crate) spatial: u8,
+    /// Frames of higher temporal layers are left out.
+    pub(crate) temporal: u8,
+}
 
 /// Where a stream towards a receiver stands: the packet with the highest number that was sent in
 /// it. What follows continues from here, whichever encoding or source it comes from.
@@ -18,6 +35,8 @@ pub(crate) struct Sent {
     pub(crate) picture: i64,
     /// Index of the temporal base layer of video (TL0PICIDX).
     pub(crate) base_layer: u8,
+    /// Where dependency descriptors stand, once there was one.
+    pub(crate) descriptor: Option<DescriptorSent>,
 }
 
 impl Sent {

@@ -162,6 +162,7 @@ impl Renumber {
                 is_frame_end: true,
                 picture: 0,
                 base_layer: 0,
+                descriptor: None,
             });
         }
         Some((out, timestamp))

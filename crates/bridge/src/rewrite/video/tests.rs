@@ -4,6 +4,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::rewrite::vp8::Vp8Header;
 
 /// A frame to be made into packets.
 #[derive(Clone, Copy, Debug)]
@@ -108,18 +109,19 @@ struct Out {
 
 /// Feeds one packet and reads back what the receiver would see.
 fn feed(
-    rewrite: &mut Vp8Rewrite,
+    rewrite: &mut VideoRewrite,
     now: Instant,
     picture: &Picture,
     packet: u64,
     target: Target,
 ) -> Result<Out, Verdict> {
     let bytes = payload(picture, packet);
-    let header = Vp8Header::parse(&bytes).unwrap();
+    let header = VideoHeader::read(VideoCodec::Vp8, &bytes, None).unwrap();
     let verdict = rewrite.pass(
         now,
-        Vp8Packet {
+        VideoPacket {
             header: &header,
+            structure: None,
             encoding: picture.encoding,
             number: picture.number + packet,
             timestamp: picture.timestamp,
@@ -132,7 +134,7 @@ fn feed(
     };
     let mut id = picture.id;
     let mut base_layer = picture.base_layer;
-    if let Some(patch) = numbers.patch {
+    if let PayloadEdit::Vp8(patch) = numbers.payload {
         // Vp8Patch shows its bytes only in Debug form: offsets 2, 3 are the picture id, 4 TL0.
         let text = format!("{patch:?}");
         let list = |name: &str| -> Vec<u8> {
@@ -158,7 +160,7 @@ fn feed(
         timestamp: numbers.timestamp,
         picture: id,
         base_layer,
-        is_keyframe_start: header.is_keyframe_start(),
+        is_keyframe_start: header.is_keyframe_start,
         from: *picture,
         packet,
     })
@@ -166,6 +168,7 @@ fn feed(
 
 const ALL: Target = Target {
     encoding: 0,
+    spatial: u8::MAX,
     temporal: 7,
 };
 
@@ -183,7 +186,10 @@ fn a_packet_tells_what_it_is() {
     );
     let delta = sender.picture(false, 1);
     let header = Vp8Header::parse(&payload(&delta, 0)).unwrap();
-    assert_eq!((header.is_keyframe_start(), header.temporal()), (false, 2));
+    assert_eq!(
+        (header.is_keyframe_start(), header.temporal()),
+        (false, Some(2))
+    );
     for bad in [
         &[][..],
         &[0x90],
@@ -220,7 +226,7 @@ proptest! {
 
 #[test]
 fn nothing_before_the_first_key_frame() {
-    let (mut sender, mut rewrite) = (Sender::new(0), Vp8Rewrite::default());
+    let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
     let now = Instant::now();
     for _ in 0..5 {
         let picture = sender.picture(false, 2);
@@ -239,10 +245,11 @@ fn nothing_before_the_first_key_frame() {
 
 #[test]
 fn leaving_out_layers_leaves_no_gap() {
-    let (mut sender, mut rewrite) = (Sender::new(0), Vp8Rewrite::default());
+    let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
     let now = Instant::now();
     let target = Target {
         encoding: 0,
+        spatial: u8::MAX,
         temporal: 1,
     };
     let mut outs = Vec::new();
@@ -268,11 +275,12 @@ fn what_is_lost_inside_a_left_out_frame_is_not_missed() {
     let now = Instant::now();
     let target = Target {
         encoding: 0,
+        spatial: u8::MAX,
         temporal: 0,
     };
     // Of a left-out frame of three packets: which are lost, and whether that can be known.
     for (lost, gap) in [(&[1u64][..], 0), (&[2], 0), (&[0], 0), (&[0, 1, 2], 3)] {
-        let (mut sender, mut rewrite) = (Sender::new(0), Vp8Rewrite::default());
+        let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
         let key = sender.picture(true, 1);
         let before = feed(&mut rewrite, now, &key, 0, target).ok().unwrap();
         let dropped = sender.picture(false, 3);
@@ -295,9 +303,10 @@ fn what_is_lost_inside_a_left_out_frame_is_not_missed() {
 fn a_switch_starts_with_a_key_frame_and_goes_on_without_a_seam() {
     let now = Instant::now();
     let (mut low, mut high) = (Sender::new(0), Sender::new(2));
-    let mut rewrite = Vp8Rewrite::default();
+    let mut rewrite = VideoRewrite::default();
     let up = Target {
         encoding: 2,
+        spatial: u8::MAX,
         temporal: 7,
     };
     let key = low.picture(true, 1);
@@ -327,6 +336,7 @@ fn a_switch_starts_with_a_key_frame_and_goes_on_without_a_seam() {
     // Down again: only the base layer of the dear one until the key frame of the cheap one.
     let down = Target {
         encoding: 0,
+        spatial: u8::MAX,
         temporal: 7,
     };
     assert!(
@@ -346,11 +356,12 @@ fn half_a_frame_is_followed_by_a_gap() {
     let now = Instant::now();
     let up = Target {
         encoding: 1,
+        spatial: u8::MAX,
         temporal: 7,
     };
     for (sent_of_old, gap) in [(2, 1), (3, 0)] {
         let (mut low, mut high) = (Sender::new(0), Sender::new(1));
-        let mut rewrite = Vp8Rewrite::default();
+        let mut rewrite = VideoRewrite::default();
         let old = low.picture(true, 3);
         let mut last = 0;
         for packet in 0..sent_of_old {
@@ -366,7 +377,7 @@ fn half_a_frame_is_followed_by_a_gap() {
         );
         assert!(feed(&mut rewrite, now, &old, 2, up).is_err(), "too late");
         // The same when the stream goes on with something else altogether.
-        let mut other = Vp8Rewrite::default();
+        let mut other = VideoRewrite::default();
         other.rebase(rewrite.sent());
         let next = Sender::new(0).picture(true, 1);
         let next = feed(&mut other, now, &next, 0, ALL).ok().unwrap();
@@ -379,7 +390,7 @@ fn half_a_frame_is_followed_by_a_gap() {
 #[test]
 fn a_suspended_source_comes_back_with_a_key_frame() {
     let now = Instant::now();
-    let (mut sender, mut rewrite) = (Sender::new(0), Vp8Rewrite::default());
+    let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
     let key = sender.picture(true, 1);
     let last = feed(&mut rewrite, now, &key, 0, ALL).ok().unwrap();
     rewrite.suspend();
@@ -394,7 +405,7 @@ fn a_suspended_source_comes_back_with_a_key_frame() {
 #[test]
 fn a_key_frame_that_comes_after_what_refers_to_it_is_not_used() {
     let now = Instant::now();
-    let (mut sender, mut rewrite) = (Sender::new(0), Vp8Rewrite::default());
+    let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
     let key = sender.picture(true, 1);
     let delta = sender.picture(false, 1);
     for late in [&delta, &key] {
@@ -410,7 +421,7 @@ fn a_key_frame_that_comes_after_what_refers_to_it_is_not_used() {
 #[test]
 fn a_leap_of_numbers_is_a_new_beginning() {
     let now = Instant::now();
-    let (mut sender, mut rewrite) = (Sender::new(0), Vp8Rewrite::default());
+    let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
     let key = sender.picture(true, 1);
     feed(&mut rewrite, now, &key, 0, ALL).ok().unwrap();
     sender.number += 5_000;
@@ -456,9 +467,9 @@ proptest! {
     #[test]
     fn receivers_see_one_stream(steps in proptest::collection::vec(step(), 1..120)) {
         let mut senders = [Sender::new(0), Sender::new(1), Sender::new(2)];
-        let mut rewrite = Vp8Rewrite::default();
+        let mut rewrite = VideoRewrite::default();
         let start = Instant::now();
-        let mut target = Target { encoding: 2, temporal: 2 };
+        let mut target = Target { encoding: 2, spatial: u8::MAX, temporal: 2 };
         let mut late: Vec<(usize, Picture, u64)> = Vec::new();
         let mut outs: Vec<Out> = Vec::new();
         let (mut lost, mut dropped_late) = (0u64, 0u64);

@@ -1,0 +1,694 @@
+//! Renumbering for video: choice of encoding and layers, switching at key frames, sequence numbers
+//! without gaps of our own making.
+//!
+//! One [`VideoRewrite`] stands for one receiver of one source. All packets of a frame share one
+//! shift of their numbers; a frame is one spatial layer of a picture. What is left out moves
+//! everything behind it down; what was lost on the way keeps its place, so that a packet which
+//! comes late still fits. Where it cannot be known whether lost packets belonged to a frame that is
+//! left out, their place is kept too. What is inside payload and descriptor is the codecs' matter:
+//! see the files beside this one.
+//!
+//! Budget: no allocation once the history of frames has grown to its size.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use str0m::rtp::Vp8Patch;
+use tertulia_model::VideoCodec;
+
+use crate::descriptor::{Edit, Structure};
+use crate::rewrite::av1::{Aim, DecodeTargets, DescriptorShift};
+use crate::rewrite::header::{Own, VideoHeader};
+use crate::rewrite::vp9::{Choice, Vp9Edit, Vp9Layers};
+use crate::rewrite::{Sent, Target};
+
+/// One packet of a source, as it arrived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VideoPacket<'a> {
+    pub(crate) header: &'a VideoHeader,
+    /// What its descriptor refers to.
+    pub(crate) structure: Option<&'a Structure>,
+    pub(crate) encoding: u8,
+    pub(crate) number: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) is_marked: bool,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    Forward(Numbers),
+    Drop,
+    /// It cannot be used before a key frame.
+    DropForWantOfKeyframe,
+}
+
+/// The numbers of a forwarded packet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Numbers {
+    pub(crate) number: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) is_marked: bool,
+    pub(crate) payload: PayloadEdit,
+    /// For the descriptor, where there is one.
+    pub(crate) descriptor: Option<Edit>,
+}
+
+/// What is to be different in a payload.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum PayloadEdit {
+    None,
+    Vp8(Vp8Patch),
+    Vp9(Vp9Edit),
+}
+
+/// One receiver's view of one video source.
+#[derive(Debug, Default)]
+pub(crate) struct VideoRewrite {
+    /// The encoding that is forwarded now.
+    current: Option<u8>,
+    codec: Option<VideoCodec>,
+    /// The last frames of that encoding since the last switch, in order.
+    frames: VecDeque<Frame>,
+    /// What applies behind the newest frame.
+    next: Shift,
+    timestamp_shift: u32,
+    base_layer_shift: u8,
+    descriptor_shift: DescriptorShift,
+    layers: Vp9Layers,
+    decode_targets: DecodeTargets,
+    sent: Option<Sent>,
+    /// The highest number left out of each encoding while it was not the current one. A key frame
+    /// from before it comes too late: what refers to it is lost to the receiver.
+    passed_over: [u64; ENCODINGS_MAX],
+}
+
+/// How numbers are moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Shift {
+    number: i64,
+    picture: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    timestamp: u32,
+    first: u64,
+    last: u64,
+    /// Picture id without wrapping.
+    picture: Option<i64>,
+    /// Frame number of the descriptor.
+    number: Option<u16>,
+    spatial: u8,
+    temporal: u8,
+    is_end_seen: bool,
+    /// It ends its picture.
+    is_marked: bool,
+    is_forwarded: bool,
+    /// The receiver was told that it ends its picture.
+    is_closed: bool,
+    /// The decode targets to be told with it.
+    active: Option<u32>,
+    /// What applies to it.
+    shift: Shift,
+    /// What applies behind it.
+    after: Shift,
+}
+
+/// What was decided about a frame.
+#[derive(Clone, Copy, Debug)]
+struct Decision {
+    choice: Choice,
+    active: Option<u32>,
+}
+
+impl VideoRewrite {
+    /// Goes on where another stream stands, or begins one; with a key frame.
+    pub(crate) fn rebase(&mut self, sent: Option<Sent>) {
+        self.suspend();
+        self.sent = sent;
+    }
+
+    /// Where the stream stands.
+    pub(crate) fn sent(&self) -> Option<Sent> {
+        self.sent
+    }
+
+    /// The encoding that is forwarded now.
+    pub(crate) fn current(&self) -> Option<u8> {
+        self.current
+    }
+
+    /// What follows needs a key frame first.
+    pub(crate) fn suspend(&mut self) {
+        self.current = None;
+        self.frames.clear();
+    }
+
+    /// Decides about one packet.
+    pub(crate) fn pass(
+        &mut self,
+        now: Instant,
+        packet: VideoPacket<'_>,
+        target: Option<Target>,
+    ) -> Verdict {
+        let Some(target) = target else {
+            self.suspend();
+            self.pass_over(&packet);
+            return Verdict::Drop;
+        };
+        if packet.header.is_keyframe_start
+            && self.is_nearer(&packet, target.encoding)
+            && !self.is_passed_over(&packet)
+        {
+            return self.switch(now, packet, target);
+        }
+        if self.current != Some(packet.encoding) || self.is_other_codec(&packet) {
+            if self.current == Some(packet.encoding) && !self.is_ahead(&packet) {
+                // What is left of the codec before.
+                return Verdict::Drop;
+            }
+            self.pass_over(&packet);
+            let is_wanted = packet.encoding == target.encoding
+                || self.current.is_none()
+                || self.is_other_codec(&packet);
+            return if is_wanted {
+                Verdict::DropForWantOfKeyframe
+            } else {
+                Verdict::Drop
+            };
+        }
+        let is_lost_track = self
+            .frames
+            .back()
+            .is_none_or(|newest| packet.number > newest.last + JUMP_MAX);
+        if is_lost_track {
+            self.suspend();
+            self.pass_over(&packet);
+            return Verdict::DropForWantOfKeyframe;
+        }
+        match self.place(&packet, target) {
+            Ok(place) => self.forward(now, &packet, place),
+            Err(verdict) => verdict,
+        }
+    }
+
+    fn is_other_codec(&self, packet: &VideoPacket<'_>) -> bool {
+        self.current.is_some() && self.codec != Some(packet.header.codec)
+    }
+
+    fn is_ahead(&self, packet: &VideoPacket<'_>) -> bool {
+        let newest = self.frames.back();
+        newest.is_none_or(|newest| packet.number > newest.last)
+    }
+
+    fn pass_over(&mut self, packet: &VideoPacket<'_>) {
+        if let Some(highest) = self.passed_over.get_mut(usize::from(packet.encoding)) {
+            *highest = packet.number.max(*highest);
+        }
+    }
+
+    fn is_passed_over(&self, packet: &VideoPacket<'_>) -> bool {
+        let highest = self.passed_over.get(usize::from(packet.encoding));
+        highest.is_none_or(|highest| packet.number < *highest)
+    }
+
+    /// Whether switching to the packet's encoding brings the receiver nearer to what it is to get.
+    /// A sender that has begun with another codec sends nothing else any more.
+    fn is_nearer(&self, packet: &VideoPacket<'_>, target: u8) -> bool {
+        let encoding = packet.encoding;
+        match self.current {
+            Some(current) if self.is_other_codec(packet) => {
+                encoding <= target && (encoding != current || self.is_ahead(packet))
+            }
+            None => encoding <= target,
+            Some(current) if current < target => current < encoding && encoding <= target,
+            Some(current) => target <= encoding && encoding < current,
+        }
+    }
+
+    /// Starts with the key frame that `packet` begins.
+    fn switch(&mut self, now: Instant, packet: VideoPacket<'_>, target: Target) -> Verdict {
+        let picture = packet.picture_near(None);
+        let base_layer = packet.header.base_layer().unwrap_or(0);
+        match self.sent {
+            None => {
+                // The first number is low, so that a receiver which misses the first packets does
+                // not mistake a wrap-around for a roll-over.
+                self.next.number = (packet.number & 0x7fff) as i64 - packet.number as i64;
+                self.next.picture = 0;
+                self.timestamp_shift = 0;
+                self.base_layer_shift = 0;
+                self.descriptor_shift = DescriptorShift::default();
+            }
+            Some(sent) => {
+                let timestamp = sent.next_timestamp(now, TICKS_PER_MS, FRAME_TICKS);
+                // A number is left out after half a frame: nothing can make it look whole.
+                let first = sent.number + if sent.is_frame_end { 1 } else { 2 };
+                self.next.number = first as i64 - packet.number as i64;
+                self.next.picture = picture.map_or(0, |picture| sent.picture + 1 - picture);
+                self.timestamp_shift = timestamp.wrapping_sub(packet.timestamp);
+                self.base_layer_shift = sent.base_layer.wrapping_add(1).wrapping_sub(base_layer);
+                if let (Some(descriptor), Some(structure)) =
+                    (&packet.header.descriptor, packet.structure)
+                {
+                    self.descriptor_shift =
+                        DescriptorShift::after(sent.descriptor, descriptor, structure);
+                }
+            }
+        }
+        self.current = Some(packet.encoding);
+        self.codec = Some(packet.header.codec);
+        self.frames.clear();
+        if self.frames.capacity() == 0 {
+            self.frames.reserve_exact(FRAMES_MAX + 1);
+        }
+        self.layers.begin();
+        self.decode_targets.begin();
+        let decision = self.decide(&packet, target, 0);
+        let frame = packet.to_frame(picture, true, decision.active, self.next, self.next);
+        self.frames.push_back(frame);
+        self.forward(now, &packet, (self.next, decision.active))
+    }
+
+    /// Finds out how the numbers of a packet of the current encoding are moved, if it is to be
+    /// forwarded.
+    fn place(
+        &mut self,
+        packet: &VideoPacket<'_>,
+        target: Target,
+    ) -> Result<(Shift, Option<u32>), Verdict> {
+        let Some(newest) = self.frames.len().checked_sub(1) else {
+            return Err(Verdict::Drop);
+        };
+        let known = self.frames.iter().rposition(|frame| {
+            frame.timestamp == packet.timestamp && frame.spatial == packet.header.spatial
+        });
+        match known {
+            Some(index) => self.place_in_frame(packet, index, index == newest),
+            None if self.is_ahead(packet) => self.place_newer(packet, newest, target),
+            None => self.place_late(packet, target),
+        }
+    }
+
+    fn place_in_frame(
+        &mut self,
+        packet: &VideoPacket<'_>,
+        index: usize,
+        is_newest: bool,
+    ) -> Result<(Shift, Option<u32>), Verdict> {
+        let frame = self.frames.get_mut(index).ok_or(Verdict::Drop)?;
+        frame.is_end_seen |= packet.is_frame_end();
+        frame.is_marked |= packet.is_marked;
+        if is_newest && !frame.is_forwarded && packet.number > frame.last {
+            // All between two packets of a frame belongs to it.
+            frame.after.number -= (packet.number - frame.last) as i64;
+            self.next = frame.after;
+        }
+        frame.last = frame.last.max(packet.number);
+        frame.first = frame.first.min(packet.number);
+        match frame.is_forwarded {
+            true => Ok((frame.shift, frame.active)),
+            false => Err(Verdict::Drop),
+        }
+    }
+
+    fn place_newer(
+        &mut self,
+        packet: &VideoPacket<'_>,
+        newest: usize,
+        target: Target,
+    ) -> Result<(Shift, Option<u32>), Verdict> {
+        let before = *self.frames.get(newest).ok_or(Verdict::Drop)?;
+        let decision = self.decide(packet, target, self.frames.len());
+        let is_forwarded = decision.choice == Choice::Send;
+        let picture = packet.picture_near(before.picture);
+        let missing = (packet.number - before.last - 1) as i64;
+        // Whose packets are missing between the two frames, if that can be known?
+        let is_missing_ours_to_close = missing > 0
+            && packet.is_next_after(&before, picture)
+            && match (before.is_end_seen, packet.header.is_frame_start) {
+                (true, _) => !is_forwarded,
+                (false, true) => !before.is_forwarded,
+                (false, false) => !before.is_forwarded && !is_forwarded,
+            };
+        let mut shift = self.next;
+        if is_missing_ours_to_close {
+            shift.number -= missing;
+        }
+        let mut after = shift;
+        if !is_forwarded {
+            after.number -= 1;
+            // VP9's frames name those they refer to by how many pictures lie between.
+            if packet.header.codec == VideoCodec::Vp8 {
+                after.picture -= 1;
+            }
+        }
+        self.next = after;
+        let frame = packet.to_frame(picture, is_forwarded, decision.active, shift, after);
+        self.remember(self.frames.len(), frame);
+        match decision.choice {
+            Choice::Send => Ok((shift, decision.active)),
+            Choice::Leave => Err(Verdict::Drop),
+            Choice::LeaveForWantOfKeyframe => Err(Verdict::DropForWantOfKeyframe),
+        }
+    }
+
+    /// A packet of a frame between two that are known.
+    fn place_late(
+        &mut self,
+        packet: &VideoPacket<'_>,
+        target: Target,
+    ) -> Result<(Shift, Option<u32>), Verdict> {
+        let mut frames = self.frames.iter();
+        let index = frames.position(|frame| frame.first > packet.number);
+        let index = index.ok_or(Verdict::Drop)?;
+        let before = index
+            .checked_sub(1)
+            .and_then(|index| self.frames.get(index));
+        let (Some(before), Some(behind)) = (before.copied(), self.frames.get(index)) else {
+            return Err(Verdict::Drop);
+        };
+        let is_place_kept = before.last < packet.number && before.after == behind.shift;
+        if !is_place_kept {
+            return Err(Verdict::Drop);
+        }
+        let picture = packet.picture_near(before.picture);
+        let is_forwarded = self.is_wanted_late(packet, target, index);
+        let shift = before.after;
+        let frame = packet.to_frame(picture, is_forwarded, None, shift, shift);
+        self.remember(index, frame);
+        match is_forwarded {
+            true => Ok((shift, None)),
+            false => Err(Verdict::Drop),
+        }
+    }
+
+    /// Decides about a frame that would stand at `index` of the history, the newest one.
+    fn decide(&mut self, packet: &VideoPacket<'_>, target: Target, index: usize) -> Decision {
+        let header = packet.header;
+        let way = packet.encoding.cmp(&target.encoding);
+        if let (false, Some(descriptor), Some(structure)) = (
+            header.codec == VideoCodec::Vp8,
+            &header.descriptor,
+            packet.structure,
+        ) {
+            let aim = match way {
+                Ordering::Greater => Aim::Least,
+                Ordering::Less => Aim::Same,
+                Ordering::Equal => Aim::Layers {
+                    spatial: target.spatial,
+                    temporal: target.temporal,
+                },
+            };
+            let frames = &self.frames;
+            let is_sent = |number: u16| {
+                let mut latest = frames.iter().rev();
+                let frame = latest.find(|frame| frame.number == Some(number));
+                frame.is_some_and(|frame| frame.is_forwarded)
+            };
+            let is_closed = self.is_closed(packet);
+            let targets = &mut self.decode_targets;
+            let (choice, is_changed) =
+                targets.choose(descriptor, structure, aim, is_closed, is_sent);
+            let active = targets.active(descriptor, structure, is_changed);
+            return Decision { choice, active };
+        }
+        if header.codec != VideoCodec::Vp8 && self.decode_targets.is_chosen() {
+            // Its descriptor refers to a structure that was lost.
+            return Decision {
+                choice: Choice::LeaveForWantOfKeyframe,
+                active: None,
+            };
+        }
+        let mut choice = Choice::Send;
+        let mut temporal_max = self.temporal_max(packet, target);
+        if let Own::Vp9(vp9) = &header.own {
+            let spatial = match way {
+                Ordering::Equal => target.spatial,
+                Ordering::Less => u8::MAX,
+                Ordering::Greater => self.layers.current(),
+            };
+            choice = self.layers.choose(vp9, spatial, self.is_closed(packet));
+            if vp9.is_inter_layer && self.is_left_out_below(packet) {
+                choice = Choice::Leave;
+            }
+            if self.layers.current() > spatial {
+                temporal_max = 0;
+            }
+        }
+        if choice == Choice::Send && !self.is_wanted(packet, temporal_max, index) {
+            choice = Choice::Leave;
+        }
+        Decision {
+            choice,
+            active: None,
+        }
+    }
+
+    /// Decides about a frame that comes after later ones.
+    fn is_wanted_late(&self, packet: &VideoPacket<'_>, target: Target, index: usize) -> bool {
+        let header = packet.header;
+        match (&header.own, &header.descriptor, packet.structure) {
+            (Own::Vp9(_) | Own::None, Some(descriptor), Some(_)) => {
+                return self.decode_targets.choose_late(descriptor);
+            }
+            (Own::Vp9(vp9), ..) if !self.layers.choose_late(vp9) => return false,
+            _ => {}
+        }
+        self.is_wanted(packet, self.temporal_max(packet, target), index)
+    }
+
+    /// On the way down only what is cheapest, on the way up all there is.
+    fn temporal_max(&self, packet: &VideoPacket<'_>, target: Target) -> u8 {
+        match packet.encoding.cmp(&target.encoding) {
+            Ordering::Greater => 0,
+            Ordering::Equal => target.temporal,
+            Ordering::Less => u8::MAX,
+        }
+    }
+
+    /// Whether the receiver was told that the picture ends with a lower layer.
+    fn is_closed(&self, packet: &VideoPacket<'_>) -> bool {
+        let latest = self.frames.iter().rev();
+        let mut of_picture = latest.take_while(|frame| frame.timestamp == packet.timestamp);
+        of_picture.any(|frame| frame.is_closed && frame.spatial < packet.header.spatial)
+    }
+
+    /// Whether the receiver lacks the next lower layer of the same picture.
+    fn is_left_out_below(&self, packet: &VideoPacket<'_>) -> bool {
+        let mut latest = self.frames.iter().rev();
+        let below = latest.find(|frame| {
+            frame.timestamp == packet.timestamp && frame.spatial + 1 == packet.header.spatial
+        });
+        below.is_some_and(|frame| !frame.is_forwarded)
+    }
+
+    /// Whether a frame is to be forwarded that would stand at `index` of the history: its layer is
+    /// wanted, and what it refers to was forwarded.
+    fn is_wanted(&self, packet: &VideoPacket<'_>, temporal_max: u8, index: usize) -> bool {
+        let temporal = packet.header.temporal;
+        if temporal > temporal_max {
+            return false;
+        }
+        if temporal == 0 || packet.header.is_layer_sync {
+            return true;
+        }
+        self.frames
+            .range(..index)
+            .rev()
+            .find(|frame| frame.temporal <= temporal && frame.spatial == packet.header.spatial)
+            .is_none_or(|frame| frame.is_forwarded)
+    }
+
+    fn remember(&mut self, index: usize, frame: Frame) {
+        self.frames.insert(index, frame);
+        let layers = match self.codec {
+            Some(VideoCodec::Av1 | VideoCodec::Vp9) => LAYERS_MAX,
+            _ => 1,
+        };
+        if self.frames.len() > FRAMES_MAX * layers {
+            self.frames.pop_front();
+        }
+    }
+
+    fn forward(
+        &mut self,
+        now: Instant,
+        packet: &VideoPacket<'_>,
+        (shift, active): (Shift, Option<u32>),
+    ) -> Verdict {
+        let Ok(number) = u64::try_from(packet.number as i64 + shift.number) else {
+            return Verdict::Drop;
+        };
+        let header = packet.header;
+        let timestamp = packet.timestamp.wrapping_add(self.timestamp_shift);
+        let is_marked = packet.is_marked || self.is_picture_end(packet);
+        let mut known = self.frames.iter_mut().rev();
+        let frame = known
+            .find(|frame| frame.timestamp == packet.timestamp && frame.spatial == header.spatial);
+        let picture = frame.and_then(|frame| {
+            frame.is_closed |= is_marked;
+            Some(frame.picture? + shift.picture)
+        });
+        let base_layer = header.base_layer();
+        let base_layer = base_layer.map(|index| index.wrapping_add(self.base_layer_shift));
+        let descriptor = header.descriptor.as_ref();
+        let sent_before = self.sent.and_then(|sent| sent.descriptor);
+        let sent_descriptor = match (descriptor, packet.structure) {
+            (Some(descriptor), Some(structure)) => {
+                Some(self.descriptor_shift.sent(descriptor, structure))
+            }
+            _ => sent_before,
+        };
+        let before = self.sent;
+        if before.is_none_or(|before| number >= before.number) {
+            self.sent = Some(Sent {
+                number,
+                timestamp,
+                at: now,
+                is_frame_end: is_marked,
+                picture: picture.or(before.map(|sent| sent.picture)).unwrap_or(0),
+                base_layer: base_layer
+                    .or(before.map(|sent| sent.base_layer))
+                    .unwrap_or(0),
+                descriptor: sent_descriptor,
+            });
+        }
+        Verdict::Forward(Numbers {
+            number,
+            timestamp,
+            is_marked,
+            payload: self.payload_edit(header, picture, base_layer, shift),
+            descriptor: descriptor.map(|descriptor| self.descriptor_shift.edit(descriptor, active)),
+        })
+    }
+
+    /// Whether what is left out makes this the last packet of its picture.
+    fn is_picture_end(&self, packet: &VideoPacket<'_>) -> bool {
+        let header = packet.header;
+        let top = match (&header.own, packet.structure) {
+            (Own::Vp8(_), _) => None,
+            (own, structure) => match (&header.descriptor, structure, own) {
+                (Some(descriptor), Some(structure), _) => {
+                    self.decode_targets.top(descriptor, structure)
+                }
+                (_, _, Own::Vp9(vp9)) => Some(self.layers.top(vp9)),
+                _ => None,
+            },
+        };
+        header.is_frame_end && top == Some(header.spatial)
+    }
+
+    fn payload_edit(
+        &self,
+        header: &VideoHeader,
+        picture: Option<i64>,
+        base_layer: Option<u8>,
+        shift: Shift,
+    ) -> PayloadEdit {
+        if shift.picture == 0 && self.base_layer_shift == 0 {
+            return PayloadEdit::None;
+        }
+        let size = header.picture().map_or(1, |(_, size)| size);
+        let picture = picture.map_or(0, |picture| picture.rem_euclid(size)) as u16;
+        let base_layer = base_layer.unwrap_or(0);
+        match &header.own {
+            Own::Vp8(vp8) => vp8
+                .renumbered(picture, base_layer)
+                .map_or(PayloadEdit::None, PayloadEdit::Vp8),
+            Own::Vp9(_) => PayloadEdit::Vp9(Vp9Edit {
+                picture,
+                base_layer,
+            }),
+            Own::None => PayloadEdit::None,
+        }
+    }
+}
+
+impl VideoPacket<'_> {
+    fn is_frame_end(&self) -> bool {
+        self.is_marked || self.header.is_frame_end
+    }
+
+    fn to_frame(
+        self,
+        picture: Option<i64>,
+        is_forwarded: bool,
+        active: Option<u32>,
+        shift: Shift,
+        after: Shift,
+    ) -> Frame {
+        Frame {
+            timestamp: self.timestamp,
+            first: self.number,
+            last: self.number,
+            picture,
+            number: self.header.descriptor.map(|descriptor| descriptor.number),
+            spatial: self.header.spatial,
+            temporal: self.header.temporal,
+            is_end_seen: self.is_frame_end(),
+            is_marked: self.is_marked,
+            is_forwarded,
+            is_closed: false,
+            active,
+            shift,
+            after,
+        }
+    }
+
+    /// Whether no frame can have been between the two.
+    fn is_next_after(&self, before: &Frame, picture: Option<i64>) -> bool {
+        let descriptor = self.header.descriptor.as_ref();
+        if let (Some(before), Some(descriptor)) = (before.number, descriptor) {
+            return descriptor.number == before.wrapping_add(1);
+        }
+        let (Some(picture_before), Some(picture)) = (before.picture, picture) else {
+            return false;
+        };
+        let is_next_picture = picture == picture_before + 1;
+        if self.header.codec == VideoCodec::Vp8 {
+            return is_next_picture;
+        }
+        let spatial = self.header.spatial;
+        (is_next_picture && spatial == 0 && before.is_marked)
+            || (picture == picture_before && spatial == before.spatial + 1)
+    }
+
+    /// The picture id without wrapping, next to that of a neighbour.
+    fn picture_near(&self, neighbour: Option<i64>) -> Option<i64> {
+        let (id, size) = self.header.picture()?;
+        let id = i64::from(id);
+        let Some(neighbour) = neighbour else {
+            return Some(id + (1 << 32));
+        };
+        let ahead = (id - neighbour).rem_euclid(size);
+        Some(
+            neighbour
+                + if ahead >= size / 2 {
+                    ahead - size
+                } else {
+                    ahead
+                },
+        )
+    }
+}
+
+/// Encodings of one source; more are not forwarded.
+pub(crate) const ENCODINGS_MAX: usize = 4;
+/// Two seconds at 30 frames per second, for each spatial layer: longer than any retransmission
+/// takes.
+const FRAMES_MAX: usize = 64;
+const LAYERS_MAX: usize = 3;
+/// A larger jump of sequence numbers is a new beginning.
+const JUMP_MAX: u64 = 2_000;
+/// Video's clock.
+const TICKS_PER_MS: u32 = 90;
+/// One frame at 30 per second.
+const FRAME_TICKS: u32 = 3_000;
+
+#[cfg(test)]
+mod scalable_tests;
+#[cfg(test)]
+mod tests;
