@@ -1,6 +1,8 @@
 //! One room of a meeting with everything that belongs to it alone: its occupants, its media, its
 //! features. The main room is one, and so is each breakout room that somebody is in.
 
+use std::collections::BTreeSet;
+
 use tertulia_focus::Focus;
 use tertulia_model::{BridgeEvent, ConferenceId, MayForward, Now, RoomJid};
 use tertulia_room::rights::{Act, may};
@@ -26,6 +28,8 @@ pub(crate) struct Hall {
     pub(crate) duration: ConferenceDuration,
     pub(crate) metadata: Metadata,
     pub(crate) moderation: AvModeration,
+    /// Those inside who moderate, by what was last heard of it.
+    pub(crate) moderators: BTreeSet<OccupantId>,
     pub(crate) polls: Polls,
     pub(crate) speakers: SpeakerStats,
     pub(crate) files: SharedFiles,
@@ -65,6 +69,7 @@ impl Hall {
             duration: ConferenceDuration::restored(journal, &journal_prefix),
             metadata: Metadata::restored(journal, &journal_prefix),
             moderation: AvModeration::restored(journal, &journal_prefix),
+            moderators: BTreeSet::new(),
             polls: Polls::restored(journal, &journal_prefix),
             speakers: SpeakerStats::default(),
             files: SharedFiles::restored(journal, &journal_prefix),
@@ -117,12 +122,13 @@ impl Hall {
     /// What an occupant may do has changed.
     pub(crate) fn rights_changed(&mut self, cx: &mut Cx<'_>, id: OccupantId) {
         self.tell_rights(id);
-        self.greet_moderator(cx, id);
+        self.moderator_changed(cx, id);
     }
 
     /// Somebody has left.
     pub(crate) fn part(&mut self, now: Now, occupant: &Occupant) {
         self.forget_start_muted(occupant.id());
+        self.moderators.remove(&occupant.id());
         if !occupant.is_hidden() {
             let name = occupant.display_name();
             self.speakers.leave(now, occupant.nick(), name);

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use tertulia_model::jid::FullJid;
-use tertulia_model::{Capability, Service};
+use tertulia_model::{Capability, Service, SessionId};
 use tertulia_room::rights::{Act, Standing, may};
-use tertulia_room::{Occupant, OccupantId};
+use tertulia_room::{Occupant, OccupantId, Room};
 use tertulia_stanza::muc::Affiliation;
 use tertulia_stanza::mute::MuteMedia;
 use tertulia_stanza::{Condition, Stanza, StanzaError, ns};
@@ -146,19 +146,14 @@ impl Hall {
         let (who, is_moderator) = (Identity::of(occupant), occupant.standing().is_moderator());
         for (media, moderated) in &self.moderation.by_media {
             let enabled = self.enabled(*media, true, &moderated.actor);
-            self.room.answer(
-                session,
-                service_message(cx, Service::AvModeration, &enabled),
-            );
+            tell(&mut self.room, cx, session, &enabled);
             if !is_moderator && moderated.approved.contains(&who) {
                 let approved = self.verdict(*media, "approved", None);
-                self.room.answer(
-                    session,
-                    service_message(cx, Service::AvModeration, &approved),
-                );
+                tell(&mut self.room, cx, session, &approved);
             }
         }
         if is_moderator {
+            self.moderators.insert(id);
             self.approve_moderator(cx, id);
         }
         for media in self.moderation.active() {
@@ -168,13 +163,26 @@ impl Hall {
         }
     }
 
-    /// Somebody who was in already has become a moderator.
-    pub(crate) fn greet_moderator(&mut self, cx: &mut Cx<'_>, id: OccupantId) {
-        let occupant = self.room.occupant(id);
-        let is_moderator = occupant.is_some_and(|o| o.standing().is_moderator());
-        if is_moderator && self.approve_moderator(cx, id) {
+    /// Somebody who was in already may have become a moderator, or may be one no more.
+    pub(crate) fn moderator_changed(&mut self, cx: &mut Cx<'_>, id: OccupantId) {
+        let Some(occupant) = self.room.occupant(id) else {
+            return;
+        };
+        if occupant.standing().is_moderator() {
+            self.moderators.insert(id);
+            if self.approve_moderator(cx, id) {
+                for media in self.moderation.active() {
+                    self.show_approved(cx, media, false);
+                }
+            }
+        } else if self.moderators.remove(&id) {
+            // COMPAT(lib-jitsi-meet): its application believes that it may do nothing any more.
+            let (session, who) = (occupant.profile().id, Identity::of(occupant));
             for media in self.moderation.active() {
-                self.show_approved(cx, media, false);
+                if self.moderation.is_approved(media, &who) {
+                    let approved = self.verdict(media, "approved", None);
+                    tell(&mut self.room, cx, session, &approved);
+                }
             }
         }
     }
@@ -272,8 +280,7 @@ impl Hall {
         let Some(moderated) = self.moderation.by_media.get(&media) else {
             // A moderator asks somebody to speak, no more.
             let asked = self.verdict(media, "approved", Some(actor));
-            self.room
-                .answer(session, service_message(cx, Service::AvModeration, &asked));
+            tell(&mut self.room, cx, session, &asked);
             return Ok(());
         };
         let count = moderated.approved.len();
@@ -284,10 +291,7 @@ impl Hall {
         self.keep_approved(cx, media, who);
         self.show_approved(cx, media, false);
         let approved = self.verdict(media, "approved", None);
-        self.room.answer(
-            session,
-            service_message(cx, Service::AvModeration, &approved),
-        );
+        tell(&mut self.room, cx, session, &approved);
         self.restand();
         Ok(())
     }
@@ -303,10 +307,7 @@ impl Hall {
         cx.journal.remove(&self.approval_key(media, &who));
         self.show_approved(cx, media, true);
         let rejected = self.verdict(media, "removed", None);
-        self.room.answer(
-            session,
-            service_message(cx, Service::AvModeration, &rejected),
-        );
+        tell(&mut self.room, cx, session, &rejected);
         self.restand();
         if !is_moderator {
             // The bridge drops it at once; the client is not to believe that it is heard.
@@ -391,6 +392,10 @@ impl Hall {
         }
         json
     }
+}
+
+fn tell(room: &mut Room, cx: &Cx<'_>, session: SessionId, json: &Value) {
+    room.answer(session, service_message(cx, Service::AvModeration, json));
 }
 
 const TYPE: &str = "av_moderation";

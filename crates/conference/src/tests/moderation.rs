@@ -162,8 +162,18 @@ fn moderators_are_approved_and_stay_so() {
         let lists = w.said(moderator, "avmoderation");
         assert_eq!(lists[0]["whitelists"]["audio"], json!([ANN, BOB]));
     }
+    w.got.clear();
     w.send(1, admin("<item affiliation='none' jid='u2@localhost'/>"));
     assert!(may(&w, "bob").audio, "who has the word keeps it");
+    let said = w.said(2, "avmoderation");
+    assert_eq!(said.len(), 1, "and is told so, once: {said:?}");
+    assert_eq!(
+        (&said[0]["approved"], &said[0]["mediaType"]),
+        (&json!(true), &json!("audio"))
+    );
+    w.send(1, command("enable='true' mediaType='video'"));
+    let said = w.said(2, "avmoderation");
+    assert!(said.iter().all(|said| said.get("approved").is_none()));
     w.send(
         1,
         command(&format!("jidToBlacklist='{ANN}' mediaType='audio'")),
