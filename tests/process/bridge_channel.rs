@@ -69,14 +69,21 @@ async fn only_with_the_right_path_and_password() {
     assert_eq!(code.await.unwrap(), Some(1000), "replaced");
 }
 
-/// The URL in the session-initiate; what the focus asks before is answered.
+/// The URL in the session-initiate.
 async fn channel_url(client: &mut Client) -> String {
-    loop {
-        let text = client.next().await;
-        if text.contains("disco#info") && text.contains("type=\"get\"") {
-            let (from, id) = (attribute(&text, "from"), attribute(&text, "id"));
-            client
-                .send(&format!(
+    let offer = client.gets_offer().await;
+    let at = offer.split_once("<web-socket").unwrap().1;
+    attribute(at, "url")
+}
+
+impl Client {
+    /// The session-initiate of the focus; what it asks before is answered.
+    pub(crate) async fn gets_offer(&mut self) -> String {
+        loop {
+            let text = self.next().await;
+            if text.contains("disco#info") && text.contains("type=\"get\"") {
+                let (from, id) = (attribute(&text, "from"), attribute(&text, "id"));
+                self.send(&format!(
                     "<iq xmlns='jabber:client' type='result' to='{from}' id='{id}'>\
                      <query xmlns='http://jabber.org/protocol/disco#info'>\
                      <feature var='urn:xmpp:jingle:apps:rtp:audio'/>\
@@ -85,9 +92,9 @@ async fn channel_url(client: &mut Client) -> String {
                      <feature var='urn:xmpp:jingle:apps:dtls:0'/></query></iq>"
                 ))
                 .await;
-        } else if text.contains("session-initiate") && text.contains("<web-socket") {
-            let at = text.split_once("<web-socket").unwrap().1;
-            return attribute(at, "url");
+            } else if text.contains("session-initiate") && text.contains("<web-socket") {
+                return text;
+            }
         }
     }
 }

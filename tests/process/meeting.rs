@@ -82,7 +82,7 @@ async fn a_meeting_comes_back_after_sigkill() {
 
 /// What can be said of somebody's meeting.
 #[derive(Clone, Debug)]
-struct Facts {
+pub(crate) struct Facts {
     /// Others in the room.
     occupants: usize,
     is_channel_open: bool,
@@ -111,7 +111,7 @@ impl Facts {
     }
 
     /// Whether media of so many others arrives.
-    fn is_meeting(&self, others: usize) -> bool {
+    pub(crate) fn is_meeting(&self, others: usize) -> bool {
         self.occupants == others
             && self.heard == others
             && self.seen == others
@@ -119,7 +119,7 @@ impl Facts {
     }
 }
 
-async fn until(person: &Browser, what: &str, holds: impl Fn(&Facts) -> bool) {
+pub(crate) async fn until(person: &Browser, what: &str, holds: impl Fn(&Facts) -> bool) {
     let is_met = person.until(|window| holds(&Facts::of(&window.client)));
     let is_met = is_met.await;
     assert!(is_met, "{what}: {:?}", Facts::of(&person.look().client));
@@ -129,7 +129,12 @@ fn nick(person: &Browser) -> Option<String> {
     person.look().client.nick().map(str::to_owned)
 }
 
-async fn enter(server: &Web, number: u8, channel: ChannelKind, request: RequestKind) -> Browser {
+pub(crate) async fn enter(
+    server: &Web,
+    number: u8,
+    channel: ChannelKind,
+    request: RequestKind,
+) -> Browser {
     let room: BareJid = "tea@conference.localhost".parse().unwrap();
     let config = |address| ClientConfig {
         domain: DomainPart::new("localhost").unwrap().into_owned(),

@@ -91,6 +91,8 @@ pub(crate) struct Server {
     /// Its web side.
     pub(crate) web: Web,
     pub(crate) media: SocketAddr,
+    /// Where its administration listens, if it does.
+    pub(crate) admin: Option<Web>,
 }
 
 /// Where a server's web side is, whether it runs or not.
@@ -143,6 +145,10 @@ impl Server {
             .args(arguments)
             .env("TERTULIA_BRIDGE__WORKERS", "2")
             .env("TERTULIA_LOG__FILTER", "debug")
+            .env("TERTULIA_ADMIN__LISTEN", "[\"127.0.0.1:0\"]")
+            .env("TERTULIA_TURN__LISTEN", "[\"127.0.0.1:0\"]")
+            .env("TERTULIA_TURN__LISTEN_TCP", "[\"127.0.0.1:0\"]")
+            .env("TERTULIA_TURN__LISTEN_TLS", "[]")
             .envs(environment.iter().copied())
             .stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
@@ -174,6 +180,9 @@ impl Server {
                 address: SocketAddr::from((Ipv4Addr::LOCALHOST, port("http://localhost:"))),
             },
             media: SocketAddr::from((Ipv4Addr::LOCALHOST, port("UDP "))),
+            admin: greeting.contains("monitoring").then(|| Web {
+                address: SocketAddr::from((Ipv4Addr::LOCALHOST, port("http://127.0.0.1:"))),
+            }),
             child,
             greeting,
         }
@@ -190,7 +199,11 @@ impl Server {
 
     /// Waits until it is gone.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        timeout(SOON, self.child.wait())
+        self.ended_within(SOON).await
+    }
+
+    pub(crate) async fn ended_within(&mut self, time: Duration) -> ExitStatus {
+        timeout(time, self.child.wait())
             .await
             .expect("the server ends")
             .unwrap()

@@ -351,6 +351,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// How many messages wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// The message that is next.
     pub(crate) fn front(&self) -> Option<&str> {
         self.waiting.front().map(|waiting| waiting.text.as_str())

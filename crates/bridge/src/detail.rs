@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use str0m::stats::PeerStats;
 use tertulia_model::bridge::EndpointOffer;
 use tertulia_model::{
     AllocationId, ConferenceId, EndpointId, MayForward, MediaType, SourceName, Ssrc, VideoType,
@@ -85,6 +86,23 @@ pub struct Path {
     pub bytes_in: u64,
     /// Bytes of datagrams to the client.
     pub bytes_out: u64,
+}
+
+impl Path {
+    pub(crate) fn of(stats: &PeerStats) -> Path {
+        let pair = stats.selected_candidate_pair.as_ref();
+        let of_checks = pair.and_then(|pair| pair.current_round_trip_time);
+        Path {
+            local: pair.map(|pair| pair.local.addr),
+            remote: pair.map(|pair| pair.remote.addr),
+            // Checks are answered by whoever is there, media or not.
+            round_trip: of_checks.or(stats.rtt),
+            incoming_loss: stats.ingress_loss_fraction,
+            outgoing_loss: stats.egress_loss_fraction,
+            bytes_in: stats.peer_bytes_rx,
+            bytes_out: stats.peer_bytes_tx,
+        }
+    }
 }
 
 /// What carries a bridge channel.

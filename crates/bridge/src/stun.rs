@@ -38,16 +38,15 @@ pub fn mapping_answer(data: &[u8]) -> Option<MappingAnswer> {
         return None;
     }
     let id = header.get(8..)?.try_into().ok()?;
-    let read: fn(&[u8], &[u8]) -> Option<Result<SocketAddr, MappingError>> = match kind {
-        RESPONSE => mapped,
-        ERROR_RESPONSE => refused,
+    let outcome = match kind {
+        RESPONSE => mapped(attributes, header).ok_or(MappingError::Malformed),
+        ERROR_RESPONSE => Err(refused(attributes).unwrap_or(MappingError::Malformed)),
         _ => return None,
     };
-    let outcome = read(attributes, header).unwrap_or(Err(MappingError::Malformed));
     Some(MappingAnswer { id, outcome })
 }
 
-fn mapped(attributes: &[u8], header: &[u8]) -> Option<Result<SocketAddr, MappingError>> {
+fn mapped(attributes: &[u8], header: &[u8]) -> Option<SocketAddr> {
     let value = attribute(attributes, XOR_MAPPED_ADDRESS)?;
     let key = header.get(4..)?;
     let plain: Vec<u8> = value
@@ -62,14 +61,14 @@ fn mapped(attributes: &[u8], header: &[u8]) -> Option<Result<SocketAddr, Mapping
         _ => return None,
     };
     let port = number(value, 2)? ^ number(key, 0)?;
-    Some(Ok(SocketAddr::new(ip, port)))
+    Some(SocketAddr::new(ip, port))
 }
 
-fn refused(attributes: &[u8], _header: &[u8]) -> Option<Result<SocketAddr, MappingError>> {
+fn refused(attributes: &[u8]) -> Option<MappingError> {
     let value = attribute(attributes, ERROR_CODE)?;
     let class = u16::from(value.get(2)? & 7);
     let code = class * 100 + u16::from(value.get(3)? % 100);
-    Some(Err(MappingError::Refused(code)))
+    Some(MappingError::Refused(code))
 }
 
 /// The value of the first attribute of this type.

@@ -15,8 +15,10 @@ mod time;
 mod turn;
 
 pub mod bridge;
+mod bridge_status;
 
 pub use bridge::{BridgeCommand, BridgeEvent, MayForward};
+pub use bridge_status::{BridgeFault, BridgeLife, BridgeStatus};
 pub use capability::{Capabilities, Capability, Preset};
 pub use fingerprint::Fingerprint;
 pub use hosts::{Host, Hosts, Service};
@@ -25,7 +27,7 @@ pub use ids::{
     InvalidEndpointId, InvalidSourceName, RequestId, RoomJid, SessionId, SourceName,
 };
 pub use invariant::violated;
-pub use media::{Encoding, MediaType, Source, Ssrc, VideoType};
+pub use media::{Encoding, MediaType, Source, Ssrc, VideoCodec, VideoType};
 pub use private::Private;
 pub use random::Random;
 pub use session::{EndReason, SessionChange, SessionProfile};

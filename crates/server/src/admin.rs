@@ -152,13 +152,17 @@ async fn index() -> &'static str {
 async fn show_metrics(State(node): State<Arc<Node>>, headers: HeaderMap) -> Response {
     let format = metrics::Format::accepted(text(&headers, header::ACCEPT).unwrap_or_default());
     let reading = node.monitor.read(&node).await;
-    let body = metrics::page(&node, &reading, format);
+    let turn = match &node.turn {
+        Some(turn) => turn.statistics().await,
+        None => None,
+    };
+    let body = metrics::page(&node, &reading, turn.as_ref(), format);
     ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
 }
 
 async fn show_health(State(node): State<Arc<Node>>) -> Response {
     let reading = node.monitor.read(&node).await;
-    match reading.status.fault {
+    match reading.fault {
         None => StatusCode::OK.into_response(),
         Some(fault) => {
             let reason = format!("{fault}\n");

@@ -88,7 +88,7 @@ impl ConferenceHandle {
 /// Why there is no conference for a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoConference {
-    /// Too many new rooms of one address; later it may work.
+    /// Too many new rooms of one address, or the server drains; later it may work.
     Later,
     /// It is a breakout room that no meeting has.
     Never,
@@ -111,6 +111,10 @@ pub(crate) fn find_or_start(
     };
     if let Some(living) = node.router.conference(&main) {
         return Ok(living);
+    }
+    if !node.control.takes_conferences() {
+        debug!("no new meeting begins: this server drains");
+        return Err(NoConference::Later);
     }
     if !node.may_start_room(from) {
         debug!("too many new rooms of one address");

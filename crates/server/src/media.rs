@@ -4,10 +4,12 @@
 mod socket;
 mod worker;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tertulia_bridge::ChannelRefused;
+use tertulia_bridge::{ChannelRefused, ConferenceDetail, Figures, LocalAddress, Transmit};
 use tertulia_model::{BridgeCommand, ChannelId, ConferenceId, EndpointId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,6 +29,32 @@ pub(crate) enum WorkerCommand {
     OpenChannel(OpenChannel),
     ChannelText(ChannelId, String),
     ChannelClosed(ChannelId),
+    /// How is everything?
+    Read(oneshot::Sender<WorkerReading>),
+    /// All that there is to know of its conferences, or of one of them.
+    Describe {
+        only: Option<ConferenceId>,
+        reply: oneshot::Sender<Vec<ConferenceDetail>>,
+    },
+    /// Endpoints are told of these addresses from now on.
+    SetAddresses {
+        addresses: Vec<LocalAddress>,
+        loopback: Vec<SocketAddr>,
+    },
+    /// A datagram of ours, to leave by the media port.
+    Send(Transmit),
+}
+
+/// What a media worker says of itself.
+#[derive(Clone)]
+pub(crate) struct WorkerReading {
+    pub(crate) figures: Figures,
+    /// Processor time of its thread so far.
+    pub(crate) busy: Duration,
+    /// Datagrams that arrived here, for another worker that had no room for them.
+    pub(crate) ring_dropped: u64,
+    /// How often it broke and began anew.
+    pub(crate) starts: u64,
 }
 
 /// A client wants to use a WebSocket as its bridge channel.
@@ -66,6 +94,11 @@ impl WorkerHandle {
         self.commands.try_send(command).is_ok()
     }
 
+    /// Whether its thread has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Says something and waits until there is room for it; None when the worker is gone.
     pub(crate) async fn say(&self, command: WorkerCommand) -> Option<()> {
         self.commands.send(command).await.ok()
@@ -95,12 +128,13 @@ impl WorkerHandle {
     }
 }
 
-/// Index of the worker with the fewest conferences.
+/// Index of the worker with the fewest conferences, of those that live.
 pub(crate) fn least_loaded(workers: &[WorkerHandle]) -> Option<u16> {
     let load = |worker: &WorkerHandle| worker.conferences.load(Ordering::Relaxed);
     let (index, _) = workers
         .iter()
         .enumerate()
+        .filter(|(_, worker)| !worker.is_gone())
         .min_by_key(|(_, worker)| load(worker))?;
     u16::try_from(index).ok()
 }

@@ -26,6 +26,9 @@ pub(crate) fn text(facts: &Facts) -> String {
         line("your network", &url);
     }
     line("media", &format!("UDP {}", facts.media_port));
+    for address in &facts.admin {
+        line("monitoring", &format!("http://{address}/metrics"));
+    }
     line("data", &facts.data.display().to_string());
     line("certificate", &format!("SHA-256 {}", facts.fingerprint));
     if facts.is_self_made {
@@ -74,6 +77,7 @@ mod tests {
         let facts = Facts {
             plain: vec![address("127.0.0.1:8080"), address("[::1]:8080")],
             secure: vec![address("[::]:8443")],
+            admin: vec![address("127.0.0.1:8888")],
             media_port: 10_000,
             network: vec![
                 "192.0.2.10".parse().unwrap(),
@@ -90,6 +94,7 @@ mod tests {
             "https://192.0.2.10:8443\n",
             "https://[2001:db8::1]:8443\n",
             "UDP 10000\n",
+            "http://127.0.0.1:8888/metrics\n",
             "SHA-256 AB:CD\n",
             "iPhones",
         ] {

@@ -18,7 +18,7 @@ pub(crate) fn node(
     conferences: &[ConferenceDetail],
     is_full: bool,
 ) -> Value {
-    let status = &reading.status;
+    let status = reading.status(node);
     let conferences: Map<String, Value> = conferences
         .iter()
         .map(|one| (one.id.to_string(), conference(node, one, is_full)))

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use tertulia_bridge::{ConferenceFigures, METRICS, MetricKind};
 use tertulia_model::BridgeLife;
+use tertulia_turn as turn;
 
 use super::VERSION;
 use super::monitor::{Reading, WorkerState};
@@ -41,15 +42,23 @@ impl Format {
 }
 
 /// The whole page.
-pub(crate) fn page(node: &Node, reading: &Reading, format: Format) -> String {
+pub(crate) fn page(
+    node: &Node,
+    reading: &Reading,
+    turn: Option<&turn::Statistics>,
+    format: Format,
+) -> String {
     let mut page = Page {
         out: String::with_capacity(32 * 1024),
         format,
     };
     of_process(&mut page, node, reading);
     of_server(&mut page, node);
-    of_workers(&mut page, reading);
+    of_workers(&mut page, node, reading);
     of_bridge(&mut page, reading);
+    if let Some(turn) = turn {
+        of_turn(&mut page, turn);
+    }
     as_jitsis(&mut page, node, reading);
     page.end()
 }
@@ -190,8 +199,72 @@ fn of_server(page: &mut Page, node: &Node) {
     );
 }
 
-fn of_workers(page: &mut Page, reading: &Reading) {
-    let status = &reading.status;
+fn of_turn(page: &mut Page, turn: &turn::Statistics) {
+    page.gauge(
+        "tertulia_turn_allocations",
+        "TURN allocations that live.",
+        turn.allocations,
+    );
+    let counters = [
+        (
+            "tertulia_turn_allocations_made_total",
+            "TURN allocations so far.",
+            turn.allocations_total,
+        ),
+        (
+            "tertulia_turn_stun_answers_total",
+            "Answers to STUN Binding requests.",
+            turn.bindings,
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.counter(name, help, value);
+    }
+    let relayed = [
+        (
+            "tertulia_turn_relayed_packets_total",
+            "Packets that the TURN server passed on.",
+            turn.packets_to_peers,
+            turn.packets_to_clients,
+        ),
+        (
+            "tertulia_turn_relayed_bytes_total",
+            "Their bytes.",
+            turn.bytes_to_peers,
+            turn.bytes_to_clients,
+        ),
+    ];
+    for (name, help, to_peers, to_clients) in relayed {
+        page.family(name, Kind::Counter, help);
+        page.sample(name, "to=\"peers\"", to_peers);
+        page.sample(name, "to=\"clients\"", to_clients);
+    }
+    let name = "tertulia_turn_refused_total";
+    page.family(
+        name,
+        Kind::Counter,
+        "What the TURN server did not do, by reason.",
+    );
+    for (reason, value) in [
+        ("unauthorized", turn.unauthorized),
+        ("forbidden", turn.forbidden),
+        ("quota", turn.over_quota),
+        ("rate", turn.over_rate),
+        ("malformed", turn.malformed),
+        ("unrelated", turn.unrelated),
+        ("bitrate", turn.over_bitrate),
+    ] {
+        page.sample(name, &format!("reason=\"{reason}\""), value);
+    }
+}
+
+/// Name, kind, meaning and value of what each worker has.
+type OfWorker = (&'static str, Kind, &'static str, fn(&WorkerState) -> f64);
+/// Name and value of what each conference has.
+type OfConference = (&'static str, fn(&ConferenceFigures) -> u64);
+
+fn of_workers(page: &mut Page, node: &Node, reading: &Reading) {
+    let status = reading.status(node);
     page.flag(
         "tertulia_bridge_healthy",
         "Whether the bridge can be used; /health says why not.",
@@ -207,7 +280,7 @@ fn of_workers(page: &mut Page, reading: &Reading) {
         "Load of the busiest media worker; from 1 on it is overloaded.",
         status.stress,
     );
-    let each: [(&str, Kind, &str, fn(&WorkerState) -> f64); 4] = [
+    let each: [OfWorker; 4] = [
         (
             "tertulia_worker_up",
             Kind::Gauge,
@@ -268,7 +341,7 @@ fn of_bridge(page: &mut Page, reading: &Reading) {
 
 /// The names of Jitsi's bridge.
 fn as_jitsis(page: &mut Page, node: &Node, reading: &Reading) {
-    let status = &reading.status;
+    let status = reading.status(node);
     let flags = [
         ("healthy", status.fault.is_none()),
         ("drain_mode", status.is_draining),
@@ -293,7 +366,7 @@ fn as_jitsis(page: &mut Page, node: &Node, reading: &Reading) {
         page.counter(&format!("{}_total", jitsis(name)), SEE_OURS, value);
     }
     let conferences = reading.figures.conferences.iter();
-    let each: [(&str, fn(&ConferenceFigures) -> u64); 3] = [
+    let each: [OfConference; 3] = [
         ("conferences_by_size", |one| one.endpoints),
         ("conferences_by_audio_sender", |one| one.audio_senders),
         ("conferences_by_video_sender", |one| one.video_senders),
@@ -317,7 +390,7 @@ fn jitsis_gauges(reading: &Reading) -> [(&'static str, f64); 27] {
     let totals = Totals::of(reading);
     let count = |value: u64| value as f64;
     [
-        ("stress", reading.status.stress),
+        ("stress", reading.stress),
         ("conferences", count(figures.statistics.conferences)),
         ("local_endpoints", count(totals.endpoints)),
         ("current_endpoints", count(totals.endpoints)),

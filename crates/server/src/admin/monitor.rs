@@ -42,7 +42,10 @@ pub(crate) struct Reading {
     /// By their index.
     pub(crate) workers: Vec<WorkerState>,
     pub(crate) rates: Rates,
-    pub(crate) status: BridgeStatus,
+    /// Why the bridge can't be used; None while it can.
+    pub(crate) fault: Option<BridgeFault>,
+    /// Load of the busiest worker; from 1 on it is overloaded.
+    pub(crate) stress: f64,
     pub(crate) process: Process,
 }
 
@@ -68,6 +71,19 @@ pub(crate) struct Rates {
     pub(crate) packets_out: f64,
     /// Of all processors together, 0 to 1.
     pub(crate) process_share: f64,
+}
+
+impl Reading {
+    /// How the bridge presents itself, with what it was told this very moment.
+    pub(crate) fn status(&self, node: &Node) -> BridgeStatus {
+        BridgeStatus {
+            is_draining: node.control.is_draining(),
+            life: node.control.life(),
+            fault: self.fault,
+            stress: self.stress,
+            stress_per_participant: STRESS_PER_PARTICIPANT,
+        }
+    }
 }
 
 impl Monitor {
@@ -106,7 +122,7 @@ impl Monitor {
         let (mut fault, mut was_overloaded) = (None, false);
         loop {
             let reading = node.monitor.read(&node).await;
-            let status = &reading.status;
+            let status = reading.status(&node);
             if status.fault != fault {
                 match status.fault {
                     Some(fault) => warn!("the bridge is not healthy: {fault}"),
@@ -214,13 +230,8 @@ impl Kept {
             figures,
             workers,
             rates,
-            status: BridgeStatus {
-                is_draining: node.control.is_draining(),
-                life: node.control.life(),
-                fault,
-                stress,
-                stress_per_participant: STRESS_PER_PARTICIPANT,
-            },
+            fault,
+            stress,
             process,
         }
     }
@@ -296,7 +307,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// A worker that answers later than this makes its meetings stutter.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What Jitsi's bridge is configured with, and its focus takes for granted.
-const STRESS_PER_PARTICIPANT: f64 = 0.01;
+pub(super) const STRESS_PER_PARTICIPANT: f64 = 0.01;
 
 #[cfg(test)]
 mod tests {

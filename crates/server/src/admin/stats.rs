@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::monitor::Reading;
-use super::{VERSION, process};
+use super::{VERSION, monitor, process};
 use crate::node::Node;
 
 /// All keys, with the older ones for which there is a value.
@@ -73,8 +73,8 @@ fn gauges(reading: &Reading, put: &mut impl FnMut(&str, Value)) {
     put("rtt_aggregate", json!(figures.round_trip.value() * 1e3));
     put("num_eps_oversending", json!(figures.oversending));
     put("endpoints_with_suspended_sources", json!(figures.suspended));
-    put("stress_level", json!(reading.status.stress));
-    let per_participant = reading.status.stress_per_participant;
+    put("stress_level", json!(reading.stress));
+    let per_participant = monitor::STRESS_PER_PARTICIPANT;
     put("average_participant_stress", json!(per_participant));
     put("threads", json!(reading.process.threads));
 }
@@ -137,7 +137,7 @@ fn counters(reading: &Reading, put: &mut impl FnMut(&str, Value)) {
 }
 
 fn words(node: &Node, reading: &Reading, put: &mut impl FnMut(&str, Value)) {
-    let status = &reading.status;
+    let status = reading.status(node);
     use tertulia_model::BridgeLife::{GracefulShutdown, ShuttingDown};
     put("healthy", json!(status.fault.is_none()));
     put("graceful_shutdown", json!(status.life >= GracefulShutdown));
