@@ -61,7 +61,7 @@ fn server(now: Now) -> TurnServer {
         peers: Peers {
             own: vec![OwnAddress {
                 local: [192, 0, 2, 1].into(),
-                public: Some([203, 0, 113, 1].into()),
+                public: Some(([203, 0, 113, 1], 10_000).into()),
             }],
             media_port: 10_000,
             is_public: true,

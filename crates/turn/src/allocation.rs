@@ -164,10 +164,9 @@ impl Allocation {
         if let Some(named) = self.public_names.get(&from) {
             return *named;
         }
-        let public = peers
-            .public_of(from.ip())
-            .filter(|public| !self.permits(from.ip(), now) && self.permits(*public, now));
-        SocketAddr::new(public.unwrap_or(from.ip()), from.port())
+        let is_called_so =
+            |public: &SocketAddr| !self.permits(from.ip(), now) && self.permits(public.ip(), now);
+        peers.public_of(from).filter(is_called_so).unwrap_or(from)
     }
 
     /// Whether so many bytes more are within the limit; counts them if so.

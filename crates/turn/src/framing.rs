@@ -8,6 +8,8 @@ pub enum Kind {
     /// Begins with 00, and has the magic cookie in its place.
     Stun,
     /// Begins with 01 and a channel number.
+    ///
+    /// COMPAT(coturn): its client uses the range of RFC 5766, four times that of RFC 8656.
     ChannelData,
 }
 
@@ -18,7 +20,7 @@ impl Kind {
             [0..=0x3f, _, _, _, cookie @ ..] if cookie.starts_with(&MAGIC_COOKIE) => {
                 Some(Kind::Stun)
             }
-            [0x40..=0x4f, _, _, _, ..] => Some(Kind::ChannelData),
+            [0x40..=0x7f, _, _, _, ..] => Some(Kind::ChannelData),
             _ => None,
         }
     }
@@ -84,7 +86,7 @@ impl Frames {
 /// while its head is not complete.
 fn lengths(bytes: &[u8]) -> Result<Option<(usize, usize)>, Broken> {
     let Some((&[first, _, high, low], rest)) = bytes.split_first_chunk() else {
-        let is_possible = bytes.first().is_none_or(|first| *first <= 0x4f);
+        let is_possible = bytes.first().is_none_or(|first| *first <= 0x7f);
         return if is_possible { Ok(None) } else { Err(Broken) };
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
@@ -97,7 +99,7 @@ fn lengths(bytes: &[u8]) -> Result<Option<(usize, usize)>, Broken> {
             }
             Ok(Some((STUN_HEAD + length, STUN_HEAD + length)))
         }
-        0x40..=0x4f => {
+        0x40..=0x7f => {
             let whole = CHANNEL_HEAD + length;
             Ok(Some((whole, whole.next_multiple_of(4))))
         }
@@ -156,7 +158,7 @@ mod tests {
     fn what_is_none_of_ours_breaks_at_once() {
         for bytes in [
             &b"GET / HTTP/1.1\r\n"[..],
-            b"P",
+            &[0x9f],
             &[0x80],
             &[0x00, 1, 0, 3, 0x21, 0x12, 0xa4, 0x42],
             &[0x00, 1, 0, 0, 0x21, 0x13],
@@ -177,7 +179,7 @@ mod tests {
         assert_eq!(Kind::of(&channel_data(b"x")), Some(Kind::ChannelData));
         for neither in [
             &b""[..],
-            b"POST / HTTP/1.1",
+            &[0x80, 1, 0, 0][..],
             &[0, 1, 0, 0, 1, 2, 3, 4],
             &[0x40],
         ] {

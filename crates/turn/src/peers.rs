@@ -5,14 +5,15 @@
 //! nor with other ports of this machine. Who cannot connect directly uses the bridge; a guest's
 //! credentials are no open proxy.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An address of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnAddress {
     pub local: IpAddr,
-    /// What a NAT makes of it. Packets to it are delivered here, without a way through the NAT.
-    pub public: Option<IpAddr>,
+    /// What a NAT makes of it and of its media port. Packets to it are delivered here, without a
+    /// way through the NAT.
+    pub public: Option<SocketAddr>,
 }
 
 /// The rule.
@@ -42,7 +43,7 @@ impl Peers {
         let ours = self
             .own
             .iter()
-            .find(|own| own.local == ip || own.public == Some(ip));
+            .find(|own| own.local == ip || own.public.is_some_and(|public| public.ip() == ip));
         match ours {
             Some(own) => Some(Peer::Own(own.local)),
             None => (self.is_public && is_public(ip)).then_some(Peer::Public),
@@ -60,8 +61,27 @@ impl Peers {
     }
 
     /// The public address of a local one, where a NAT gives it one.
-    pub(crate) fn public_of(&self, local: IpAddr) -> Option<IpAddr> {
-        self.own.iter().find(|own| own.local == local)?.public
+    pub(crate) fn public_of(&self, local: SocketAddr) -> Option<SocketAddr> {
+        let own = self.own.iter().find(|own| own.local == local.ip())?;
+        let public = own.public?;
+        if local.port() == self.media_port {
+            return Some(public);
+        }
+        Some(SocketAddr::new(public.ip(), local.port()))
+    }
+
+    /// The local address behind one of ours.
+    pub(crate) fn local_of(&self, local: IpAddr, peer: SocketAddr) -> SocketAddr {
+        let own = self.own.iter().find(|own| own.local == local);
+        let is_media = own.is_some_and(|own| own.public == Some(peer));
+        SocketAddr::new(
+            local,
+            if is_media {
+                self.media_port
+            } else {
+                peer.port()
+            },
+        )
     }
 }
 
@@ -120,11 +140,11 @@ mod tests {
     fn peers(is_public: bool) -> Peers {
         let own = |local, public: Option<&str>| OwnAddress {
             local: ip(local),
-            public: public.map(ip),
+            public: public.map(|public| public.parse().unwrap()),
         };
         Peers {
             own: vec![
-                own("10.0.0.5", Some("198.51.100.7")),
+                own("10.0.0.5", Some("198.51.100.7:40000")),
                 own("10.1.0.5", None),
                 own("2001:db8::5", None),
             ],
@@ -143,11 +163,17 @@ mod tests {
             let v6 = ip("2001:db8::5");
             assert_eq!(peers.judge(v6), Some(Peer::Own(v6)));
         }
-        assert_eq!(
-            peers(true).public_of(ip("10.0.0.5")),
-            Some(ip("198.51.100.7"))
-        );
-        assert_eq!(peers(true).public_of(ip("10.1.0.5")), None);
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let peers = peers(false);
+        let public = peers.public_of(at("10.0.0.5:10000"));
+        assert_eq!(public, Some(at("198.51.100.7:40000")));
+        let relay = peers.public_of(at("10.0.0.5:50000"));
+        assert_eq!(relay, Some(at("198.51.100.7:50000")));
+        assert_eq!(peers.public_of(at("10.1.0.5:10000")), None);
+        let local = |peer| peers.local_of(ip("10.0.0.5"), at(peer)).to_string();
+        assert_eq!(local("198.51.100.7:40000"), "10.0.0.5:10000");
+        assert_eq!(local("198.51.100.7:50000"), "10.0.0.5:50000");
+        assert_eq!(local("10.0.0.5:10000"), "10.0.0.5:10000");
     }
 
     #[test]

@@ -261,7 +261,7 @@ impl TurnServer {
             user,
             reply.transaction(),
             SocketAddr::new(address.local, port),
-            SocketAddr::new(address.public.unwrap_or(address.local), port),
+            SocketAddr::new(address.public.map_or(address.local, |one| one.ip()), port),
             expires,
             &self.config.limits,
             now.mono,
@@ -354,7 +354,7 @@ impl TurnServer {
             self.statistics.over_bitrate += 1;
             return None;
         }
-        if address.ip() != peer.ip() || self.config.peers.public_of(address.ip()).is_some() {
+        if self.config.peers.public_of(address).is_some() {
             allocation.called(limits, address, peer);
         }
         self.statistics.packets_to_peers += 1;
@@ -400,8 +400,8 @@ fn real_address(
     match peers.judge(peer.ip())? {
         Peer::Public => Some(peer),
         Peer::Own(local) => {
-            let address = SocketAddr::new(local, peer.port());
-            let is_ours = peer.port() == peers.media_port || relays.contains(&address);
+            let address = peers.local_of(local, peer);
+            let is_ours = address.port() == peers.media_port || relays.contains(&address);
             is_ours.then_some(address)
         }
     }

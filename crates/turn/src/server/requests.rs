@@ -424,6 +424,6 @@ const KNOWN: [AttributeType; 13] = [
     EvenPort::TYPE,
     ReservationToken::TYPE,
 ];
-/// RFC 8656, 12.
-const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// COMPAT(coturn): its client takes any of RFC 5766; RFC 8656 leaves a quarter of them.
+const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7fff;
 const ATTRIBUTE_HEAD: usize = 4;

@@ -430,8 +430,8 @@ fn on_a_stream_channel_data_is_padded() {
     let mut world = World::new();
     let mut ada = world.client_on(ADA, "198.51.100.9:4000", Transport::Stream);
     assert_eq!(world.allocate(&mut ada, &[]), Got::Success);
-    assert_eq!(world.bind(&mut ada, 0x4fff, MEDIA), Got::Success);
-    let mut expected = channel_data(0x4fff, b"hello");
+    assert_eq!(world.bind(&mut ada, 0x7fff, MEDIA), Got::Success);
+    let mut expected = channel_data(0x7fff, b"hello");
     expected.extend_from_slice(&[0; 3]);
     assert_eq!(world.peer_sends(&ada, MEDIA, b"hello").unwrap(), expected);
 }
@@ -456,10 +456,10 @@ fn a_public_address_of_ours_is_delivered_here_and_answers_under_its_name() {
     let mut world = World::with(|config| {
         config.peers.own = vec![OwnAddress {
             local: "192.0.2.1".parse().unwrap(),
-            public: Some("203.0.113.1".parse().unwrap()),
+            public: Some("203.0.113.1:40000".parse().unwrap()),
         }];
     });
-    let public = "203.0.113.1:10000";
+    let public = "203.0.113.1:40000";
     let mut ada = world.allocated(ADA, "198.51.100.9:4000");
     assert_eq!(ada.relay(), "203.0.113.1:50000");
     assert_eq!(world.permit(&mut ada, &[public]), Got::Success);
@@ -861,7 +861,7 @@ fn what_cannot_be_is_refused_by_its_name() {
 
     assert_eq!(world.permit(&mut ada, &[]), Got::Error(400));
     assert_eq!(world.bind(&mut ada, 0x3fff, MEDIA), Got::Error(400));
-    assert_eq!(world.bind(&mut ada, 0x5000, MEDIA), Got::Error(400));
+    assert_eq!(world.bind(&mut ada, 0x8000, MEDIA), Got::Error(400));
     assert_eq!(world.bind(&mut ada, 0x4000, MEDIA), Got::Success);
     assert_eq!(
         world.bind(&mut ada, 0x4000, MEDIA),
