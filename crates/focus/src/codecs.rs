@@ -1,15 +1,22 @@
 //! The codecs and header extensions that are offered: one row each, under Jicofo's numbers.
 
-use tertulia_model::MediaType;
+use tertulia_model::{MediaType, VideoCodec};
 use tertulia_stanza::jingle::{HeaderExtension, PayloadType};
 
 use crate::features::Features;
 
-/// The codecs for one kind of media in the order of the offer, then their retransmissions.
-pub(crate) fn payload_types(media: MediaType, features: Features) -> Vec<PayloadType> {
+/// The codecs for one kind of media in the order of the offer, then their retransmissions. Of
+/// video only those of `video`: clients choose among them by an order of their own.
+pub(crate) fn payload_types(
+    media: MediaType,
+    features: Features,
+    video: &[VideoCodec],
+) -> Vec<PayloadType> {
     let offered = || {
         let of_media = CODECS.iter().filter(move |codec| codec.media == media);
-        of_media.filter(move |codec| (codec.is_offered)(features))
+        of_media
+            .filter(move |codec| (codec.is_offered)(features))
+            .filter(move |codec| codec.video.is_none_or(|codec| video.contains(&codec)))
     };
     let repairs = offered().filter_map(|codec| {
         let id = codec.rtx.filter(|_| features.has_rtx)?;
@@ -34,6 +41,7 @@ pub(crate) fn header_extensions(media: MediaType, features: Features) -> Vec<Hea
 
 struct Codec {
     media: MediaType,
+    video: Option<VideoCodec>,
     id: u8,
     name: &'static str,
     clockrate: u32,
@@ -101,17 +109,23 @@ const CODECS: &[Codec] = &[
         channels: 1,
         ..AUDIO
     },
+    video(VideoCodec::Av1),
+    video(VideoCodec::Vp8),
     Codec {
-        id: 100,
-        name: "VP8",
-        rtx: Some(96),
-        ..VIDEO
+        parameters: &[
+            ("profile-level-id", "42e01f"),
+            ("level-asymmetry-allowed", "1"),
+            ("packetization-mode", "1"),
+        ],
+        ..video(VideoCodec::H264)
     },
+    video(VideoCodec::Vp9),
 ];
 
 /// What the rows of audio have in common.
 const AUDIO: Codec = Codec {
     media: MediaType::Audio,
+    video: None,
     id: 0,
     name: "",
     clockrate: 48_000,
@@ -131,19 +145,23 @@ const OPUS: Codec = Codec {
     ..AUDIO
 };
 
-/// What the rows of video have in common.
-const VIDEO: Codec = Codec {
-    media: MediaType::Video,
-    id: 0,
-    name: "",
-    clockrate: 90_000,
-    channels: 1,
-    parameters: &[],
-    feedback: &[("ccm", Some("fir")), ("nack", None), ("nack", Some("pli"))],
-    has_congestion_control: true,
-    rtx: None,
-    is_offered: |_| true,
-};
+/// A row of video.
+const fn video(codec: VideoCodec) -> Codec {
+    let (id, rtx) = codec.payload_types();
+    Codec {
+        media: MediaType::Video,
+        video: Some(codec),
+        id,
+        name: codec.as_str(),
+        clockrate: 90_000,
+        channels: 1,
+        parameters: &[],
+        feedback: &[("ccm", Some("fir")), ("nack", None), ("nack", Some("pli"))],
+        has_congestion_control: true,
+        rtx: Some(rtx),
+        is_offered: |_| true,
+    }
+}
 
 /// No `sdes:mid`: the bridge tells sources apart by their SSRCs.
 const EXTENSIONS: &[Extension] = &[
@@ -165,6 +183,12 @@ const EXTENSIONS: &[Extension] = &[
         media: &[MediaType::Audio, MediaType::Video],
         is_offered: |features| features.has_transport_cc,
     },
+    Extension {
+        id: 11,
+        uri: "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+        media: &[MediaType::Video],
+        is_offered: |_| true,
+    },
 ];
 
 #[cfg(test)]
@@ -185,7 +209,9 @@ mod tests {
             }
             line
         };
-        payload_types(media, features).iter().map(codec).collect()
+        let video = [VideoCodec::Vp8];
+        let offered = payload_types(media, features, &video);
+        offered.iter().map(codec).collect()
     }
 
     fn uris(media: MediaType, features: Features) -> Vec<u8> {
@@ -202,7 +228,7 @@ mod tests {
         assert_eq!(written(MediaType::Audio, least), audio);
         assert_eq!(written(MediaType::Video, least), [VP8]);
         assert_eq!(uris(MediaType::Audio, least), [1]);
-        assert_eq!(uris(MediaType::Video, least), [3]);
+        assert_eq!(uris(MediaType::Video, least), [3, 11]);
     }
 
     #[test]
@@ -221,7 +247,7 @@ mod tests {
             "111 opus minptime=10 useinbandfec=1 [transport-cc]"
         );
         assert_eq!(uris(MediaType::Audio, transport_cc), [1, 5]);
-        assert_eq!(uris(MediaType::Video, transport_cc), [3, 5]);
+        assert_eq!(uris(MediaType::Video, transport_cc), [3, 5, 11]);
 
         let remb = Features {
             has_transport_cc: false,
@@ -236,6 +262,40 @@ mod tests {
         );
         let audio = written(MediaType::Audio, remb);
         assert!(!audio[0].contains('['), "{audio:?}");
+    }
+
+    #[test]
+    fn all_of_video_in_jicofos_order() {
+        let features = Features {
+            has_rtx: true,
+            ..Features::LEAST
+        };
+        let offered = |video: &[VideoCodec]| -> Vec<String> {
+            let types = payload_types(MediaType::Video, features, video);
+            let line = |type_: &PayloadType| {
+                let parameters = type_.parameters.iter();
+                let parameters: Vec<String> = parameters
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
+                format!("{} {} {}", type_.id, type_.name, parameters.join(";"))
+            };
+            types.iter().map(line).collect()
+        };
+        let all = [
+            "41 AV1 ",
+            "100 VP8 ",
+            "107 H264 profile-level-id=42e01f;level-asymmetry-allowed=1;packetization-mode=1",
+            "101 VP9 ",
+            "42 rtx apt=41",
+            "96 rtx apt=100",
+            "99 rtx apt=107",
+            "97 rtx apt=101",
+        ];
+        let mut preferred = VideoCodec::ALL;
+        preferred.reverse();
+        assert_eq!(offered(&preferred), all);
+        let two = ["41 AV1 ", "101 VP9 ", "42 rtx apt=41", "97 rtx apt=101"];
+        assert_eq!(offered(&[VideoCodec::Vp9, VideoCodec::Av1]), two);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use tertulia_model::jid::FullJid;
 use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ConferenceId, EndpointId, MayForward, Now, Random,
-    SessionProfile, Source, invariant,
+    SessionProfile, Source, VideoCodec, invariant,
 };
 use tertulia_stanza::Stanza;
 use tertulia_stanza::disco::DiscoInfo;
@@ -68,6 +68,8 @@ pub struct Config {
     pub has_ice_restart: bool,
     /// Redundant audio (RED) is offered to clients that can it.
     pub has_opus_red: bool,
+    /// The video codecs that are offered.
+    pub video_codecs: Vec<VideoCodec>,
     /// Participants with their microphone on; None is no limit.
     pub audio_senders_max: Option<usize>,
     /// Participants with their camera or screen on; None is no limit.

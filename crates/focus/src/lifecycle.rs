@@ -263,6 +263,7 @@ impl Focus {
             initiator: &initiator,
             bridge_session: &session.bridge_session,
             features,
+            video_codecs: &self.config.video_codecs,
             transport,
             web_socket: format!("{base}/colibri-ws/{path}?pwd={password}"),
             sources,

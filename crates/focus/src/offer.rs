@@ -1,7 +1,7 @@
 //! session-initiate: what a client is offered. The codecs are in `codecs`.
 
-use tertulia_model::MediaType;
 use tertulia_model::bridge::{Candidate, CandidateKind, LocalTransport};
+use tertulia_model::{MediaType, VideoCodec};
 use tertulia_stanza::jingle::{
     Action, BridgeSession, Content, Description, Jingle, Setup, Transport, TransportCandidate,
     TransportFingerprint,
@@ -18,6 +18,7 @@ pub(crate) struct Offer<'a> {
     pub(crate) initiator: &'a str,
     pub(crate) bridge_session: &'a str,
     pub(crate) features: Features,
+    pub(crate) video_codecs: &'a [VideoCodec],
     pub(crate) transport: &'a LocalTransport,
     pub(crate) web_socket: String,
     /// What the others send.
@@ -99,7 +100,7 @@ impl Offer<'_> {
         let own = SourceDescription::new(ssrc, name, label);
         Description {
             maxptime: (media == MediaType::Audio).then_some(60),
-            payload_types: codecs::payload_types(media, self.features),
+            payload_types: codecs::payload_types(media, self.features, self.video_codecs),
             header_extensions: codecs::header_extensions(media, self.features),
             allows_mixed_extensions: true,
             has_rtcp_mux: true,
@@ -226,6 +227,7 @@ mod tests {
             initiator: "focus@auth.localhost/focus",
             bridge_session: "B",
             features,
+            video_codecs: &VideoCodec::ALL,
             transport: &transport,
             web_socket: "wss://192.0.2.1/colibri-ws/s/c/me?pwd=secret".to_owned(),
             sources: parse_json(sources).unwrap(),
@@ -273,7 +275,8 @@ mod tests {
             video.description.as_ref().unwrap(),
         );
         let ids = |d: &Description| d.payload_types.iter().map(|p| p.id).collect::<Vec<_>>();
-        assert_eq!((ids(audio), ids(video)), (vec![111, 126], vec![100, 96]));
+        assert_eq!(ids(audio), [111, 126]);
+        assert_eq!(ids(video), [41, 100, 107, 101, 42, 96, 99, 97]);
         assert!(
             !audio
                 .header_extensions

@@ -75,6 +75,7 @@ fn config() -> Config {
         has_ssrc_rewriting: true,
         has_ice_restart: true,
         has_opus_red: false,
+        video_codecs: tertulia_model::VideoCodec::ALL.to_vec(),
         audio_senders_max: None,
         video_senders_max: None,
     }

@@ -1,8 +1,9 @@
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tertulia_model::Hosts;
+use tertulia_model::{Hosts, VideoCodec};
 
 use crate::authority::PublicUrl;
 
@@ -13,7 +14,10 @@ pub struct Config {
     /// Where certificate, keys and the room journal are kept; created when missing.
     pub data: PathBuf,
     pub web: WebConfig,
+    pub admin: AdminConfig,
     pub media: MediaConfig,
+    /// None switches the STUN and TURN server off.
+    pub turn: Option<TurnConfig>,
     pub limits: Limits,
     pub journal: JournalConfig,
     /// Streams and client sessions.
@@ -67,6 +71,8 @@ pub struct ClientConfig {
     /// For that, as `stun:host:port`.
     pub stun_servers: Vec<String>,
     pub has_ssrc_rewriting: bool,
+    /// What its clients are to send, the best first.
+    pub video_codecs: Vec<VideoCodec>,
     /// A lost media path is repaired in place.
     pub has_ice_restart: bool,
     /// So many participants, then newcomers start with microphone off; None is nobody.
@@ -83,6 +89,20 @@ pub struct ClientConfig {
     pub further: serde_json::Map<String, serde_json::Value>,
     /// The same for `interface_config.js`.
     pub further_interface: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What administrators and their monitoring use.
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// Plain HTTP without a password; none switches it off.
+    pub listen: Vec<SocketAddr>,
+    /// Somebody has chosen these addresses: without them the server does not start. The default
+    /// ones may belong to another program.
+    pub is_chosen: bool,
+    /// `POST /colibri/shutdown` ends the server.
+    pub may_shut_down: bool,
+    /// Connections at once.
+    pub connections_max: usize,
 }
 
 /// PEM files.
@@ -111,8 +131,56 @@ pub struct MediaConfig {
     pub workers: Option<u16>,
     /// Addresses of this machine as the outside world sees them, when a NAT maps them.
     pub external: Vec<IpAddr>,
+    /// Servers to ask for that, as `stun:host[:port]`; none are asked unless they are named here.
+    pub stun_servers: Vec<String>,
+    /// How often.
+    pub stun_interval: Duration,
+    /// How often this machine's interfaces are looked at.
+    pub addresses_interval: Duration,
+    /// Share of its core from which on a worker counts as overloaded, 0 to 1.
+    pub busy_max: f64,
     /// Wanted size of the socket's buffers; the system may give less.
     pub socket_buffer_bytes: usize,
+}
+
+/// The STUN and TURN server.
+#[derive(Clone, Debug)]
+pub struct TurnConfig {
+    /// STUN and TURN over UDP.
+    pub udp: TurnListen,
+    pub tcp: TurnListen,
+    pub tls: TurnListen,
+    /// TURN over TLS is spoken on the HTTPS ports too, and offered there.
+    pub is_on_web_port: bool,
+    /// Ports of relays.
+    pub relay_ports: RangeInclusive<u16>,
+    /// Public addresses are relayed to, not only our own.
+    pub is_public: bool,
+    /// Holds a secret from which other programs make credentials.
+    pub secret_file: Option<PathBuf>,
+    /// How long credentials are good, if their session lasts as long.
+    pub credentials_lifetime: Duration,
+    /// How long an allocation lives without a wish of its client.
+    pub lifetime: Duration,
+    /// How long at most before it must be refreshed.
+    pub lifetime_max: Duration,
+    pub nonce_lifetime: Duration,
+    /// How long a connection may be without an allocation.
+    pub idle: Duration,
+    pub limits: tertulia_turn::Limits,
+    /// Bytes of one message on TCP and TLS.
+    pub message_bytes: usize,
+    /// Bytes that wait for one client there.
+    pub outbox_bytes: usize,
+}
+
+/// Where the TURN server is to be found in one way.
+#[derive(Clone, Debug)]
+pub struct TurnListen {
+    pub addresses: Vec<SocketAddr>,
+    /// Somebody has chosen them: without them the server does not start. The default ones may
+    /// belong to another TURN server.
+    pub is_chosen: bool,
 }
 
 /// The room journal: what people decided about a meeting, kept on disk.

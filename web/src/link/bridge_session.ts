@@ -10,7 +10,7 @@ import { writeReceiverVideoConstraints, writeSourceVideoType } from "./channel_m
 import type { BridgeMessage, VideoConstraints } from "./channel_messages";
 import { planCamera, planScreen } from "./encodings";
 import type { ContentOut, Jingle, JingleOut, RtpDescription, Transport } from "./jingle";
-import { addSimulcast, readSdp, withoutMid, writeSdp } from "./jingle_sdp";
+import { addSimulcast, readSdp, withCodecs, withoutMid, writeSdp } from "./jingle_sdp";
 import type { LocalMedia } from "./jingle_sdp";
 import { captureHeight, isFirefox, MediaConnection, ownStreams, randomSsrc, sourceName } from "./media_connection";
 import type { OwnSource, OwnTracks } from "./media_connection";
@@ -43,7 +43,9 @@ export function createBridgeSession(options: BridgeSessionOptions): BridgeSessio
   const audio = options.offer.contents.find((content) => content.media === "audio");
   const video = options.offer.contents.find((content) => content.media === "video");
   if (audio?.rtp == null || video?.rtp == null || audio.transport === null) return null;
-  return new BridgeSession(options, withoutMid(audio.rtp), withoutMid(video.rtp), audio.transport);
+  // Browsers send the first codec of the offer: VP8, which everybody knows and they encode cheaply.
+  const ours = withoutMid(withCodecs(video.rtp, VIDEO_CODECS));
+  return new BridgeSession(options, withoutMid(audio.rtp), ours, audio.transport);
 }
 
 export class BridgeSession extends MediaConnection {
@@ -308,6 +310,8 @@ const ACCEPTED: readonly (readonly [string, string, OwnSource | null])[] = [
   ["data", DATA_MID, null],
 ];
 
+/** In the order in which they are sent; all are shown. */
+const VIDEO_CODECS = ["vp8", "vp9", "h264", "av1"];
 const EMPTY_RTP: RtpDescription = { payloadTypes: [], headerExtensions: [], isExtmapAllowMixed: false };
 
 /** Browsers take up to half a minute from "disconnected" to "failed"; a person does not wait that long. */

@@ -11,7 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tertulia_model::{Host, Hosts};
+use tertulia_model::{Host, Hosts, VideoCodec};
 
 use crate::authority::Authority;
 use crate::config::ClientConfig;
@@ -140,13 +140,13 @@ struct Flags {
     ssrc_rewriting_enabled: bool,
 }
 
-/// COMPAT(lib-jitsi-meet): its default order begins with AV1, and it sets up its senders for the
-/// first of that order even when the bridge offered another codec.
+/// COMPAT(lib-jitsi-meet): it sets up its senders for the first codec of this order even when the
+/// bridge did not offer it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct VideoQuality {
-    codec_preference_order: [&'static str; 1],
-    mobile_codec_preference_order: [&'static str; 1],
+    codec_preference_order: Vec<&'static str>,
+    mobile_codec_preference_order: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -204,6 +204,11 @@ pub(crate) fn config(site: &Site<'_>, tenant: Option<&Tenant>) -> String {
         region: client.region.as_deref(),
         user_region: client.region.as_deref(),
     };
+    let names = |codecs: std::slice::Iter<'_, VideoCodec>| {
+        codecs.map(|codec| codec.as_str()).collect::<Vec<_>>()
+    };
+    let mut by_effort = MOBILE_ORDER.to_vec();
+    by_effort.retain(|codec| client.video_codecs.contains(codec));
     let is_deployed = client.shard.is_some() || client.region.is_some();
     let config = ConfigJs {
         hosts: ClientHosts {
@@ -232,8 +237,8 @@ pub(crate) fn config(site: &Site<'_>, tenant: Option<&Tenant>) -> String {
             ssrc_rewriting_enabled: client.has_ssrc_rewriting,
         },
         video_quality: VideoQuality {
-            codec_preference_order: ["VP8"],
-            mobile_codec_preference_order: ["VP8"],
+            codec_preference_order: names(client.video_codecs.iter()),
+            mobile_codec_preference_order: names(by_effort.iter()),
         },
         start_audio_muted: client.start_audio_muted,
         start_video_muted: client.start_video_muted,
@@ -262,6 +267,14 @@ pub(crate) fn config(site: &Site<'_>, tenant: Option<&Tenant>) -> String {
     merge(&mut value, &client.further);
     format!("var config = {};\n", json(&value))
 }
+
+/// What costs telephones the least, first; as Jitsi has it.
+const MOBILE_ORDER: [VideoCodec; 4] = [
+    VideoCodec::Vp8,
+    VideoCodec::Vp9,
+    VideoCodec::H264,
+    VideoCodec::Av1,
+];
 
 /// Our own `interface_config.js`, for a folder that has none: what Jitsi's app calculates with.
 pub(crate) fn interface(client: &ClientConfig) -> String {
@@ -344,6 +357,7 @@ pub(crate) mod tests {
             has_peer_to_peer: true,
             stun_servers: Vec::new(),
             has_ssrc_rewriting: true,
+            video_codecs: vec![VideoCodec::Av1, VideoCodec::Vp9, VideoCodec::Vp8],
             has_ice_restart: true,
             start_audio_muted: Some(10),
             start_video_muted: None,
@@ -386,7 +400,11 @@ pub(crate) mod tests {
         assert_eq!(value["p2p"]["stunServers"], serde_json::json!([]));
         assert_eq!(value["flags"]["ssrcRewritingEnabled"], true);
         assert_eq!(value["bridgeChannel"]["preferSctp"], true);
-        assert_eq!(value["videoQuality"]["codecPreferenceOrder"][0], "VP8");
+        let quality = serde_json::json!({
+            "codecPreferenceOrder": ["AV1", "VP9", "VP8"],
+            "mobileCodecPreferenceOrder": ["VP8", "VP9", "AV1"],
+        });
+        assert_eq!(value["videoQuality"], quality);
         assert_eq!(value["startAudioMuted"], 10);
         assert_eq!(value["enableIceRestart"], true);
         assert_eq!(value["disableThirdPartyRequests"], true);

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::DomainPart;
-use tertulia_bridge::{Bandwidth, LocalAddress, Timers, VideoPolicy};
-use tertulia_model::Hosts;
+use tertulia_bridge::{AudioPolicy, Bandwidth, LoadPolicy, LocalAddress, Timers, VideoPolicy};
+use tertulia_model::{Hosts, VideoCodec};
 use tertulia_stream::{BoshConfig, Limits, Rate};
 
 use crate::sabotage::Sabotage;
@@ -123,6 +123,12 @@ fn conference(hosts: Hosts, server_id: String) -> tertulia_conference::Config {
             has_ssrc_rewriting: true,
             has_ice_restart: true,
             has_opus_red: false,
+            video_codecs: vec![
+                VideoCodec::Av1,
+                VideoCodec::Vp9,
+                VideoCodec::Vp8,
+                VideoCodec::H264,
+            ],
             audio_senders_max: None,
             video_senders_max: None,
         },
@@ -200,13 +206,14 @@ fn bridge(media: SocketAddr) -> tertulia_bridge::Config {
             pacing_ahead: Duration::from_millis(2),
             retransmission: Duration::from_secs(1),
             allocation: Duration::from_secs(5),
+            connection_stats: Duration::from_secs(10),
         },
         bandwidth: Bandwidth {
             is_estimated: true,
             initial_bps: 2_500_000,
             least_bps: 30_000,
             retransmission_packets: 256,
-            retransmission_share: 0.5,
+            retransmission_share: 0.3,
             oversend_bps: 500_000,
         },
         video: VideoPolicy {
@@ -214,6 +221,18 @@ fn bridge(media: SocketAddr) -> tertulia_bridge::Config {
             default_max_height: 180,
             without_channel_max_height: 180,
             last_n: None,
+            last_n_by_size: Vec::new(),
+        },
+        audio: AudioPolicy {
+            loudest: None,
+            loudest_expiry: Duration::from_millis(150),
+            is_dominant_heard: true,
+        },
+        load: LoadPolicy {
+            is_reduced: false,
+            threshold: 50_000,
+            recovery: 40_000,
+            lag: Duration::from_millis(50),
         },
     }
 }
