@@ -1,5 +1,5 @@
-//! Random words to all services, of people who come, go, lose their sockets and come back, and a
-//! server that crashes.
+//! Random words to all services, of people who come, go, lose their sockets and come back, a
+//! server that crashes, and groups who come one after the other.
 
 use serde_json::{Value, json};
 use tertulia_model::Capability;
@@ -145,14 +145,19 @@ fn decided(w: &World) -> String {
 
 #[test]
 fn random_words_to_all_services() {
-    let mut survived = 0;
+    let (mut survived, mut groups) = (0, 0);
     for seed in 0..60 {
         let mut random = Random::from_seed([seed; 32]);
         let mut w = World::of(seed);
         let mut generation = 0;
         for _ in 0..300 {
             if w.is_closed {
-                break;
+                let before = decided(&w);
+                let pause = Duration::from_secs(u64::from(random.u32() % 60));
+                w = World::at(w.now.later(pause), seed, w.journal.clone());
+                generation += 1;
+                groups += 1;
+                assert_eq!(decided(&w), before, "seed {seed}: until somebody comes");
             }
             let session = u64::from(random.u32() % 4) + 1 + 10 * generation;
             let nick = pick(&mut random, &NICKS);
@@ -191,5 +196,5 @@ fn random_words_to_all_services() {
         assert!(w.is_closed, "seed {seed}");
         assert_eq!(w.conference.census(), Census::default());
     }
-    assert!(survived > 20, "{survived}");
+    assert!(survived > 20 && groups > 20, "{survived} {groups}");
 }
