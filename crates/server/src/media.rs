@@ -46,7 +46,7 @@ pub(crate) enum WorkerCommand {
 }
 
 /// What a media worker says of itself.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct WorkerReading {
     pub(crate) figures: Figures,
     /// Processor time of its thread so far.
@@ -82,7 +82,7 @@ pub(crate) struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    fn new(commands: mpsc::Sender<WorkerCommand>) -> WorkerHandle {
+    pub(crate) fn new(commands: mpsc::Sender<WorkerCommand>) -> WorkerHandle {
         WorkerHandle {
             commands,
             conferences: Arc::default(),

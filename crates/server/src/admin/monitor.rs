@@ -28,9 +28,16 @@ pub(crate) struct Monitor {
 struct Kept {
     /// The newest last.
     readings: VecDeque<Arc<Reading>>,
-    /// What the counters of each worker had come to when it last started anew.
-    lost: Vec<Statistics>,
-    last: Vec<Option<WorkerReading>>,
+    /// By the workers' indices.
+    workers: Vec<KeptWorker>,
+}
+
+/// What is kept of one worker, so that its counters never shrink.
+#[derive(Default)]
+struct KeptWorker {
+    /// What its counters had come to when it last began anew.
+    lost: Statistics,
+    last: Option<WorkerReading>,
 }
 
 /// How everything is at one moment.
@@ -155,63 +162,23 @@ impl Kept {
         answers: Vec<Result<WorkerReading, Silence>>,
     ) -> Reading {
         let now = clock::now();
-        self.lost.resize(answers.len(), Statistics::default());
-        self.last.resize(answers.len(), None);
+        self.workers.resize_with(answers.len(), KeptWorker::default);
         let oldest = self.readings.front();
         let passed = oldest.map(|oldest| now.mono.saturating_duration_since(oldest.at));
         let passed = passed.filter(|passed| *passed >= FRESH);
         let mut fault = None;
         let mut figures = Figures::default();
         let mut workers = Vec::new();
-        for (index, answer) in (0u16..).zip(answers) {
-            let place = usize::from(index);
-            let before = oldest.and_then(|oldest| oldest.workers.get(place));
-            let lost = self.lost.get_mut(place).expect("one for each worker");
-            let last = self.last.get_mut(place).expect("one for each worker");
-            let state = match answer {
-                Ok(reading) => {
-                    if let Some(last) = last.as_ref()
-                        && last.starts != reading.starts
-                    {
-                        // Its counters began anew; those of others that look on must not.
-                        *lost += last.figures.statistics.counters();
-                    }
-                    let mut own = reading.figures.clone();
-                    own.statistics += *lost;
-                    let state = WorkerState {
-                        statistics: own.statistics,
-                        busy: reading.busy,
-                        busy_share: share(before.map(|one| one.busy), reading.busy, passed),
-                        ring_dropped: reading.ring_dropped,
-                        starts: reading.starts,
-                        is_up: true,
-                    };
-                    figures += own;
-                    *last = Some(reading);
-                    state
-                }
-                Err(silence) => {
-                    fault.get_or_insert(match silence {
-                        Silence::Late => BridgeFault::WorkerSilent(index),
-                        Silence::Gone => BridgeFault::WorkerGone(index),
-                    });
-                    // What it last counted still counts.
-                    let last = last.as_ref();
-                    let counted = last.map(|last| last.figures.statistics.counters());
-                    let mut statistics = counted.unwrap_or_default();
-                    statistics += *lost;
-                    figures.statistics += statistics;
-                    WorkerState {
-                        statistics,
-                        busy: last.map(|last| last.busy).unwrap_or_default(),
-                        // Whoever does not answer has too much to do.
-                        busy_share: 1.0,
-                        ring_dropped: last.map(|last| last.ring_dropped).unwrap_or_default(),
-                        starts: last.map(|last| last.starts).unwrap_or_default(),
-                        is_up: false,
-                    }
-                }
-            };
+        for (index, (kept, answer)) in (0u16..).zip(self.workers.iter_mut().zip(answers)) {
+            if let Err(silence) = &answer {
+                fault.get_or_insert(match silence {
+                    Silence::Late => BridgeFault::WorkerSilent(index),
+                    Silence::Gone => BridgeFault::WorkerGone(index),
+                });
+            }
+            let before = oldest.and_then(|oldest| oldest.workers.get(usize::from(index)));
+            let (state, own) = kept.take_in(answer.ok(), before, passed);
+            figures += own;
             workers.push(state);
         }
         if node.media_addresses.borrow().is_empty() {
@@ -234,6 +201,54 @@ impl Kept {
             stress,
             process,
         }
+    }
+}
+
+impl KeptWorker {
+    /// Takes in what the worker said, None if it said nothing; gives its state and figures.
+    fn take_in(
+        &mut self,
+        answer: Option<WorkerReading>,
+        before: Option<&WorkerState>,
+        passed: Option<Duration>,
+    ) -> (WorkerState, Figures) {
+        let is_up = answer.is_some();
+        let (reading, mut figures) = match answer {
+            Some(reading) => {
+                if let Some(last) = &self.last
+                    && last.starts != reading.starts
+                {
+                    self.lost += last.figures.statistics.counters();
+                }
+                let figures = reading.figures.clone();
+                self.last = Some(reading.clone());
+                (reading, figures)
+            }
+            None => {
+                // What it counted still counts.
+                let reading = self.last.clone().unwrap_or_default();
+                let figures = Figures {
+                    statistics: reading.figures.statistics.counters(),
+                    ..Figures::default()
+                };
+                (reading, figures)
+            }
+        };
+        figures.statistics += self.lost;
+        let state = WorkerState {
+            statistics: figures.statistics,
+            busy: reading.busy,
+            busy_share: if is_up {
+                share(before.map(|one| one.busy), reading.busy, passed)
+            } else {
+                // Whoever does not answer has too much to do.
+                1.0
+            },
+            ring_dropped: reading.ring_dropped,
+            starts: reading.starts,
+            is_up,
+        };
+        (state, figures)
     }
 }
 
@@ -311,7 +326,67 @@ pub(super) const STRESS_PER_PARTICIPANT: f64 = 0.01;
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    /// A worker whose thread is the test.
+    fn worker() -> (WorkerHandle, mpsc::Receiver<WorkerCommand>) {
+        let (commands, received) = mpsc::channel(1);
+        (WorkerHandle::new(commands), received)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heart_that_does_not_beat_is_noticed() {
+        let (alive, mut commands) = worker();
+        let beat = tokio::spawn(async move {
+            let Some(WorkerCommand::Read(reply)) = commands.recv().await else {
+                panic!("it is asked");
+            };
+            assert!(reply.send(reading(0, 5, 1)).is_ok());
+        });
+        let answer = ask(&alive).await.ok().unwrap();
+        assert_eq!(answer.figures.statistics.packets_in, 5);
+        beat.await.unwrap();
+        assert!(matches!(ask(&alive).await, Err(Silence::Gone)));
+
+        let (hanging, commands) = worker();
+        let before = tokio::time::Instant::now();
+        assert!(matches!(ask(&hanging).await, Err(Silence::Late)));
+        assert_eq!(before.elapsed(), PATIENCE);
+        // The question is still there, and there is no room for another one.
+        assert!(matches!(ask(&hanging).await, Err(Silence::Late)));
+        drop(commands);
+        assert!(matches!(ask(&hanging).await, Err(Silence::Gone)));
+    }
+
+    fn reading(starts: u64, packets_in: u64, endpoints: u64) -> WorkerReading {
+        let mut reading = WorkerReading {
+            starts,
+            ..WorkerReading::default()
+        };
+        reading.figures.statistics.packets_in = packets_in;
+        reading.figures.statistics.endpoints = endpoints;
+        reading
+    }
+
+    #[test]
+    fn counters_never_shrink_though_a_worker_breaks_or_falls_silent() {
+        let mut kept = KeptWorker::default();
+        let mut take = |answer| {
+            let (state, figures) = kept.take_in(answer, None, None);
+            assert_eq!(state.statistics, figures.statistics);
+            let counted = figures.statistics;
+            (counted.packets_in, counted.endpoints, state.is_up)
+        };
+        assert_eq!(take(None), (0, 0, false));
+        assert_eq!(take(Some(reading(0, 100, 3))), (100, 3, true));
+        assert_eq!(take(None), (100, 0, false));
+        assert_eq!(take(Some(reading(0, 150, 3))), (150, 3, true));
+        assert_eq!(take(Some(reading(1, 7, 1))), (157, 1, true));
+        assert_eq!(take(None), (157, 0, false));
+        assert_eq!(take(Some(reading(2, 0, 0))), (157, 0, true));
+    }
 
     #[test]
     fn shares_and_rates_are_of_the_time_that_passed() {
