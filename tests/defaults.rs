@@ -4,7 +4,9 @@
 use std::fmt::Debug;
 
 // The file below takes them from the root of the crate that includes it.
-use tertulia_bridge::{Bandwidth, Config, Limits, LocalAddress, Timers, VideoPolicy};
+use tertulia_bridge::{
+    AudioPolicy, Bandwidth, Config, Limits, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+};
 use tertulia_config::{Settings, Sources};
 use tertulia_sim::node::NodeConfig;
 

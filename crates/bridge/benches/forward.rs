@@ -25,7 +25,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustix::time::{ClockId, clock_gettime};
 use str0m::rtp::RtpWrite;
 use tertulia_bridge::{
-    Bandwidth, Batch, Config, Limits, LocalAddress, Output, Timers, VideoPolicy,
+    AudioPolicy, Bandwidth, Batch, Config, Limits, LoadPolicy, LocalAddress, Output, Timers,
+    VideoPolicy,
 };
 
 use crate::room::Room;

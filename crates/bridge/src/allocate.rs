@@ -5,12 +5,14 @@
 //! priority, round after round, until nothing fits any more; a source on stage is brought to its
 //! preferred layer before anything else is raised.
 
-/// One encoding and temporal layer of a source. Layers are listed from low to high.
+/// One encoding, spatial and temporal layer of a source. Layers are listed from low to high.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Layer {
     pub(crate) encoding: u8,
+    pub(crate) spatial: u8,
     pub(crate) temporal: u8,
     pub(crate) height: u32,
+    /// 0 is not known.
     pub(crate) fps: f32,
     /// Of it and all that it depends on.
     pub(crate) bitrate_bps: u64,
@@ -73,6 +75,7 @@ impl Allocation {
 pub(crate) fn allocate(available_bps: u64, oversend_bps: u64, demands: &[Demand]) -> Allocation {
     let mut rises: Vec<Rise> = demands.iter().map(Rise::new).collect();
     let mut left = i64::try_from(available_bps).unwrap_or(i64::MAX / 4);
+    let mut is_oversending = false;
     let oversend = i64::try_from(oversend_bps).unwrap_or(0);
     let steps_max = 1 + rises.iter().map(|rise| rise.layers.len()).sum::<usize>();
     for _ in 0..steps_max {
@@ -82,6 +85,7 @@ pub(crate) fn allocate(available_bps: u64, oversend_bps: u64, demands: &[Demand]
             let may_exceed = if place == 0 { oversend } else { 0 };
             rise.step(available, may_exceed);
             left = available.saturating_sub(rise.bitrate());
+            is_oversending |= left < 0;
             if rise.is_on_stage && rise.is_below_preferred() {
                 break;
             }
@@ -91,7 +95,7 @@ pub(crate) fn allocate(available_bps: u64, oversend_bps: u64, demands: &[Demand]
         }
     }
     Allocation {
-        is_oversending: left < 0,
+        is_oversending,
         grants: rises.iter().map(Rise::grant).collect(),
     }
 }
@@ -147,16 +151,17 @@ impl Rise {
                 }
             }
         }
-        let Some(begun) = self.target else { return };
         // Among layers that cost no more the lowest wins: the scan goes on to the end.
-        for index in (begun + 1..self.layers.len()).rev() {
-            if self.bitrate_of(index) <= self.bitrate() {
-                self.target = Some(index);
+        if let Some(begun) = self.target {
+            for index in (begun + 1..self.layers.len()).rev() {
+                if self.bitrate_of(index) <= self.bitrate() {
+                    self.target = Some(index);
+                }
             }
         }
-        let reached = self.target.unwrap_or(begun);
         if let Some(oversend) = self.oversend.filter(|_| may_exceed > 0) {
-            for index in (reached + 1..=oversend).rev() {
+            let above = self.target.map_or(0, |target| target + 1);
+            for index in (above..=oversend).rev() {
                 if self.bitrate_of(index) <= available.saturating_add(may_exceed) {
                     self.target = Some(index);
                 }
@@ -193,15 +198,21 @@ fn considered(demand: &Demand) -> (Vec<Layer>, Option<usize>, Option<usize>) {
         return considered_desktop(active, lowest, max_height, demand.is_on_stage);
     }
     let (preferred_height, least_fps) = if max_height > THUMBNAIL_HEIGHT {
-        (PREFERRED_HEIGHT, PREFERRED_FPS)
+        // A camera that is slower by itself is not to blame for it.
+        let fastest = demand.layers.iter().map(|layer| layer.fps);
+        let fastest = fastest.fold(0.0, f32::max);
+        let is_slower = fastest > 0.0 && fastest < PREFERRED_FPS;
+        let least = if is_slower { fastest } else { PREFERRED_FPS };
+        (PREFERRED_HEIGHT, least)
     } else {
         (0, 0.0)
     };
     let layers: Vec<Layer> = active
         .into_iter()
         .filter(|layer| {
+            let is_fast = layer.fps <= 0.0 || layer.fps >= least_fps;
             layer.height < preferred_height
-                || (layer.height <= max_height && layer.fps >= least_fps)
+                || (layer.height <= max_height && is_fast)
                 || layer.height == lowest
         })
         .collect();
@@ -222,10 +233,15 @@ fn considered_desktop(
     } else {
         lowest
     };
-    let layers: Vec<Layer> = active
+    let mut layers: Vec<Layer> = active
         .into_iter()
         .filter(|layer| layer.height <= height)
         .collect();
+    let is_unknown = layers.first().is_some_and(|layer| layer.fps <= 0.0);
+    if lowest > max_height && !is_on_stage && is_unknown {
+        // VP9's encodings of one size differ in quality: a small picture gets the least.
+        layers.truncate(1);
+    }
     let preferred = layers.len().checked_sub(1);
     let top = layers.iter().map(|layer| layer.height).max();
     let cheapest_of_top = layers
@@ -253,6 +269,7 @@ mod tests {
             .zip(kbps)
             .map(|(index, kbps)| Layer {
                 encoding: index / 3,
+                spatial: 0,
                 temporal: index % 3,
                 height: 180 << (index / 3),
                 fps: [7.5, 15.0, 30.0][usize::from(index % 3)],
@@ -414,6 +431,155 @@ mod tests {
         let satisfied = allocate(5_000_000, 0, &room);
         assert_eq!(satisfied.next_bps(), None);
         assert_eq!(allocate(1_000, 0, &[]), Allocation::default());
+    }
+
+    fn screen(max_height: i32, is_on_stage: bool, layers: Vec<Layer>) -> Demand {
+        Demand {
+            is_desktop: true,
+            ..demand(max_height, is_on_stage, layers)
+        }
+    }
+
+    fn with_fps(fps: [f32; 3], mut layers: Vec<Layer>) -> Vec<Layer> {
+        for layer in &mut layers {
+            layer.fps = fps[usize::from(layer.temporal)];
+        }
+        layers
+    }
+
+    #[test]
+    fn on_stage_what_just_fits_is_taken_elsewhere_not() {
+        for (kbps, on_stage, elsewhere) in [
+            (49, "-", "-"),
+            (50, "180/0", "-"),
+            (51, "180/0", "180/0"),
+            (100, "180/1", "180/0"),
+            (101, "180/1", "180/1"),
+        ] {
+            let of = |is_on_stage| [demand(180, is_on_stage, camera(USUAL))];
+            assert_eq!(granted(kbps, &of(true)), on_stage, "{kbps} kbit/s");
+            assert_eq!(granted(kbps, &of(false)), elsewhere, "{kbps} kbit/s");
+        }
+    }
+
+    /// Sharpness comes before frames up to 360 lines, frames before more sharpness above: but a
+    /// camera that has no more than 15 frames is as good as it gets, and so is one of unknown speed.
+    #[test]
+    fn a_slow_camera_is_shown_as_large_as_any() {
+        for (fps, kbps, expected) in [
+            ([7.5, 15.0, 30.0], 1_200, "360/2"),
+            ([7.5, 15.0, 30.0], 1_501, "720/2"),
+            ([3.75, 7.5, 15.0], 1_501, "720/2"),
+            ([3.75, 7.5, 15.0], 1_200, "360/2"),
+            ([0.0, 0.0, 0.0], 1_200, "720/1"),
+            ([0.0, 0.0, 0.0], 700, "720/0"),
+        ] {
+            let room = [demand(720, false, with_fps(fps, camera(USUAL)))];
+            assert_eq!(granted(kbps, &room), expected, "{fps:?} in {kbps} kbit/s");
+        }
+    }
+
+    /// A screen: every layer up to the height asked for, and if none is so low, the lowest.
+    #[test]
+    fn a_screen_has_a_ladder_of_its_own() {
+        for (max_height, kbps, expected) in [
+            (-1, 10_000, "720/2"),
+            (720, 10_000, "720/2"),
+            (719, 10_000, "360/2"),
+            (360, 400, "360/1"),
+            (90, 10_000, "180/2"),
+            (0, 10_000, "-"),
+        ] {
+            let room = [screen(max_height, false, camera(USUAL))];
+            assert_eq!(granted(kbps, &room), expected, "{max_height} lines");
+        }
+        // Encodings of one height and unknown speed: as a small picture only the least of them.
+        let unknown = with_fps([0.0; 3], camera([0, 0, 0, 0, 0, 0, 600, 1_000, 1_500]));
+        for (is_on_stage, max_height, expected) in [
+            (false, 180, "720/0"),
+            (false, 720, "720/2"),
+            (true, 180, "720/2"),
+        ] {
+            let room = [screen(max_height, is_on_stage, unknown.clone())];
+            assert_eq!(granted(10_000, &room), expected, "{max_height} lines");
+        }
+    }
+
+    /// Golden: with 500 kbit/s to spare the lowest fitting layer above is taken round after round,
+    /// up to the cheapest of the largest height, and only by the first in the order.
+    #[test]
+    fn a_screen_on_stage_climbs_to_what_half_a_megabit_more_allows() {
+        let ladder = || camera([0, 0, 0, 200, 250, 300, 600, 700, 800]);
+        for (kbps, expected, is_oversending) in [
+            (0, "360/2", true),
+            (99, "360/2", true),
+            (100, "720/0", true),
+            (150, "720/0", true),
+            (600, "720/0", false),
+            (700, "720/1", false),
+            (900, "720/2", false),
+        ] {
+            let room = [screen(-1, true, ladder())];
+            assert_eq!(granted(kbps, &room), expected, "{kbps} kbit/s");
+            let allocation = allocate(kbps * 1_000, 500_000, &room);
+            assert_eq!(allocation.is_oversending, is_oversending, "{kbps} kbit/s");
+        }
+        let second = [
+            demand(180, false, camera(USUAL)),
+            screen(-1, true, ladder()),
+        ];
+        assert_eq!(granted(160, &second), "180/2 -");
+        assert_eq!(granted(360, &second), "180/0 360/2");
+    }
+
+    /// Golden: a source without measured bitrates ends on its second layer, unless others go on
+    /// rising, which gives it further rounds.
+    #[test]
+    fn unknown_bitrates_rise_as_long_as_others_do() {
+        let (unknown, known) = (camera([0; 9]), camera(USUAL));
+        let table = [
+            (vec![demand(180, false, unknown.clone())], "180/1"),
+            (
+                vec![
+                    demand(180, false, unknown.clone()),
+                    demand(180, false, known.clone()),
+                ],
+                "180/2 180/2",
+            ),
+            (
+                vec![
+                    demand(720, false, known.clone()),
+                    demand(720, true, unknown.clone()),
+                ],
+                "720/2 720/2",
+            ),
+            (vec![demand(180, true, unknown)], "180/2"),
+        ];
+        for (room, expected) in table {
+            assert_eq!(granted(10_000, &room), expected);
+        }
+    }
+
+    #[test]
+    fn of_layers_that_cost_the_same_none_is_in_the_way() {
+        let equal = camera([50, 50, 50, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(granted(50, &[demand(180, false, equal.clone())]), "-");
+        assert_eq!(granted(51, &[demand(180, false, equal)]), "180/2");
+        let odd = camera([50, 50, 50, 40, 300, 500, 30, 30, 600]);
+        assert_eq!(granted(60, &[demand(720, false, odd)]), "180/2");
+    }
+
+    #[test]
+    fn who_is_not_asked_for_or_beyond_the_last_gets_nothing() {
+        let room = [
+            demand(0, true, camera(USUAL)),
+            demand(180, false, camera(USUAL)),
+            demand(0, false, camera(USUAL)),
+            demand(180, false, Vec::new()),
+        ];
+        assert_eq!(granted(10_000, &room), "- 180/2 - -");
+        let allocation = allocate(10_000_000, 0, &room);
+        assert_eq!(allocation.ideal_bps(), 150_000);
     }
 
     proptest::proptest! {

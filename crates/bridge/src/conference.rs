@@ -2,13 +2,15 @@
 //!
 //! The parts: `life` (endpoints and sources come and go), `media` (packets and key frames),
 //! `maps` (SSRC rewriting), `allocation` (bandwidth and what is asked of senders), `messages` (the
-//! bridge channel) and `ticks` (what happens by itself). `settle` is the one place where endpoints are driven.
+//! bridge channel), `ticks` (what happens by itself) and `report` (what is told of it). `settle` is the one place where endpoints are driven.
 
 mod allocation;
 mod life;
 mod maps;
 mod media;
 mod messages;
+mod report;
+mod shed;
 mod ticks;
 
 use std::collections::VecDeque;
@@ -19,6 +21,8 @@ use tertulia_model::{AllocationId, BridgeEvent, ChannelId, ConferenceId, Random}
 
 use crate::config::Config;
 use crate::endpoint::EndpointEvent;
+use crate::forward::Copies;
+use crate::loudest::Loudest;
 use crate::seat::Seat;
 use crate::source::SourceState;
 use crate::speaker::SpeakerChoice;
@@ -34,6 +38,10 @@ pub(crate) struct Cx<'a> {
     pub(crate) random: &'a mut Random,
     /// Its index.
     pub(crate) worker: u16,
+    /// The most videos to anybody while the load is high.
+    pub(crate) videos_most: Option<usize>,
+    /// There is more than can be carried: no video for now.
+    pub(crate) is_behind: bool,
 }
 
 /// One conference.
@@ -43,6 +51,7 @@ pub(crate) struct Conference {
     seats: Vec<Option<Box<Seat>>>,
     sources: Vec<Option<SourceState>>,
     speakers: SpeakerChoice,
+    loudest: Loudest,
     tick_at: Instant,
     /// Some seat's share of bandwidth is to be looked at again.
     has_allocations: bool,
@@ -57,6 +66,8 @@ pub(crate) struct Conference {
     events: Vec<EndpointEvent>,
     /// Receivers that have no slot for a packet.
     without_slot: Vec<usize>,
+    /// Of the payload that is being forwarded.
+    copies: Copies,
 }
 
 /// What the worker must forget.
@@ -77,6 +88,7 @@ impl Conference {
             seats: Vec::new(),
             sources: Vec::new(),
             speakers: SpeakerChoice::default(),
+            loudest: Loudest::default(),
             tick_at: now + ticks::TICK,
             has_allocations: false,
             has_new_demands: false,
@@ -85,6 +97,7 @@ impl Conference {
             freed: Freed::default(),
             events: Vec::new(),
             without_slot: Vec::new(),
+            copies: Copies::new(),
         }
     }
 
@@ -113,6 +126,11 @@ impl Conference {
     /// When its own timer rings.
     pub(crate) fn tick_at(&self) -> Instant {
         self.tick_at
+    }
+
+    /// It may ring a little later than it wants.
+    pub(crate) fn set_tick_at(&mut self, at: Instant) {
+        self.tick_at = at;
     }
 
     pub(crate) fn take_freed(&mut self) -> Freed {
@@ -191,7 +209,10 @@ impl Conference {
         let mut events = std::mem::take(&mut self.events);
         if let Some(seat) = self.seats.get_mut(index).and_then(Option::as_deref_mut) {
             seat.is_dirty = false;
+            let waiting = seat.outbox.len();
             messages::flush(seat);
+            let written = waiting.saturating_sub(seat.outbox.len());
+            cx.statistics.data_channel_messages_out += written as u64;
             seat.endpoint.turn(cx.now, cx.batch, &mut events);
         }
         self.touched.push(index);
@@ -225,13 +246,18 @@ impl Conference {
     fn handle_events(&mut self, cx: &mut Cx<'_>, index: usize, events: &mut Vec<EndpointEvent>) {
         for event in events.drain(..) {
             match event {
-                EndpointEvent::Rtp(packet) => self.ingest(cx, index, packet),
+                EndpointEvent::Rtp(packet) => {
+                    self.note_rtp(cx, index, &packet);
+                    self.ingest(cx, index, packet);
+                }
                 EndpointEvent::KeyframeWanted(mid) => self.handle_keyframe_wanted(cx, index, mid),
                 EndpointEvent::Estimate(bps) => self.handle_estimate(cx, index, bps),
+                EndpointEvent::Quality(quality) => self.handle_quality(cx, index, quality),
                 EndpointEvent::Connected => self.handle_connected(cx, index),
                 EndpointEvent::Closed => self.handle_closed(cx, index),
                 EndpointEvent::ChannelOpen => self.greet(cx, index, false),
                 EndpointEvent::ChannelText(text) => {
+                    cx.statistics.data_channel_messages_in += 1;
                     if let Some(seat) = self.seat_mut(index) {
                         seat.prefers_data_channel = true;
                     }

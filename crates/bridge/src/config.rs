@@ -25,6 +25,10 @@ pub struct Config {
     pub bandwidth: Bandwidth,
     /// Which video is sent to whom when clients do not say.
     pub video: VideoPolicy,
+    /// Whose voices are passed on.
+    pub audio: AudioPolicy,
+    /// What is done when there are more packets than a thread can carry.
+    pub load: LoadPolicy,
 }
 
 /// One address of a media socket.
@@ -60,6 +64,8 @@ pub struct Timers {
     pub retransmission: Duration,
     /// Allocation is repeated at least so often (5 s).
     pub allocation: Duration,
+    /// How often clients are told what was estimated for them (10 s).
+    pub connection_stats: Duration,
 }
 
 /// Bandwidth estimation and retransmission.
@@ -73,14 +79,14 @@ pub struct Bandwidth {
     pub least_bps: u64,
     /// Sent packets kept per stream for retransmission (256).
     pub retransmission_packets: usize,
-    /// Share of retransmissions above which they are given up (0.5).
+    /// Share of retransmissions above which they are given up (0.3).
     pub retransmission_share: f32,
     /// How much a shared screen on stage may exceed the estimate (500 000).
     pub oversend_bps: u64,
 }
 
 /// Which video is sent when clients do not say. Heights in lines, −1 is unlimited.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct VideoPolicy {
     /// Before a client's first `ReceiverVideoConstraints` (0: nothing, as Jitsi's bridge does).
     pub initial_max_height: i32,
@@ -90,4 +96,33 @@ pub struct VideoPolicy {
     pub without_channel_max_height: i32,
     /// At most so many video sources to anyone; None is no limit (None).
     pub last_n: Option<u32>,
+    /// The same by the number of endpoints in the conference: from the first of each pair on, the
+    /// second. Ascending (empty).
+    pub last_n_by_size: Vec<(usize, u32)>,
+}
+
+/// Whose voices are passed on. By default everybody's.
+#[derive(Clone, Copy, Debug)]
+pub struct AudioPolicy {
+    /// Only those of so many endpoints, the loudest; None is all (None).
+    pub loudest: Option<usize>,
+    /// Who has sent nothing for so long is not among the loudest (150 ms).
+    pub loudest_expiry: Duration,
+    /// The dominant speaker is heard in any case (true).
+    pub is_dominant_heard: bool,
+}
+
+/// What is done under load: fewer videos for everybody. The load is the rate of packets of one
+/// worker, in and out, per second.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadPolicy {
+    /// Whether anything is done (false).
+    pub is_reduced: bool,
+    /// From here on there is too much (50 000).
+    pub threshold: u64,
+    /// Below this there is room for more (40 000).
+    pub recovery: u64,
+    /// Where datagrams wait longer than this to be taken in, and for longer than this, video is
+    /// dropped until they wait for half of it at most (50 ms).
+    pub lag: Duration,
 }

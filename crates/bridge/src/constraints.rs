@@ -82,6 +82,12 @@ impl ReceiverConstraints {
         self.is_known || self.is_given_up
     }
 
+    /// Whether it has asked for this source by name, on stage or selected.
+    pub(crate) fn names(&self, source: &SourceName) -> bool {
+        let mut named = self.on_stage.iter().chain(&self.selected);
+        named.any(|name| name == source.as_str())
+    }
+
     fn height(&self, source: &SourceName, policy: &VideoPolicy) -> i32 {
         if !self.is_known {
             return if self.is_given_up {
@@ -117,13 +123,13 @@ pub(crate) struct Wanted {
     pub(crate) is_enabled: bool,
 }
 
-/// Orders sources by what the receiver wants and applies last-N, which is `slots` at most. `offered`
-/// is in the order of speech, most recent speaker first.
+/// Orders sources by what the receiver wants and applies last-N, which is `most` whatever it asks
+/// for. `offered` is in the order of speech, most recent speaker first.
 pub(crate) fn prioritise(
     constraints: &ReceiverConstraints,
     offered: &[Offered<'_>],
     policy: &VideoPolicy,
-    slots: Option<usize>,
+    most: Option<usize>,
 ) -> Vec<Wanted> {
     let places = |names: &[String]| -> BTreeMap<String, usize> {
         let mut places = BTreeMap::new();
@@ -144,9 +150,8 @@ pub(crate) fn prioritise(
             place(&selected, source.name),
         )
     });
-    let last_n = [constraints.last_n, policy.last_n].into_iter().flatten();
-    let last_n = last_n.map(|n| n as usize).chain(slots).min();
-    let mut left = last_n.unwrap_or(usize::MAX);
+    let last_n = constraints.last_n.map(|n| n as usize);
+    let mut left = last_n.into_iter().chain(most).min().unwrap_or(usize::MAX);
     ordered
         .into_iter()
         .map(|source| {
@@ -187,6 +192,25 @@ impl AudioSubscription {
             include: BTreeSet::new(),
             exclude: BTreeSet::new(),
         }
+    }
+
+    /// Names beyond `names_max` are not kept.
+    pub(crate) fn bound(&mut self, names_max: usize) {
+        for names in [&mut self.include, &mut self.exclude] {
+            while names.len() > names_max {
+                names.pop_last();
+            }
+        }
+    }
+
+    /// Whether any source is asked for by name.
+    pub(crate) fn names_any(&self) -> bool {
+        !self.include.is_empty()
+    }
+
+    /// Whether this source is asked for by name.
+    pub(crate) fn names(&self, source: &SourceName) -> bool {
+        self.include.contains(source.as_str())
     }
 
     /// Whether this source is wanted.

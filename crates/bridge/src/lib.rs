@@ -12,35 +12,57 @@ mod allocate;
 mod channel;
 mod conference;
 mod config;
+mod congestion;
 mod constraints;
 mod demux;
+mod descriptor;
+mod detail;
 mod endpoint;
+mod extension;
+mod figures;
 mod foreign;
 mod forward;
 mod keyframe;
+mod lag;
 mod limits;
+mod loudest;
 mod meter;
 mod metrics;
 mod red;
+mod reducer;
 mod restart;
 mod rewrite;
+#[cfg(test)]
+mod scalable;
 mod seat;
 mod slots;
 mod source;
 mod speaker;
 mod statistics;
+mod stun;
 #[cfg(test)]
 mod testing;
+mod traffic;
 mod worker;
 
 use std::net::SocketAddr;
 
 use tertulia_model::{BridgeEvent, ChannelId, ConferenceId};
 
-pub use config::{Bandwidth, Config, LocalAddress, Timers, VideoPolicy};
+pub use config::{AudioPolicy, Bandwidth, Config, LoadPolicy, LocalAddress, Timers, VideoPolicy};
+pub use descriptor::{
+    BYTES_MAX as DESCRIPTOR_BYTES_MAX, DecodeTarget, Descriptor, Edit as DescriptorEdit,
+    Indication, Structure, Unreadable,
+};
+pub use detail::{
+    ChannelKind, ConferenceDetail, EndpointDetail, EndpointState, LayerDetail, Path,
+    ReceptionDetail, SourceDetail, StreamDetail,
+};
+pub use figures::{ConferenceFigures, Figures, Mean};
 pub use limits::Limits;
 pub use metrics::{METRICS, Metric, MetricKind};
 pub use statistics::{Dropped, Statistics};
+pub use stun::{MappingAnswer, MappingError, mapping_answer, mapping_request};
 pub use worker::{ChannelRefused, DatagramRoute, Worker};
 
 /// A datagram to be sent.

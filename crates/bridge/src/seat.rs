@@ -11,16 +11,18 @@ use tertulia_model::{
 };
 
 use crate::channel::Outbox;
+use crate::congestion::Congestion;
 use crate::constraints::{AudioSubscription, ReceiverConstraints};
 use crate::endpoint::Endpoint;
 use crate::keyframe::ReceiverRequests;
 use crate::limits::{Bucket, Limits};
 use crate::restart::Restart;
-use crate::rewrite::Sent;
 use crate::rewrite::plain::Renumber;
-use crate::rewrite::vp8::{Target, Vp8Rewrite};
+use crate::rewrite::video::VideoRewrite;
+use crate::rewrite::{Sent, Target};
 use crate::slots::Slots;
 use crate::source::SourceState;
+use crate::traffic::Traffic;
 
 /// One endpoint in its conference.
 pub(crate) struct Seat {
@@ -65,6 +67,11 @@ pub(crate) struct Seat {
     /// Video types told before their sources were signalled.
     pub(crate) video_types: BTreeMap<String, VideoType>,
     pub(crate) estimate_bps: Option<u64>,
+    pub(crate) congestion: Congestion,
+    /// What all that it asks for would take.
+    pub(crate) wanted_bps: u64,
+    /// Much waited for the pacer at the last allocation.
+    pub(crate) is_jammed: bool,
     /// The estimate at the last allocation.
     pub(crate) allocated_bps: u64,
     pub(crate) allocated: Instant,
@@ -80,6 +87,9 @@ pub(crate) struct Seat {
     pub(crate) outbox: Outbox,
     pub(crate) messages: Bucket,
     pub(crate) told_stats: Instant,
+
+    /// For those who look on.
+    pub(crate) traffic: Traffic,
 
     pub(crate) is_dirty: bool,
     /// When the worker's timer for it rings.
@@ -128,7 +138,7 @@ pub(crate) enum Lane {
 /// How its numbers are moved.
 pub(crate) enum Rewrite {
     Plain(Renumber),
-    Vp8(Box<Vp8Rewrite>),
+    Video(Box<VideoRewrite>),
 }
 
 /// Where a stream ended. Numbers must go on if it comes back: the receiver counts roll-overs, and
@@ -189,6 +199,9 @@ impl Seat {
             audio: AudioSubscription::all(),
             video_types: BTreeMap::new(),
             estimate_bps: None,
+            congestion: Congestion::NEW,
+            wanted_bps: 0,
+            is_jammed: false,
             allocated_bps: 0,
             allocated: now,
             needs_allocation: true,
@@ -199,6 +212,7 @@ impl Seat {
             outbox: Outbox::default(),
             messages: Bucket::full(limits.messages_burst, now),
             told_stats: now,
+            traffic: Traffic::default(),
             is_dirty: false,
             scheduled: None,
         }
@@ -227,7 +241,7 @@ impl Seat {
             mid: None,
             rewrite: match source.media() {
                 MediaType::Audio => Rewrite::Plain(Renumber::default()),
-                MediaType::Video => Rewrite::Vp8(Box::default()),
+                MediaType::Video => Rewrite::Video(Box::default()),
             },
             target: None,
             asked_height: 0,
@@ -308,6 +322,27 @@ impl Seat {
             .find(|stream| stream.ssrc == ssrc)
     }
 
+    /// Video that was written and waits for the pacer.
+    pub(crate) fn waiting_bits(&mut self) -> u64 {
+        let endpoint = &mut self.endpoint;
+        let open = self.legs.iter().flatten().filter(|leg| leg.mid.is_some());
+        let bytes: usize = open
+            .filter(|leg| leg.is_video())
+            .map(|leg| endpoint.waiting(leg.ssrc))
+            .sum();
+        bytes as u64 * 8
+    }
+
+    /// What was sent is not sent again: most of it was lost, and to ask for all of that at once
+    /// would keep a narrow link full.
+    pub(crate) fn forget_sent(&mut self) {
+        for leg in self.legs.iter().flatten() {
+            if leg.mid.is_some() && leg.has_rtx() {
+                self.endpoint.forget_sent(leg.ssrc);
+            }
+        }
+    }
+
     /// A packet came from one of its addresses.
     pub(crate) fn hear(&mut self, from: SocketAddr, now: Instant) {
         self.heard = Some(now);
@@ -322,6 +357,10 @@ impl Seat {
 }
 
 impl Leg {
+    fn is_video(&self) -> bool {
+        matches!(self.rewrite, Rewrite::Video(_))
+    }
+
     /// Makes the stream if there is none yet.
     pub(crate) fn open(&mut self, endpoint: &mut Endpoint, media: MediaType) {
         if self.mid.is_none() {
@@ -342,7 +381,7 @@ impl Leg {
     fn resume(&mut self, endpoint: &mut Endpoint, ended: Ended) {
         match &mut self.rewrite {
             Rewrite::Plain(renumber) => *renumber = Renumber::after(Some(ended.sent)),
-            Rewrite::Vp8(rewrite) => rewrite.rebase(Some(ended.sent)),
+            Rewrite::Video(rewrite) => rewrite.rebase(Some(ended.sent)),
         }
         let is_same = ended.rtx == self.rtx;
         self.is_rtx_spent = ended.is_rtx_spent || !is_same || ended.mid.is_none();
@@ -366,7 +405,7 @@ impl Leg {
         self.is_rtx_spent = false;
         match &mut self.rewrite {
             Rewrite::Plain(renumber) => renumber.rebase(sent),
-            Rewrite::Vp8(rewrite) => rewrite.rebase(sent),
+            Rewrite::Video(rewrite) => rewrite.rebase(sent),
         }
     }
 
@@ -382,7 +421,7 @@ impl Leg {
     pub(crate) fn sent(&self) -> Option<Sent> {
         match &self.rewrite {
             Rewrite::Plain(renumber) => renumber.sent(),
-            Rewrite::Vp8(rewrite) => rewrite.sent(),
+            Rewrite::Video(rewrite) => rewrite.sent(),
         }
     }
 
@@ -390,7 +429,7 @@ impl Leg {
     pub(crate) fn pause(&mut self) {
         match &mut self.rewrite {
             Rewrite::Plain(renumber) => renumber.pause(),
-            Rewrite::Vp8(rewrite) => rewrite.suspend(),
+            Rewrite::Video(rewrite) => rewrite.suspend(),
         }
     }
 
@@ -398,7 +437,7 @@ impl Leg {
     pub(crate) fn current(&self) -> Option<u8> {
         match &self.rewrite {
             Rewrite::Plain(_) => None,
-            Rewrite::Vp8(rewrite) => rewrite.current(),
+            Rewrite::Video(rewrite) => rewrite.current(),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! After I. Volfin and I. Cohen, "Dominant Speaker Identification for Multipoint
 //! Videoconferencing" (2013), with the constants that Jitsi's bridge uses. Deviations: an endpoint
 //! without packets is filled up with silence when a decision is made, not by a timer of its own;
-//! silence of everybody for three seconds is announced.
+//! silence of everybody for three seconds is announced; who has never made a sound is not announced,
+//! alone or not.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -12,9 +13,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(crate) struct SpeakerChoice {
     speakers: Vec<Option<Speaker>>,
-    /// The most recent speakers, the dominant one first.
+    /// All who have spoken, the dominant one first, then the most recent ones.
     recent: VecDeque<usize>,
-    has_dominant: bool,
     is_silent: bool,
     sound_at: Option<Instant>,
 }
@@ -31,34 +31,44 @@ pub(crate) enum SpeakerChange {
 }
 
 impl SpeakerChoice {
-    /// One audio packet's level, 0 is silence and 127 the loudest.
-    pub(crate) fn level(&mut self, endpoint: usize, level: u8, now: Instant) {
+    /// One audio packet's level, 0 is silence and 127 the loudest. Gives back how much of it counts:
+    /// 0 if it does not stand out from the noise of its room.
+    pub(crate) fn level(&mut self, endpoint: usize, level: u8, now: Instant) -> u8 {
         if self.speakers.len() <= endpoint {
             self.speakers.resize_with(endpoint + 1, || None);
         }
-        if let Some(slot) = self.speakers.get_mut(endpoint) {
-            let speaker = slot.get_or_insert_with(|| Speaker::new(now));
-            speaker.push(level.min(LEVEL_MAX), now);
-            if speaker.is_sounding() {
-                self.sound_at = Some(now);
-            }
+        let Some(slot) = self.speakers.get_mut(endpoint) else {
+            return 0;
+        };
+        let speaker = slot.get_or_insert_with(|| Speaker::new(now));
+        let level = level.min(LEVEL_MAX);
+        speaker.push(level, now);
+        if speaker.is_sounding() {
+            speaker.has_sounded = true;
+            self.sound_at = Some(now);
         }
+        if speaker.stands_out(level) { level } else { 0 }
     }
 
-    /// An endpoint is gone.
-    pub(crate) fn remove(&mut self, endpoint: usize) {
+    /// An endpoint is gone. If it was the dominant speaker, the one before is so again; whether
+    /// that is to be announced.
+    pub(crate) fn remove(&mut self, endpoint: usize) -> bool {
         if let Some(slot) = self.speakers.get_mut(endpoint) {
             *slot = None;
         }
-        if self.recent.front() == Some(&endpoint) {
-            self.has_dominant = false;
-        }
+        let was_dominant = self.dominant() == Some(endpoint);
         self.recent.retain(|other| *other != endpoint);
+        was_dominant
     }
 
-    /// The dominant speaker, then those before, most recent first.
-    pub(crate) fn recent(&self) -> impl Iterator<Item = usize> + '_ {
+    /// All who have spoken: the dominant speaker, then those before, most recent first.
+    pub(crate) fn order(&self) -> impl Iterator<Item = usize> + '_ {
         self.recent.iter().copied()
+    }
+
+    /// Those of them who are told to clients: the dominant one and ten before.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = usize> + '_ {
+        self.order().take(RECENT_MAX)
     }
 
     /// Whether nobody speaks.
@@ -68,7 +78,7 @@ impl SpeakerChoice {
 
     /// The dominant speaker, if there is one in the room.
     pub(crate) fn dominant(&self) -> Option<usize> {
-        self.recent.front().copied().filter(|_| self.has_dominant)
+        self.recent.front().copied()
     }
 
     /// Decides anew; to be called every [`DECISION`].
@@ -80,7 +90,8 @@ impl SpeakerChoice {
         let sound_at = self.sound_at?;
         if now.saturating_duration_since(sound_at) >= SILENCE {
             let was_silent = std::mem::replace(&mut self.is_silent, true);
-            return (!was_silent && self.has_dominant).then_some(SpeakerChange::Silence);
+            let is_new = !was_silent && !self.recent.is_empty();
+            return is_new.then_some(SpeakerChange::Silence);
         }
         let challenger = self.challenger();
         let was_silent = std::mem::replace(&mut self.is_silent, false);
@@ -88,8 +99,6 @@ impl SpeakerChoice {
             Some(endpoint) => {
                 self.recent.retain(|other| *other != endpoint);
                 self.recent.push_front(endpoint);
-                self.recent.truncate(RECENT_MAX);
-                self.has_dominant = true;
                 Some(SpeakerChange::Dominant(endpoint))
             }
             None if was_silent => self.dominant().map(SpeakerChange::Resumed),
@@ -165,7 +174,6 @@ impl Speaker {
             *newest = level;
         }
         self.pushed_at = now;
-        self.has_sounded |= self.is_sounding();
         if level == 0 {
             return;
         }
@@ -194,11 +202,15 @@ impl Speaker {
             .is_some_and(|level| *level >= LOUD || self.quantised(*level) > 0)
     }
 
+    fn stands_out(&self, level: u8) -> bool {
+        level >= self.floor.saturating_add(SUB_UNIT)
+    }
+
     fn quantised(&self, level: u8) -> u8 {
-        if level < self.floor.saturating_add(SUB_UNIT) {
-            0
-        } else {
+        if self.stands_out(level) {
             level / SUB_UNIT
+        } else {
+            0
         }
     }
 
@@ -398,5 +410,165 @@ mod tests {
             }
         }
         assert!(taken_over.is_some_and(|at| at < 1_500), "{taken_over:?}");
+    }
+
+    /// The same from the formulas, without anything kept between decisions: per speaker all levels
+    /// of the last second, newest first, and the floor after each.
+    struct Plain {
+        levels: VecDeque<u8>,
+        floor: u8,
+        above: Vec<u8>,
+        has_sounded: bool,
+    }
+
+    impl Plain {
+        fn new() -> Plain {
+            Plain {
+                levels: VecDeque::from(vec![0; 50]),
+                floor: 0,
+                above: Vec::new(),
+                has_sounded: false,
+            }
+        }
+
+        fn push(&mut self, level: u8) {
+            self.levels.push_front(level);
+            self.levels.truncate(50);
+            self.follow_floor(level);
+            self.has_sounded |= level >= 80 || self.part(level) > 0;
+        }
+
+        fn follow_floor(&mut self, level: u8) {
+            if level == 0 {
+                return;
+            }
+            if self.floor == 0 || level < self.floor {
+                self.floor = level;
+                self.above.clear();
+                return;
+            }
+            self.above.push(level);
+            if self.above.len() == 750 {
+                let lowest = f64::from(*self.above.iter().min().unwrap());
+                self.floor = (f64::from(self.floor) * lowest).sqrt() as u8;
+                self.above.clear();
+            }
+        }
+
+        fn part(&self, level: u8) -> u8 {
+            if level < self.floor + 10 {
+                0
+            } else {
+                level / 10
+            }
+        }
+
+        /// Scores over the three lengths.
+        fn scores(&self) -> [f64; 3] {
+            let parts: Vec<u8> = self.levels.iter().map(|level| self.part(*level)).collect();
+            let blocks: Vec<usize> = parts
+                .chunks(5)
+                .map(|block| block.iter().filter(|part| **part > 7).count())
+                .collect();
+            let long = blocks.iter().filter(|block| **block > 4).count();
+            [
+                by_formula(f64::from(parts[0]), 13.0, 0.78),
+                by_formula(blocks[0] as f64, 5.0, 24.0),
+                by_formula(long as f64, 10.0, 47.0),
+            ]
+        }
+    }
+
+    fn by_formula(v: f64, n: f64, lambda: f64) -> f64 {
+        let factorial = |n: f64| (1..=n as u32).map(f64::from).product::<f64>();
+        let choose = factorial(n) / factorial(v) / factorial(n - v);
+        let score =
+            choose.ln() + v * 0.5f64.ln() + (n - v) * 0.5f64.ln() - lambda.ln() + lambda * v;
+        score.max(1e-10)
+    }
+
+    fn decide_plainly(speakers: &[Plain], dominant: Option<usize>) -> Option<usize> {
+        let scores: Vec<[f64; 3]> = speakers.iter().map(Plain::scores).collect();
+        let mut best: Option<(usize, f64)> = None;
+        for (index, score) in scores.iter().enumerate() {
+            let value = match dominant {
+                None if speakers[index].has_sounded => score[1],
+                Some(dominant) if dominant != index => {
+                    let ratio = |n: usize| (score[n] / scores[dominant][n]).ln();
+                    if !(ratio(0) > 3.0 && ratio(1) > 2.0 && ratio(2) > 0.0) {
+                        continue;
+                    }
+                    ratio(1)
+                }
+                _ => continue,
+            };
+            if best.is_none_or(|(_, other)| value >= other) {
+                best = Some((index, value));
+            }
+        }
+        best.map(|(index, _)| index)
+    }
+
+    /// Four people talk at random for ten minutes in rooms of different noise.
+    #[test]
+    fn decisions_are_those_of_the_formulas() {
+        let mut random = tertulia_model::Random::from_seed([7; 32]);
+        let start = Instant::now();
+        let mut choice = SpeakerChoice::default();
+        let mut plain: Vec<Plain> = (0..4).map(|_| Plain::new()).collect();
+        let mut talks_until = [0u64; 4];
+        let mut dominant = None;
+        let mut changes = 0;
+        for at in (0..600_000u64).step_by(20) {
+            let now = start + Duration::from_millis(at);
+            for (index, speaker) in plain.iter_mut().enumerate() {
+                if at >= talks_until[index] && random.u32() % 200 == 0 {
+                    talks_until[index] = at + 200 + u64::from(random.u32() % 4_000);
+                }
+                let noise = 3 + 9 * index as u32 + random.u32() % 8;
+                let level = if at < talks_until[index] {
+                    60 + random.u32() % 60
+                } else {
+                    noise
+                };
+                let level = level as u8;
+                speaker.push(level);
+                let counted = choice.level(index, level, now);
+                let stands_out = level >= speaker.floor + 10;
+                assert_eq!(counted, if stands_out { level } else { 0 });
+            }
+            if at % 300 != 0 {
+                continue;
+            }
+            let expected = decide_plainly(&plain, dominant);
+            let decided = match choice.decide(now) {
+                Some(SpeakerChange::Dominant(index)) => Some(index),
+                Some(SpeakerChange::Silence | SpeakerChange::Resumed(_)) | None => None,
+            };
+            assert_eq!(decided, expected, "after {at} ms");
+            if decided.is_some() {
+                dominant = decided;
+                changes += 1;
+            }
+        }
+        assert!((30..400).contains(&changes), "{changes} changes");
+    }
+
+    #[test]
+    fn the_order_is_of_all_the_list_of_the_last_eleven() {
+        let (start, mut choice) = (Instant::now(), SpeakerChoice::default());
+        for speaker in 0..14 {
+            let mut levels = [5; 14];
+            let from = start + Duration::from_secs(4 * speaker as u64);
+            play(&mut choice, from, 1_000, &levels);
+            levels[speaker] = 110;
+            play(&mut choice, from + Duration::from_secs(1), 3_000, &levels);
+        }
+        let order: Vec<usize> = choice.order().collect();
+        assert_eq!(order, (0..14).rev().collect::<Vec<_>>());
+        let recent: Vec<usize> = choice.recent().collect();
+        assert_eq!(recent, (3..14).rev().collect::<Vec<_>>());
+        assert!(choice.remove(13) && !choice.remove(5));
+        assert_eq!(choice.dominant(), Some(12));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{Bandwidth, Config, Limits, LocalAddress, Timers, VideoPolicy};
+use crate::{
+    AudioPolicy, Bandwidth, Config, Limits, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+};
 
 /// The configuration of a server in the documentation network, with the usual defaults.
 pub(crate) fn config() -> Config {
@@ -42,13 +44,14 @@ pub(crate) fn config() -> Config {
             pacing_ahead: Duration::from_millis(2),
             retransmission: Duration::from_secs(1),
             allocation: Duration::from_secs(5),
+            connection_stats: Duration::from_secs(10),
         },
         bandwidth: Bandwidth {
             is_estimated: true,
             initial_bps: 2_500_000,
             least_bps: 30_000,
             retransmission_packets: 256,
-            retransmission_share: 0.5,
+            retransmission_share: 0.3,
             oversend_bps: 500_000,
         },
         video: VideoPolicy {
@@ -56,6 +59,18 @@ pub(crate) fn config() -> Config {
             default_max_height: 180,
             without_channel_max_height: 180,
             last_n: None,
+            last_n_by_size: Vec::new(),
+        },
+        audio: AudioPolicy {
+            loudest: None,
+            loudest_expiry: Duration::from_millis(150),
+            is_dominant_heard: true,
+        },
+        load: LoadPolicy {
+            is_reduced: false,
+            threshold: 50_000,
+            recovery: 40_000,
+            lag: Duration::from_millis(50),
         },
     }
 }

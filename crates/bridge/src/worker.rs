@@ -2,13 +2,15 @@
 //! conference that it belongs to.
 //!
 //! An address belongs to an endpoint once a signed connectivity check came from it; until then a
-//! datagram costs no cryptography, and checks are limited by network. Timers are kept in one
-//! ordered set, one entry for each endpoint and each conference.
+//! datagram costs no cryptography, and checks are limited by network.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+mod report;
+mod timers;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::config::{CryptoProvider, DtlsCert};
 use tertulia_model::bridge::{AllocationFailure, EndpointOffer, FeedbackSources, LocalTransport};
@@ -21,9 +23,13 @@ use crate::conference::{Conference, Cx};
 use crate::demux::{self, DatagramKind, Ufrag};
 use crate::endpoint::Endpoint;
 use crate::foreign::ForeignAddresses;
+use crate::lag::Lag;
 use crate::limits::StrangerLimit;
+use crate::reducer::LoadReducer;
 use crate::seat::NewSeat;
 use crate::{Batch, Config, Output, Statistics};
+
+use timers::{Due, Timer, Timers};
 
 /// All conferences of one media thread.
 pub struct Worker {
@@ -42,30 +48,19 @@ pub struct Worker {
     foreign: ForeignAddresses,
     strangers: StrangerLimit,
     channels: HashMap<ChannelId, Place>,
-    timers: BTreeSet<Timer>,
+    timers: Timers,
     /// Conferences with endpoints that must be driven.
     dirty: Vec<usize>,
     outputs: VecDeque<Output>,
     statistics: Statistics,
+    reducer: LoadReducer,
+    lag: Lag,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     conference: usize,
     seat: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer {
-    at: Instant,
-    conference: usize,
-    what: Due,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Seat(usize),
-    Tick,
 }
 
 /// Who is to handle a datagram.
@@ -107,10 +102,12 @@ impl Worker {
             addresses: HashMap::new(),
             foreign: ForeignAddresses::new(now.mono),
             channels: HashMap::new(),
-            timers: BTreeSet::new(),
+            timers: Timers::new(now.mono),
             dirty: Vec::new(),
             outputs: VecDeque::new(),
             statistics: Statistics::default(),
+            reducer: LoadReducer::default(),
+            lag: Lag::default(),
         }
     }
 
@@ -156,6 +153,19 @@ impl Worker {
         let limit = self.config.limits.foreign_addresses;
         self.foreign.confirm(from, ufrag.worker, limit, now);
         DatagramRoute::Worker(ufrag.worker)
+    }
+
+    /// Tells how long the datagrams that come now have waited to be taken in. Where that is too
+    /// long for a while, video is dropped until it is not (`bridge.lag`).
+    pub fn note_lag(&mut self, now: Now, waited: Duration) {
+        self.lag.note(now.mono, waited, self.config.load.lag);
+    }
+
+    /// Tells by how many system calls what was handed out has left, and how much of it was given
+    /// up.
+    pub fn note_sent(&mut self, calls: u64, dropped: u64) {
+        self.statistics.send_calls += calls;
+        self.statistics.dropped.unsent += dropped;
     }
 
     /// Takes in one datagram that this worker is to handle.
@@ -298,7 +308,7 @@ impl Worker {
             if let Some(conference) = conference {
                 conference.settle(&mut cx);
             }
-            self.tidy(index);
+            self.tidy(now.mono, index);
         }
         self.dirty = dirty;
         self.count_out(out, before);
@@ -452,8 +462,10 @@ impl Worker {
     }
 
     fn add_conference(&mut self, id: &ConferenceId, now: Instant) -> usize {
-        let conference = Conference::new(id.clone(), now);
-        let tick = conference.tick_at();
+        self.statistics.conferences_created += 1;
+        let mut conference = Conference::new(id.clone(), now);
+        let tick = self.timers.coalesce(conference.tick_at(), now);
+        conference.set_tick_at(tick);
         let index = self.conferences.iter().position(Option::is_none);
         let index = index.unwrap_or(self.conferences.len());
         match self.conferences.get_mut(index) {
@@ -512,6 +524,7 @@ impl Worker {
         let Some(place) = self.channels.get(&channel).copied() else {
             return;
         };
+        self.statistics.websocket_messages_in += 1;
         let (conference, mut cx) = self.lend(place.conference, now.mono, out);
         if let Some(conference) = conference {
             conference.handle_channel_text(&mut cx, place.seat, text);
@@ -532,12 +545,9 @@ impl Worker {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Batch) {
+        self.watch_load(now.mono);
         let before = out.transmits.len();
-        while let Some(timer) = self.timers.first().copied() {
-            if timer.at > now.mono {
-                break;
-            }
-            self.timers.pop_first();
+        while let Some(timer) = self.timers.pop_due(now.mono) {
             let (conference, mut cx) = self.lend(timer.conference, now.mono, out);
             let Some(conference) = conference else {
                 continue;
@@ -551,7 +561,11 @@ impl Worker {
                 }
                 Due::Tick => {
                     conference.tick(&mut cx);
-                    let at = conference.tick_at();
+                    let wanted = conference.tick_at();
+                    let at = self.timers.coalesce(wanted, now.mono);
+                    if let Some(Some(conference)) = self.conferences.get_mut(timer.conference) {
+                        conference.set_tick_at(at);
+                    }
                     self.timers.insert(Timer { at, ..timer });
                 }
             }
@@ -561,9 +575,33 @@ impl Worker {
         self.finish_batch(now, out);
     }
 
+    /// Fewer videos for everybody while there are more packets than can be carried.
+    fn watch_load(&mut self, now: Instant) {
+        let packets = self.statistics.packets_in + self.statistics.packets_out;
+        let conferences = &self.conferences;
+        let forwarded = || {
+            let each = conferences.iter().flatten().map(Conference::forwarded_most);
+            each.max().unwrap_or(0)
+        };
+        let load = &self.config.load;
+        if !self.reducer.watch(load, now, packets, forwarded) {
+            return;
+        }
+        for (index, conference) in self.conferences.iter_mut().enumerate() {
+            if let Some(conference) = conference {
+                conference.allocate_all();
+                if !self.dirty.contains(&index) {
+                    self.dirty.push(index);
+                }
+            }
+        }
+    }
+
     /// The next thing that the worker wants.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front()?;
+        self.statistics.note_output(&output);
+        Some(output)
     }
 
     /// When to call [`Worker::handle_timeout`] at the latest.
@@ -618,6 +656,8 @@ impl Worker {
             statistics: &mut self.statistics,
             random: &mut self.random,
             worker: self.index,
+            videos_most: self.reducer.most(),
+            is_behind: self.lag.is_behind(),
         };
         (lent, cx)
     }
@@ -629,7 +669,7 @@ impl Worker {
     }
 
     /// After a conference was worked on: its timers, and what it has given up.
-    fn tidy(&mut self, index: usize) {
+    fn tidy(&mut self, now: Instant, index: usize) {
         let Some(Some(conference)) = self.conferences.get_mut(index) else {
             return;
         };
@@ -639,6 +679,7 @@ impl Worker {
                 continue;
             };
             let wake = seat.endpoint.wake();
+            let wake = wake.map(|wake| self.timers.coalesce(wake, now));
             if seat.scheduled == wake {
                 continue;
             }
@@ -650,7 +691,9 @@ impl Worker {
             if let Some(old) = std::mem::replace(&mut seat.scheduled, wake) {
                 self.timers.remove(&timer(old));
             }
-            self.timers.extend(wake.map(timer));
+            if let Some(wake) = wake {
+                self.timers.insert(timer(wake));
+            }
         }
         conference.return_touched(touched);
         self.release(index);
@@ -659,7 +702,7 @@ impl Worker {
             .get(index)
             .is_some_and(|conference| conference.as_ref().is_some_and(Conference::is_empty));
         if is_over {
-            self.remove_conference(index);
+            self.remove_conference(now, index);
         }
     }
 
@@ -692,8 +735,10 @@ impl Worker {
         }
     }
 
-    fn remove_conference(&mut self, index: usize) {
+    fn remove_conference(&mut self, now: Instant, index: usize) {
         if let Some(conference) = self.conferences.get_mut(index).and_then(Option::take) {
+            self.statistics.conferences_completed += 1;
+            self.statistics.conference_milliseconds += report::milliseconds(conference.age(now));
             self.by_id.remove(&conference.id);
             self.timers.remove(&Timer {
                 at: conference.tick_at(),
@@ -717,7 +762,7 @@ fn carry_out(conference: &mut Conference, cx: &mut Cx<'_>, command: BridgeComman
             sources,
         } => conference.set_sources(cx, allocation, sources),
         BridgeCommand::SetMayForward { allocation, may } => {
-            conference.set_may_forward(allocation, may);
+            conference.set_may_forward(cx, allocation, may);
         }
         BridgeCommand::RestartIce { allocation } => {
             conference.restart_ice(cx, allocation);

@@ -1,38 +1,16 @@
 //! All keys: the one place where defaults are.
 
-use toml::{Table, Value};
-
-/// A configuration key.
-pub(crate) struct Key {
-    /// `section.name`, or a bare name at the top of the file.
-    pub(crate) path: &'static str,
-    /// The default, as TOML.
-    pub(crate) default: &'static str,
-    /// What it is for, in one sentence.
-    pub(crate) about: &'static str,
-}
-
-impl Key {
-    /// The default as a value.
-    pub(crate) fn value(&self) -> Value {
-        let table = format!("value = {}", self.default).parse::<Table>();
-        let value = table.ok().and_then(|mut table| table.remove("value"));
-        value.expect("defaults are TOML")
-    }
-}
-
-const fn key(path: &'static str, default: &'static str, about: &'static str) -> Key {
-    Key {
-        path,
-        default,
-        about,
-    }
-}
+use crate::key::{Key, joined, key};
+use crate::turn;
 
 /// The sections in the order of the example file, with a line about each.
 pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("", "The server as a whole."),
     ("web", "Pages, WebSockets and conference requests."),
+    (
+        "admin",
+        "Metrics, health, statistics and drain. There is no password: keep it on loopback.",
+    ),
     ("log", "What is written to standard error."),
     (
         "session",
@@ -52,13 +30,20 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
         "The bridge: its UDP port, and who is sent which video.",
     ),
     (
+        "turn",
+        "The STUN and TURN server, for those who cannot reach the bridge directly.",
+    ),
+    (
         "limits",
         "What strangers and guests may use up. Each bound protects everybody else.",
     ),
 ];
 
-/// All keys, by section.
-pub(crate) const KEYS: &[Key] = &[
+/// All keys.
+pub(crate) const KEYS: &[Key] = &joined::<{ TABLE.len() + turn::KEYS.len() }>(TABLE, turn::KEYS);
+
+/// The keys of all sections without a file of their own, by section.
+const TABLE: &[Key] = &[
     key(
         "domain",
         r#""localhost""#,
@@ -144,6 +129,16 @@ pub(crate) const KEYS: &[Key] = &[
         "web.interface",
         r#"{}"#,
         "Further settings of Jitsi's interface_config.js, in its own words.",
+    ),
+    key(
+        "admin.listen",
+        r#"["127.0.0.1:8888"]"#,
+        "Addresses for plain HTTP, never those of clients; [] is none.",
+    ),
+    key(
+        "admin.shutdown",
+        "false",
+        "Whether POST /colibri/shutdown ends the server.",
     ),
     key(
         "log.filter",
@@ -376,6 +371,16 @@ pub(crate) const KEYS: &[Key] = &[
         "Whether clients repair a lost media path in place before they set it up anew.",
     ),
     key(
+        "media.codecs",
+        r#"["AV1", "VP9", "VP8", "H264"]"#,
+        "Video codecs that are offered, the one that clients are to prefer first. A meeting uses one that everybody in it knows.",
+    ),
+    key(
+        "media.opus_red",
+        "false",
+        "Whether clients that ask for it send each voice packet's predecessor with it, against loss.",
+    ),
+    key(
         "media.audio_senders",
         "-1",
         "People of one meeting whose microphones may be on at once; -1 is no limit.",
@@ -405,6 +410,26 @@ pub(crate) const KEYS: &[Key] = &[
         "bridge.external_addresses",
         "[]",
         "Addresses of this machine as the outside sees them, if a NAT maps them one to one.",
+    ),
+    key(
+        "bridge.stun_servers",
+        r#"[]"#,
+        "STUN servers to ask for those addresses, as stun:host:port; none is ever asked unless it is named here.",
+    ),
+    key(
+        "bridge.stun_interval",
+        r#""90 s""#,
+        "How often they are asked; below the two minutes for which a NAT keeps a mapping.",
+    ),
+    key(
+        "bridge.addresses_interval",
+        r#""30 s""#,
+        "How often this machine's interfaces are looked at; new participants are told of new addresses.",
+    ),
+    key(
+        "bridge.busy_percent",
+        "90",
+        "Share of its core from which on a media thread counts as overloaded.",
     ),
     key(
         "bridge.socket_buffer",
@@ -463,13 +488,18 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "bridge.retransmission_percent",
-        "50",
+        "30",
         "Share of retransmissions above which they are given up.",
     ),
     key(
         "bridge.allocation",
         r#""5 s""#,
         "Bandwidth is divided anew at least so often.",
+    ),
+    key(
+        "bridge.connection_stats",
+        r#""10 s""#,
+        "How often clients are told the bandwidth estimated for them.",
     ),
     key(
         "bridge.initial_bitrate",
@@ -507,6 +537,46 @@ pub(crate) const KEYS: &[Key] = &[
         "Most videos sent to anyone; -1 is no limit.",
     ),
     key(
+        "bridge.last_n_by_size",
+        "[]",
+        "The same by size of the meeting: [[20, 15], [50, 10]] is 15 from 20 people on, 10 from 50.",
+    ),
+    key(
+        "bridge.loudest_voices",
+        "-1",
+        "Voices passed on at a time, the loudest; -1 is all.",
+    ),
+    key(
+        "bridge.loudest_expiry",
+        r#""150 ms""#,
+        "Who has sent nothing for so long is not among them.",
+    ),
+    key(
+        "bridge.dominant_always_heard",
+        "true",
+        "Whether the dominant speaker is heard in any case.",
+    ),
+    key(
+        "bridge.reduce_load",
+        "false",
+        "Whether everybody gets fewer videos when a media thread has too many packets.",
+    ),
+    key(
+        "bridge.load_threshold",
+        "50000",
+        "Packets per second of one media thread, in and out, that are too many.",
+    ),
+    key(
+        "bridge.load_recovery",
+        "40000",
+        "Packets per second below which there is room for more again.",
+    ),
+    key(
+        "bridge.lag",
+        r#""50 ms""#,
+        "A media thread that lasts so long behind what arrives drops video, not voices.",
+    ),
+    key(
         "limits.unauthenticated_connections",
         "1000",
         "Connections that have not logged in.",
@@ -525,6 +595,11 @@ pub(crate) const KEYS: &[Key] = &[
         "limits.new_rooms_per_minute",
         "30",
         "New rooms per minute of one address.",
+    ),
+    key(
+        "limits.admin_connections",
+        "32",
+        "Connections of the administration at once.",
     ),
     key(
         "limits.http_body",

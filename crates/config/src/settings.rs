@@ -7,16 +7,18 @@ use tertulia_conference as conference;
 use tertulia_model::Hosts;
 use tertulia_model::jid::DomainPart;
 use tertulia_server::{
-    CertificateFiles, ClientConfig, Config, JournalConfig, Limits, MediaConfig, Origins, PublicUrl,
-    WebConfig,
+    AdminConfig, CertificateFiles, ClientConfig, Config, JournalConfig, Limits, MediaConfig,
+    Origins, PublicUrl, WebConfig,
 };
 use tertulia_stream as stream;
 
 use crate::meeting;
 use crate::mistake::Mistake;
 use crate::reader::Reader;
+use crate::turn::turn;
 use crate::values::{
-    BITRATE_MAX, MANY, json, list, optional, parsed, path, source, source_delay, stun_server, word,
+    BITRATE_MAX, MANY, json, list, optional, parsed, path, source, source_delay, stun_server,
+    video_codec, word,
 };
 
 /// A checked configuration.
@@ -60,7 +62,14 @@ pub(crate) fn read(keys: &mut Reader) -> Settings {
     let server = Config {
         data: keys.read("data", "the path of a folder", path),
         web: web(keys, &conference),
+        admin: AdminConfig {
+            listen: keys.read("admin.listen", ADDRESSES, list(parsed::<SocketAddr>)),
+            is_chosen: keys.is_set("admin.listen"),
+            may_shut_down: keys.flag("admin.shutdown"),
+            connections_max: keys.count("limits.admin_connections"),
+        },
         media: media(keys),
+        turn: turn(keys),
         limits: limits(keys),
         journal: JournalConfig {
             linger: keys.duration("room.journal_linger"),
@@ -101,10 +110,9 @@ fn web(keys: &mut Reader, conference: &conference::Config) -> WebConfig {
     } else {
         Origins::Listed(origins)
     };
-    let address = "a list of addresses with port, such as \"[::]:8443\" or \"192.0.2.1:443\"";
     WebConfig {
-        listen: keys.read("web.listen", address, list(parsed::<SocketAddr>)),
-        listen_plain: keys.read("web.listen_plain", address, list(parsed::<SocketAddr>)),
+        listen: keys.read("web.listen", ADDRESSES, list(parsed::<SocketAddr>)),
+        listen_plain: keys.read("web.listen_plain", ADDRESSES, list(parsed::<SocketAddr>)),
         certificate,
         public_url: keys.read(
             "web.public_url",
@@ -143,6 +151,7 @@ fn client(keys: &mut Reader, conference: &conference::Config) -> ClientConfig {
             "a list of stun:host:port",
             list(stun_server),
         ),
+        video_codecs: focus.video_codecs.clone(),
         has_ssrc_rewriting: focus.has_ssrc_rewriting,
         has_ice_restart: focus.has_ice_restart,
         start_audio_muted: rules.start_audio_muted,
@@ -168,6 +177,14 @@ fn media(keys: &mut Reader) -> MediaConfig {
             "a list of IP addresses",
             list(parsed::<IpAddr>),
         ),
+        stun_servers: keys.read(
+            "bridge.stun_servers",
+            "a list of stun:host:port",
+            list(stun_server),
+        ),
+        stun_interval: keys.interval("bridge.stun_interval"),
+        addresses_interval: keys.interval("bridge.addresses_interval"),
+        busy_max: f64::from(keys.number::<u8>("bridge.busy_percent", 1, 100)) / 100.0,
         socket_buffer_bytes: keys.bytes("bridge.socket_buffer"),
     }
 }
@@ -271,8 +288,17 @@ fn conference(keys: &mut Reader, hosts: &Hosts) -> conference::Config {
                 .collect(),
             has_ssrc_rewriting: keys.flag("media.ssrc_rewriting"),
             has_ice_restart: keys.flag("media.ice_restart"),
-            // The bridge has no rule yet for receivers without it.
-            has_opus_red: false,
+            has_opus_red: keys.flag("media.opus_red"),
+            video_codecs: keys.read(
+                "media.codecs",
+                "a list of some of AV1, VP9, VP8 and H264",
+                |value| {
+                    let codecs = list(video_codec)(value)?;
+                    let twice = |(n, codec)| codecs.iter().take(n).any(|other| other == codec);
+                    let is_sound = !codecs.is_empty() && !codecs.iter().enumerate().any(twice);
+                    is_sound.then_some(codecs)
+                },
+            ),
             audio_senders_max: keys.count_or_none("media.audio_senders"),
             video_senders_max: keys.count_or_none("media.video_senders"),
         },
@@ -323,6 +349,7 @@ fn bridge(keys: &mut Reader) -> bridge::Config {
             pacing_ahead: keys.duration("bridge.pacing_ahead"),
             retransmission: keys.duration("bridge.retransmission"),
             allocation: keys.duration("bridge.allocation"),
+            connection_stats: keys.duration("bridge.connection_stats"),
         },
         bandwidth: bridge::Bandwidth {
             is_estimated: true,
@@ -340,9 +367,40 @@ fn bridge(keys: &mut Reader) -> bridge::Config {
             initial_max_height: keys.number("bridge.initial_height", -1, 10_000),
             default_max_height: keys.number("bridge.default_height", -1, 10_000),
             without_channel_max_height: keys.number("bridge.without_channel_height", -1, 10_000),
-            last_n: u32::try_from(keys.number::<i64>("bridge.last_n", -1, MANY)).ok(),
+            last_n: keys.count_or_none("bridge.last_n"),
+            last_n_by_size: last_n_by_size(keys),
+        },
+        audio: bridge::AudioPolicy {
+            loudest: keys.count_or_none("bridge.loudest_voices"),
+            loudest_expiry: keys.duration("bridge.loudest_expiry"),
+            is_dominant_heard: keys.flag("bridge.dominant_always_heard"),
+        },
+        load: bridge::LoadPolicy {
+            is_reduced: keys.flag("bridge.reduce_load"),
+            threshold: keys.number("bridge.load_threshold", 1, MANY),
+            recovery: keys.number("bridge.load_recovery", 1, MANY),
+            lag: keys.duration("bridge.lag"),
         },
     }
 }
 
+/// In ascending order, whatever the order in the file.
+fn last_n_by_size(keys: &mut Reader) -> Vec<(usize, u32)> {
+    let allowed = "a list of pairs such as [[20, 15], [50, 10]]";
+    let mut pairs = keys.read(
+        "bridge.last_n_by_size",
+        allowed,
+        list(|pair| {
+            let [size, most] = pair.as_array()?.as_slice() else {
+                return None;
+            };
+            let size = usize::try_from(size.as_integer()?).ok()?;
+            Some((size, u32::try_from(most.as_integer()?).ok()?))
+        }),
+    );
+    pairs.sort_unstable();
+    pairs
+}
+
+const ADDRESSES: &str = "a list of addresses with port, such as \"[::]:8443\" or \"192.0.2.1:443\"";
 const SOURCES: &str = "a list of sources, such as \"'self'\" or \"https://school.example\"";

@@ -6,9 +6,10 @@ use tracing::debug;
 use super::{Conference, Cx};
 use crate::allocate::{Allocation, Demand, allocate};
 use crate::channel::ServerMessage;
+use crate::congestion::{Advice, Quality};
 use crate::constraints::{Offered, Wanted, larger, prioritise};
-use crate::rewrite::vp8::Target;
-use crate::seat::Lane;
+use crate::rewrite::Target;
+use crate::seat::{Lane, Seat};
 
 impl Conference {
     /// A new estimate; small changes wait for the next allocation.
@@ -27,6 +28,33 @@ impl Conference {
         }
     }
 
+    /// A link that overflows is believed to have no more than what arrives; one that is free is
+    /// probed for more.
+    pub(super) fn handle_quality(&mut self, cx: &mut Cx<'_>, index: usize, quality: Quality) {
+        let bandwidth = &cx.config.bandwidth;
+        let Some(seat) = self.seat_mut(index) else {
+            return;
+        };
+        let estimate = seat.estimate_bps.unwrap_or(bandwidth.initial_bps);
+        let believed = (estimate, seat.wanted_bps);
+        let advice = seat.congestion.note(cx.now, quality, believed);
+        if seat.endpoint.is_resting() || seat.was_sent_video.is_none() {
+            return;
+        }
+        match advice {
+            Some(Advice::Narrow(rest)) => {
+                let rest = rest.max(bandwidth.least_bps);
+                debug!(endpoint = %seat.id, rest, "the link to it is full");
+                seat.forget_sent();
+                seat.endpoint.begin_estimation_with(rest);
+                seat.estimate_bps = Some(rest);
+                self.want_allocation(index);
+            }
+            Some(Advice::Probe) => seat.endpoint.begin_estimation_with(estimate),
+            None => {}
+        }
+    }
+
     /// One receiver's share is to be looked at again.
     pub(super) fn want_allocation(&mut self, index: usize) {
         if let Some(seat) = self.seat_mut(index) {
@@ -36,12 +64,18 @@ impl Conference {
     }
 
     /// Everybody's share is to be looked at again.
-    pub(super) fn allocate_all(&mut self) {
+    pub(crate) fn allocate_all(&mut self) {
         for seat in self.seats.iter_mut().flatten() {
             seat.needs_allocation = true;
         }
         self.has_allocations = true;
         self.has_new_demands = true;
+    }
+
+    /// The largest number of videos that anybody is sent.
+    pub(crate) fn forwarded_most(&self) -> usize {
+        let each = self.seats.iter().flatten().map(|seat| seat.forwarded.len());
+        each.max().unwrap_or(0)
     }
 
     pub(super) fn allocate_where_needed(&mut self, cx: &mut Cx<'_>) {
@@ -58,24 +92,62 @@ impl Conference {
         let wanted = self.wanted_by(cx, index);
         self.lend_video_slots(cx, index, &wanted);
         let demands = self.demands(cx, &wanted);
+        let voices = self.voices_bps(cx, index);
         let Some(seat) = self.seat_mut(index) else {
             return;
         };
-        let available = match (cx.config.bandwidth.is_estimated, seat.estimate_bps) {
+        let estimate = match (cx.config.bandwidth.is_estimated, seat.estimate_bps) {
             (true, estimate) => estimate.unwrap_or(cx.config.bandwidth.initial_bps),
             (false, _) => u64::MAX / 4,
         };
         seat.needs_allocation = false;
-        seat.allocated_bps = available;
+        seat.allocated_bps = estimate;
         seat.allocated = cx.now;
+        // Voices come first: they are sent whatever the estimate is. So has been decided on what
+        // waits for the pacer already; it is to be gone within a second.
+        let waiting = seat.waiting_bits();
+        let is_jammed = waiting > estimate / 10;
+        let waiting = if is_jammed { waiting } else { 0 };
+        seat.is_jammed = is_jammed;
+        let available = estimate.saturating_sub(voices + waiting);
         let allocation = allocate(available, cx.config.bandwidth.oversend_bps, &demands);
-        let ideal = allocation.ideal_bps();
-        let least = allocation.next_bps().unwrap_or(0);
+        let ideal = voices + allocation.ideal_bps();
+        let least = allocation.next_bps().map_or(0, |next| voices + next);
         // With headroom: rates are measured over the last second and go up and down.
+        seat.wanted_bps = ideal;
         seat.endpoint
             .set_bitrates(least, (ideal + ideal / 4).max(DESIRED_MIN));
         self.grant(cx, index, &wanted, &allocation);
         self.mark(index);
+    }
+
+    /// What the voices of others take of a receiver's bandwidth.
+    fn voices_bps(&mut self, cx: &Cx<'_>, receiver: usize) -> u64 {
+        let at_ms = self.at_ms(cx.now);
+        let Some(seat) = self.seats.get(receiver).and_then(Option::as_deref) else {
+            return 0;
+        };
+        let heard = seat.legs.iter().zip(&mut self.sources);
+        heard
+            .filter_map(|(leg, source)| Some((leg.as_ref()?, source.as_mut()?)))
+            .filter(|(leg, source)| leg.is_wanted && source.media() == MediaType::Audio)
+            .map(|(_, source)| source.bps(at_ms))
+            .sum()
+    }
+
+    /// The most videos that a receiver may be sent, whatever it asks for.
+    fn videos_most(&self, cx: &Cx<'_>, seat: &Seat) -> Option<usize> {
+        let slots = seat.slots.as_ref().map(|slots| slots.video_max());
+        // Who was never told of a slot can't be sent anything.
+        let slots = slots.map(|slots| if seat.had_channel { slots } else { 0 });
+        let policy = &cx.config.video;
+        let size = self.seat_count();
+        let mut by_size = policy.last_n_by_size.iter().rev();
+        let by_size = by_size.find(|(from, _)| *from <= size);
+        let by_size = by_size.map(|(_, most)| *most as usize);
+        let always = policy.last_n.map(|most| most as usize);
+        let bounds = [slots, by_size, always, cx.videos_most];
+        bounds.into_iter().flatten().min()
     }
 
     /// The video sources that a receiver could have, in its order.
@@ -84,12 +156,12 @@ impl Conference {
             return Vec::new();
         };
         let mut rank = vec![usize::MAX; self.seats.len()];
-        for (place, speaker) in self.speakers.recent().enumerate() {
+        for (place, speaker) in self.speakers.order().enumerate() {
             if let Some(rank) = rank.get_mut(speaker) {
                 *rank = place;
             }
         }
-        let mut offered: Vec<(usize, Offered<'_>)> = Vec::new();
+        let mut offered: Vec<((usize, usize), Offered<'_>)> = Vec::new();
         for (index, source) in self.sources.iter().enumerate() {
             let Some(source) = source else { continue };
             if source.media() == MediaType::Video && source.owner != receiver {
@@ -97,7 +169,7 @@ impl Conference {
                 let is_allowed = owner.is_some_and(|owner| source.may_pass(owner.may));
                 let rank = rank.get(source.owner).copied().unwrap_or(usize::MAX);
                 offered.push((
-                    rank,
+                    (rank, source.owner),
                     Offered {
                         index,
                         name: source.name(),
@@ -108,10 +180,8 @@ impl Conference {
         }
         offered.sort_by_key(|(rank, source)| (*rank, source.index));
         let offered: Vec<Offered<'_>> = offered.into_iter().map(|(_, source)| source).collect();
-        // Who was never told of a slot can't be sent anything.
-        let slots = seat.slots.as_ref().map(|slots| slots.video_max());
-        let slots = slots.map(|slots| if seat.had_channel { slots } else { 0 });
-        prioritise(&seat.constraints, &offered, &cx.config.video, slots)
+        let most = self.videos_most(cx, seat);
+        prioritise(&seat.constraints, &offered, &cx.config.video, most)
     }
 
     fn demands(&mut self, cx: &Cx<'_>, wanted: &[Wanted]) -> Vec<Demand> {
@@ -139,9 +209,14 @@ impl Conference {
         for (wanted, grant) in wanted.iter().zip(&allocation.grants) {
             let target = grant.target.map(|layer| Target {
                 encoding: layer.encoding,
-                // Of the encoding's own best, all that there is: more layers may appear.
+                spatial: layer.spatial,
+                // Of the best of its size, all that there is: more layers may appear.
                 temporal: match grant.next {
-                    Some(next) if next.encoding == layer.encoding => layer.temporal,
+                    Some(next)
+                        if (next.encoding, next.spatial) == (layer.encoding, layer.spatial) =>
+                    {
+                        layer.temporal
+                    }
                     _ => u8::MAX,
                 },
             });
@@ -215,7 +290,11 @@ impl Conference {
                     asked = Some(asked.map_or(height, |asked| larger(asked, height)));
                 }
             }
-            let Some(mut asked) = asked else { continue };
+            // Who is alone need not send anything.
+            let nobody = || told.map(|_| 0);
+            let Some(mut asked) = asked.or_else(nobody) else {
+                continue;
+            };
             if is_somebody_undecided {
                 // A new receiver speaks within milliseconds: don't stop an encoder until then.
                 let Some(told) = told else { continue };

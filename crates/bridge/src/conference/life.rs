@@ -157,9 +157,9 @@ impl Conference {
         }
         seat.is_dead = true;
         let (allocation, number) = (seat.allocation, seat.number);
+        cx.statistics.note_loss(reason, seat.connected.is_some());
         if reason == DisconnectReason::Internal {
             error!(endpoint = %seat.id, "endpoint lost by an error of ours");
-            cx.statistics.endpoint_failures += 1;
         } else {
             debug!(endpoint = %seat.id, ?reason, "endpoint lost");
         }
@@ -201,13 +201,10 @@ impl Conference {
         self.freed
             .timers
             .extend(seat.scheduled.map(|at| (at, index)));
-        let was_dominant = self.speakers.dominant() == Some(index);
-        self.speakers.remove(index);
         self.has_allocations = true;
         self.has_new_demands = true;
-        if was_dominant && !self.is_empty() {
-            self.tell_focus(cx, BridgeEvent::DominantSpeaker { endpoint: None });
-        }
+        self.note_names();
+        self.lose_voice(cx, index);
     }
 
     /// Ends everything.
@@ -302,6 +299,7 @@ impl Conference {
             Some(place) => *place = Some(source),
             None => self.sources.push(Some(source)),
         }
+        self.note_names();
     }
 
     fn remove_source(&mut self, index: usize) {
@@ -321,7 +319,12 @@ impl Conference {
 
     /// What of an endpoint's media and messages may be forwarded from now on. Who may not send a
     /// picture is not asked for one, and what comes all the same reaches nobody.
-    pub(crate) fn set_may_forward(&mut self, allocation: AllocationId, may: MayForward) {
+    pub(crate) fn set_may_forward(
+        &mut self,
+        cx: &mut Cx<'_>,
+        allocation: AllocationId,
+        may: MayForward,
+    ) {
         let Some(index) = self.seat_of(allocation) else {
             return;
         };
@@ -331,7 +334,7 @@ impl Conference {
         };
         let before = std::mem::replace(&mut seat.may, may);
         if !may.audio {
-            self.speakers.remove(index);
+            self.lose_voice(cx, index);
         }
         let is_video_new = own
             .iter()

@@ -2,13 +2,15 @@
 
 use serde_json::{Map, Value};
 use tertulia_model::bridge::DisconnectReason;
-use tertulia_model::{ChannelId, EndpointId, VideoType};
+use tertulia_model::{ChannelId, EndpointId, SourceName, VideoType};
 use tracing::debug;
 
 use super::{Conference, Cx};
 use crate::Output;
 use crate::channel::{ClientMessage, ServerMessage};
+use crate::constraints::AudioSubscription;
 use crate::seat::Seat;
+use crate::source::SourceState;
 
 /// Writes what waits for a client's data channel, as far as there is room.
 pub(super) fn flush(seat: &mut Seat) {
@@ -192,7 +194,10 @@ impl Conference {
                 seat.constraints.set_last_n(last_n);
                 self.want_allocation(index);
             }
-            ClientMessage::ReceiverAudioSubscription(audio) => self.subscribe(index, audio),
+            ClientMessage::ReceiverAudioSubscription(mut audio) => {
+                audio.bound(limits.constraints);
+                self.subscribe(index, audio);
+            }
             ClientMessage::SourceVideoType { source, video_type } => {
                 self.set_video_type(cx, index, source, video_type);
             }
@@ -206,7 +211,7 @@ impl Conference {
         }
     }
 
-    fn subscribe(&mut self, index: usize, audio: crate::constraints::AudioSubscription) {
+    fn subscribe(&mut self, index: usize, audio: AudioSubscription) {
         let sources = &self.sources;
         let Some(seat) = self.seats.get_mut(index).and_then(Option::as_deref_mut) else {
             return;
@@ -217,6 +222,19 @@ impl Conference {
             }
         }
         seat.audio = audio;
+        self.note_names();
+    }
+
+    /// Who is asked for by name is heard, however many others are louder.
+    pub(super) fn note_names(&mut self) {
+        let all = self.seats.iter().flatten().map(|seat| &seat.audio);
+        let choosy: Vec<&AudioSubscription> = all.filter(|audio| audio.names_any()).collect();
+        let is_asked_for = |source: &Option<SourceState>| {
+            let source = source.as_ref();
+            source.is_some_and(|source| choosy.iter().any(|audio| audio.names(source.name())))
+        };
+        self.loudest
+            .set_asked_for(self.sources.iter().map(is_asked_for));
     }
 
     /// Only of one's own sources, signalled or still to be.
@@ -279,7 +297,9 @@ impl Conference {
         }
     }
 
-    /// In large rooms only to those who see the sender, or hear it.
+    /// In large rooms only to those who see the sender, have asked for it, or hear it. Jitsi's bridge
+    /// says of everybody that they are heard while it does not choose the loudest, and so sends all
+    /// to all.
     fn relay_stats(&mut self, cx: &mut Cx<'_>, from: usize, fields: Map<String, Value>) {
         let Some(sender) = self.seat(from).map(|seat| seat.id.clone()) else {
             return;
@@ -288,14 +308,20 @@ impl Conference {
             from: sender,
             fields,
         };
-        let is_for_all =
-            self.seat_count() <= STATS_FOR_ALL || self.speakers.recent().any(|index| index == from);
+        let is_for_all = self.seat_count() <= STATS_FOR_ALL
+            || self.speakers.recent().any(|index| index == from)
+            || self.loudest.has(from);
         let own = self.sources_of(from);
+        let own = own.into_iter().filter_map(|index| {
+            let source = self.source(index)?;
+            Some((index, source.name().clone()))
+        });
+        let own: Vec<(usize, SourceName)> = own.collect();
         self.broadcast(cx, &message, |index, seat| {
             let sees = || {
-                own.iter().any(|source| {
+                own.iter().any(|(source, name)| {
                     let leg = seat.legs.get(*source).and_then(Option::as_ref);
-                    leg.is_some_and(|leg| leg.asked_height != 0)
+                    seat.constraints.names(name) || leg.is_some_and(|leg| leg.asked_height != 0)
                 })
             };
             index != from && (is_for_all || sees())

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tertulia_model::BridgeEvent;
 use tertulia_model::bridge::DisconnectReason;
+use tertulia_model::{BridgeEvent, EndpointId, MediaType};
 use tracing::debug;
 
 use super::{Conference, Cx};
@@ -19,6 +19,7 @@ impl Conference {
         self.tick_at = cx.now + TICK;
         self.decide_speaker(cx);
         self.watch_layers(cx);
+        self.note_time(cx);
         for index in self.indices() {
             self.watch(cx, index);
             self.forget_addresses(cx, index);
@@ -36,22 +37,48 @@ impl Conference {
             SpeakerChange::Silence => None,
         };
         debug!(?change, "dominant speaker");
-        if let Some(message) = self.speaker_message() {
-            self.broadcast(cx, &message, |_, _| true);
-        }
-        self.tell_focus(cx, BridgeEvent::DominantSpeaker { endpoint });
+        self.announce_speaker(cx, endpoint);
         if matches!(change, SpeakerChange::Dominant(_)) {
             self.allocate_all();
         }
     }
 
+    fn announce_speaker(&mut self, cx: &mut Cx<'_>, endpoint: Option<EndpointId>) {
+        if let Some(message) = self.speaker_message() {
+            self.broadcast(cx, &message, |_, _| true);
+        }
+        self.tell_focus(cx, BridgeEvent::DominantSpeaker { endpoint });
+    }
+
+    /// An endpoint is not heard any more: it is gone, or may not speak. Who spoke before it is the
+    /// dominant speaker again.
+    pub(super) fn lose_voice(&mut self, cx: &mut Cx<'_>, index: usize) {
+        self.loudest.remove(index);
+        if !self.speakers.remove(index) || self.is_empty() {
+            return;
+        }
+        let heard = self.speakers.dominant();
+        let heard = heard.filter(|_| !self.speakers.is_silent());
+        let endpoint = heard
+            .and_then(|index| self.seat(index))
+            .map(|seat| seat.id.clone());
+        self.announce_speaker(cx, endpoint);
+        self.allocate_all();
+    }
+
     /// Layers that appear or vanish change what can be granted.
-    fn watch_layers(&mut self, cx: &Cx<'_>) {
+    fn watch_layers(&mut self, cx: &mut Cx<'_>) {
         let at_ms = self.at_ms(cx.now);
         let mut is_changed = false;
         for source in self.sources.iter_mut().flatten() {
+            if source.media() != MediaType::Video {
+                continue;
+            }
             let active = source.active_layers_at(at_ms);
-            is_changed |= std::mem::replace(&mut source.active_layers, active) != active;
+            if std::mem::replace(&mut source.active_layers, active) != active {
+                is_changed = true;
+                cx.statistics.layering_changes += 1;
+            }
         }
         if is_changed {
             self.allocate_all();
@@ -142,7 +169,7 @@ impl Conference {
         let is_due = has_video
             && self.seat(index).is_some_and(|seat| {
                 let age = cx.now.saturating_duration_since(seat.allocated);
-                age >= cx.config.timers.allocation
+                seat.is_jammed || age >= cx.config.timers.allocation
             });
         if is_due {
             self.want_allocation(index);
@@ -153,7 +180,8 @@ impl Conference {
         let Some(seat) = self.seat_mut(index) else {
             return;
         };
-        let is_due = cx.now.saturating_duration_since(seat.told_stats) >= STATS;
+        let age = cx.now.saturating_duration_since(seat.told_stats);
+        let is_due = age >= cx.config.timers.connection_stats;
         let Some(downlink_bps) = seat.estimate_bps.filter(|_| is_due) else {
             return;
         };
@@ -182,6 +210,5 @@ impl Conference {
 
 /// A client that closes its transport usually leaves the room in the next moment.
 const CLOSED_GRACE: Duration = Duration::from_secs(2);
-const STATS: Duration = Duration::from_secs(10);
 /// Without video for so long (peer-to-peer, all cameras off) a transport's estimation rests.
 const REST_AFTER: Duration = Duration::from_secs(10);

@@ -274,3 +274,97 @@ fn audio_can_be_unsubscribed() {
             .all(|pair| pair[1].number == pair[0].number + 1)
     );
 }
+
+/// Both ways at once: what is to be said goes where the client has spoken last.
+#[test]
+fn the_channel_that_was_used_last_is_answered() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.run(SECOND);
+    let data_channel = room.clients[0].data_channel.expect("open");
+    room.open_websocket(0);
+    let websocket = room.clients[0].websocket.take();
+    room.clients[0].texts.clear();
+    let hello = r#"{"colibriClass":"ClientHello"}"#;
+    // By data channel: the answer takes its time.
+    room.say(0, hello);
+    room.clients[0].websocket = websocket;
+    assert!(room.clients[0].texts.is_empty());
+    room.run(SECOND);
+    assert_eq!(classes(&room, 0), ["ServerHello"]);
+    room.say(0, hello);
+    assert_eq!(classes(&room, 0).len(), 2, "at once");
+    assert_eq!(room.clients[0].data_channel, Some(data_channel));
+}
+
+/// A message of 60 kB passes by either channel.
+#[test]
+fn large_messages_pass() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b", "c"]);
+    room.run(SECOND);
+    room.open_websocket(2);
+    let payload = "x".repeat(60_000);
+    let text =
+        format!(r#"{{"colibriClass":"EndpointMessage","to":"","msgPayload":{{"p":"{payload}"}}}}"#);
+    assert!(room.clients[0].websocket.is_none());
+    room.say(0, &text);
+    room.run(2 * SECOND);
+    for receiver in [1, 2] {
+        let message = room.clients[receiver].last("EndpointMessage");
+        let message = message.unwrap_or_else(|| panic!("nothing at {receiver}"));
+        assert_eq!(
+            message["msgPayload"]["p"].as_str().map(str::len),
+            Some(60_000)
+        );
+    }
+}
+
+/// In a room of more than twenty, statistics go to those who see, asked for or hear their sender.
+#[test]
+fn statistics_go_to_those_who_need_them_in_large_rooms() {
+    let mut room = Room::new(config());
+    let names: Vec<String> = (0..21).map(|n| format!("p{n}")).collect();
+    room.party(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for index in 0..21 {
+        room.open_websocket(index);
+    }
+    let reached = |room: &mut Room, from: usize| -> Vec<usize> {
+        for client in &mut room.clients {
+            client.texts.clear();
+        }
+        room.say(
+            from,
+            r#"{"colibriClass":"EndpointStats","bitrate":{"upload":1}}"#,
+        );
+        (0..21)
+            .filter(|index| room.clients[*index].last("EndpointStats").is_some())
+            .collect()
+    };
+    let ask = |room: &mut Room, index: usize, fields: &str| {
+        let text = format!(
+            r#"{{"colibriClass":"ReceiverVideoConstraints",
+            "defaultConstraints":{{"maxHeight":0}},{fields}}}"#
+        );
+        room.say(index, &text);
+    };
+    for index in 0..21 {
+        ask(&mut room, index, r#""lastN":-1"#);
+    }
+    assert!(reached(&mut room, 0).is_empty());
+    ask(&mut room, 3, r#""constraints":{"p0-v0":{"maxHeight":180}}"#);
+    ask(&mut room, 4, r#""onStageSources":["p0-v0"]"#);
+    ask(&mut room, 5, r#""selectedSources":["p0-v0"]"#);
+    assert_eq!(reached(&mut room, 0), [3, 4, 5]);
+    for index in 0..3 {
+        room.clients[index].speak(5);
+    }
+    room.run(SECOND);
+    room.clients[0].speak(110);
+    room.run(2 * SECOND);
+    assert_eq!(reached(&mut room, 0).len(), 20, "everybody hears it");
+    // With one fewer everybody gets everything.
+    let allocation = room.clients[20].allocation;
+    room.command(tertulia_model::BridgeCommand::Expire { allocation });
+    assert_eq!(reached(&mut room, 1).len(), 19);
+}

@@ -15,13 +15,17 @@ use str0m::format::{Codec, FormatParams};
 use str0m::ice::IceCreds;
 use str0m::media::{Frequency, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite};
+use str0m::rtp::{
+    Extension, ExtensionMap, ExtensionSerializer, ExtensionValues, RtpPacket, RtpWrite,
+};
 use str0m::{Candidate, Event, Input, Output as RtcOutput, Rtc, RtcConfig};
 use tertulia_model::bridge::{EndpointOffer, IceCredentials, LocalTransport, RemoteTransport};
 use tertulia_model::{
     AllocationId, ChannelId, Encoding, EndpointId, Fingerprint, MediaType, Now, Source, Ssrc,
     VideoType,
 };
+
+use super::link::Way;
 
 /// A datagram on its way.
 pub(crate) struct Parcel {
@@ -48,9 +52,13 @@ pub(crate) struct Client {
     /// Percent of datagrams that are lost.
     pub(crate) loss_up: u32,
     pub(crate) loss_down: u32,
+    pub(crate) way_up: Way,
+    pub(crate) way_down: Way,
     /// Bits per second on the way to the client; more waits, and what would wait long is lost.
     pub(crate) rate_down: Option<u64>,
     pub(crate) link_free_at: Option<Instant>,
+    /// Bytes that the bridge has sent into a narrow link, whether they arrived or not.
+    pub(crate) offered: Vec<(Instant, usize)>,
     pub(crate) data_channel: Option<DataChannelId>,
     pub(crate) websocket: Option<ChannelId>,
     pub(crate) texts: Vec<Value>,
@@ -60,12 +68,35 @@ pub(crate) struct Client {
     formerly: BTreeMap<u32, (String, Instant)>,
     pub(crate) received: Vec<Received>,
     pub(crate) keyframe_requests: u32,
+    pub(crate) keyframes_asked: Vec<Instant>,
+    /// Datagrams of RTCP that have arrived.
+    pub(crate) reports: u64,
     pub(crate) audio: Option<Audio>,
     pub(crate) video: Option<Video>,
     audio_due: Instant,
     video_due: Instant,
+    is_dtls_server: bool,
+    /// Added to its SSRCs: a client that starts its camera anew uses others.
+    pub(crate) ssrc_shift: u32,
     expected: BTreeSet<u32>,
     outbox: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+/// What a client does otherwise than browsers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Habits {
+    /// It wants to control ICE, as the bridge does.
+    pub(crate) is_controlling: bool,
+    /// It waits for the bridge to begin the DTLS handshake.
+    pub(crate) is_dtls_server: bool,
+}
+
+/// What of the next key frame of one encoding does not get anywhere, and can't be had again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hole {
+    First,
+    Last,
+    All,
 }
 
 /// What the microphone does.
@@ -86,10 +117,14 @@ pub(crate) struct Video {
     pub(crate) is_encrypted: bool,
     /// Which encodings are sent.
     pub(crate) is_sent: [bool; 3],
+    /// Packets of a frame by encoding, and their bytes.
+    pub(crate) parts: [u8; 3],
+    pub(crate) part_bytes: usize,
+    pub(crate) hole: Option<(u8, Hole)>,
     wants_keyframe: bool,
     frame: u64,
     keyframe_at: u64,
-    numbers: [u64; 3],
+    pub(crate) numbers: [u64; 3],
     base_layers: u8,
     pub(crate) padding_every: Option<u64>,
 }
@@ -107,7 +142,55 @@ pub(crate) struct Received {
     pub(crate) timestamp: u32,
     pub(crate) at: Instant,
     pub(crate) level: Option<i8>,
+    pub(crate) is_marked: bool,
+    pub(crate) descriptor: Option<Vec<u8>>,
     pub(crate) payload: Arc<[u8]>,
+}
+
+/// A packet of a codec that the camera does not make by itself.
+pub(crate) struct Made {
+    pub(crate) encoding: u8,
+    pub(crate) payload_type: u8,
+    pub(crate) number: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) is_marked: bool,
+    pub(crate) descriptor: Option<Vec<u8>>,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// The bytes of a dependency descriptor.
+#[derive(Debug)]
+struct DescriptorBytes(Vec<u8>);
+
+#[derive(Debug)]
+struct DescriptorExtension;
+
+impl ExtensionSerializer for DescriptorExtension {
+    fn write_to(&self, buffer: &mut [u8], values: &ExtensionValues) -> usize {
+        let bytes = values.user_values.get::<DescriptorBytes>();
+        bytes.map_or(0, |DescriptorBytes(bytes)| {
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            bytes.len()
+        })
+    }
+
+    fn parse_value(&self, buffer: &[u8], values: &mut ExtensionValues) -> bool {
+        values.user_values.set(DescriptorBytes(buffer.to_vec()));
+        true
+    }
+
+    fn is_video(&self) -> bool {
+        true
+    }
+
+    fn is_audio(&self) -> bool {
+        false
+    }
+
+    fn requires_two_byte_form(&self, values: &ExtensionValues) -> bool {
+        let bytes = values.user_values.get::<DescriptorBytes>();
+        bytes.is_some_and(|bytes| bytes.0.len() > 16)
+    }
 }
 
 impl Received {
@@ -142,6 +225,7 @@ impl Client {
         transport: LocalTransport,
         offer: EndpointOffer,
         address: SocketAddr,
+        habits: Habits,
         now: Now,
     ) -> Client {
         let mut extensions = ExtensionMap::empty();
@@ -150,6 +234,8 @@ impl Client {
         if offer.has_transport_cc {
             extensions.set(5, Extension::TransportSequenceNumber);
         }
+        let uri = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+        extensions.set(11, Extension::with_serializer(uri, DescriptorExtension));
         let mut config = RtcConfig::new()
             .set_rtp_mode(true)
             .clear_codecs()
@@ -165,21 +251,28 @@ impl Client {
                 FormatParams::default(),
             );
         }
-        codecs.add_config(
-            100.into(),
-            offer.has_rtx.then_some(96.into()),
-            Codec::Vp8,
-            Frequency::NINETY_KHZ,
-            None,
-            FormatParams::default(),
-        );
+        for (number, rtx, codec) in [
+            (41u8, 42u8, Codec::Av1),
+            (100, 96, Codec::Vp8),
+            (107, 99, Codec::H264),
+            (101, 97, Codec::Vp9),
+        ] {
+            codecs.add_config(
+                number.into(),
+                offer.has_rtx.then_some(rtx.into()),
+                codec,
+                Frequency::NINETY_KHZ,
+                None,
+                FormatParams::default(),
+            );
+        }
         let mut rtc = config.build(now.mono);
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         for candidate in &transport.candidates {
             rtc.add_remote_candidate(Candidate::host(candidate.address, "udp").unwrap());
         }
         let mut direct = rtc.direct_api();
-        direct.set_ice_controlling(false);
+        direct.set_ice_controlling(habits.is_controlling);
         direct.set_remote_ice_credentials(IceCreds {
             ufrag: transport.ice.ufrag.clone(),
             pass: transport.ice.pwd.clone(),
@@ -191,7 +284,7 @@ impl Client {
         if offer.has_transport_cc {
             direct.enable_twcc_feedback();
         }
-        direct.start_dtls(true).unwrap();
+        direct.start_dtls(!habits.is_dtls_server).unwrap();
         if offer.has_data_channel {
             direct.start_sctp(true);
         }
@@ -211,8 +304,11 @@ impl Client {
             mids: 0,
             loss_up: 0,
             loss_down: 0,
+            way_up: Way::default(),
+            way_down: Way::default(),
             rate_down: None,
             link_free_at: None,
+            offered: Vec::new(),
             data_channel: None,
             websocket: None,
             texts: Vec::new(),
@@ -220,10 +316,14 @@ impl Client {
             formerly: BTreeMap::new(),
             received: Vec::new(),
             keyframe_requests: 0,
+            keyframes_asked: Vec::new(),
+            reports: 0,
             audio: None,
             video: None,
             audio_due: now.mono,
             video_due: now.mono,
+            is_dtls_server: habits.is_dtls_server,
+            ssrc_shift: 0,
             expected: BTreeSet::new(),
             outbox: Vec::new(),
         }
@@ -242,19 +342,19 @@ impl Client {
                 hash: fingerprint.hash_func.clone(),
                 bytes: fingerprint.bytes.clone(),
             },
-            is_active: true,
+            is_active: !self.is_dtls_server,
             candidates: Vec::new(),
             initial_last_n: None,
         }
     }
 
     pub(crate) fn audio_ssrc(&self) -> u32 {
-        self.number * 1_000 + 1
+        self.number * 1_000 + 1 + self.ssrc_shift
     }
 
     /// The primary SSRC of the camera.
     pub(crate) fn video_ssrc(&self) -> u32 {
-        self.number * 1_000 + 11
+        self.number * 1_000 + 11 + self.ssrc_shift
     }
 
     pub(crate) fn video_name(&self) -> String {
@@ -303,7 +403,10 @@ impl Client {
             let mid = self.mid();
             let mut direct = self.rtc.direct_api();
             direct.declare_media(mid, MediaKind::Video);
-            direct.declare_stream_tx((video + n).into(), rtx, mid, None);
+            // Browsers don't give up when much must be sent again.
+            direct
+                .declare_stream_tx((video + n).into(), rtx, mid, None)
+                .set_rtx_cache(1_024, Duration::from_secs(3), Some(0.5));
         }
     }
 
@@ -402,6 +505,9 @@ impl Client {
         self.video = Some(Video {
             is_encrypted: false,
             is_sent: [true; 3],
+            parts: [1, 2, 4],
+            part_bytes: PART_BYTES,
+            hole: None,
             wants_keyframe: true,
             frame: 0,
             keyframe_at: 0,
@@ -409,6 +515,32 @@ impl Client {
             base_layers: 0,
             padding_every: None,
         });
+    }
+
+    /// How many frames it has made.
+    pub(crate) fn frames(&self) -> u64 {
+        self.video.as_ref().map_or(0, |video| video.frame)
+    }
+
+    /// Sends a packet that a test has made.
+    pub(crate) fn write(&mut self, now: Instant, made: Made) {
+        let ssrc = self.video_ssrc() + u32::from(made.encoding);
+        let mut values = ExtensionValues::default();
+        if let Some(bytes) = made.descriptor {
+            values.user_values.set(DescriptorBytes(bytes));
+        }
+        let write = RtpWrite::new(
+            made.payload_type.into(),
+            made.number.into(),
+            made.timestamp,
+            now,
+            made.payload,
+        )
+        .marker(made.is_marked)
+        .nackable(true)
+        .ext_vals(values);
+        let mut direct = self.rtc.direct_api();
+        direct.stream_tx(&ssrc.into()).unwrap().write_rtp(write);
     }
 
     /// Asks the sender of a stream for a key frame, as a decoder would.
@@ -487,7 +619,11 @@ impl Client {
             if !video.is_sent[usize::from(encoding)] {
                 continue;
             }
-            let parts = (1u8 << encoding) * if is_keyframe { 3 } else { 1 };
+            let parts = video.parts[usize::from(encoding)] * if is_keyframe { 3 } else { 1 };
+            let hole = video.hole.filter(|(of, _)| *of == encoding && is_keyframe);
+            if hole.is_some() {
+                video.hole = None;
+            }
             for part in 0..parts {
                 let mut payload = vec![
                     0x80 | if part == 0 { 0x10 } else { 0 },
@@ -506,7 +642,7 @@ impl Client {
                     payload.extend(head);
                 }
                 let clear = payload.len();
-                payload.resize(PART_BYTES, encoding);
+                payload.resize(video.part_bytes, encoding);
                 if video.is_encrypted {
                     // Ten bytes of a key frame are left in the clear, three of another one.
                     let clear = clear - if is_keyframe || part > 0 { 0 } else { 7 };
@@ -524,6 +660,15 @@ impl Client {
                 payload.extend([part, parts]);
                 let number = &mut video.numbers[usize::from(encoding)];
                 *number += 1;
+                let is_missing = match hole {
+                    None => false,
+                    Some((_, Hole::First)) => part == 0,
+                    Some((_, Hole::Last)) => part + 1 == parts,
+                    Some((_, Hole::All)) => true,
+                };
+                if is_missing {
+                    continue;
+                }
                 let timestamp = (video.frame * 3_000) as u32;
                 let write = RtpWrite::new(100.into(), (*number).into(), timestamp, now, payload)
                     .marker(part + 1 == parts)
@@ -562,6 +707,8 @@ impl Client {
             return;
         }
         self.clock = self.clock.max(now);
+        let is_rtcp = matches!(parcel.data[..], [128..=191, 192..=223, ..]);
+        self.reports += u64::from(is_rtcp);
         let received = Receive::new(Protocol::Udp, parcel.from, parcel.to, &parcel.data);
         let Ok(receive) = received else { return };
         let _ = self.rtc.handle_input(Input::Receive(self.clock, receive));
@@ -622,6 +769,7 @@ impl Client {
             }
             Event::KeyframeRequest(_) => {
                 self.keyframe_requests += 1;
+                self.keyframes_asked.push(self.clock);
                 if let Some(video) = &mut self.video {
                     video.wants_keyframe = true;
                 }
@@ -635,13 +783,20 @@ impl Client {
         let ssrc = *packet.header.ssrc;
         self.received.push(Received {
             ssrc,
-            is_video: *packet.header.payload_type == 100,
+            is_video: [41, 100, 101, 107].contains(&*packet.header.payload_type),
             payload_type: *packet.header.payload_type,
             mapped: self.owners(ssrc),
             number: *packet.seq_no,
             timestamp: packet.header.timestamp,
             at: packet.timestamp,
             level: packet.header.ext_vals.audio_level,
+            is_marked: packet.header.marker,
+            descriptor: packet
+                .header
+                .ext_vals
+                .user_values
+                .get::<DescriptorBytes>()
+                .map(|bytes| bytes.0.clone()),
             payload: packet.payload,
         });
     }

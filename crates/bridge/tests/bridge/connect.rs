@@ -6,6 +6,7 @@ use tertulia_bridge::{LocalAddress, Statistics};
 use tertulia_model::bridge::{AllocationFailure, CandidateKind, DisconnectReason, EndpointOffer};
 use tertulia_model::{AllocationId, BridgeCommand, BridgeEvent};
 
+use crate::room::client::Habits;
 use crate::room::{BRIDGE, OFFER, Room};
 use crate::testing::config;
 
@@ -391,4 +392,92 @@ fn a_client_moves_to_another_address() {
     room.clients[1].received.clear();
     room.run(2 * SECOND);
     assert!(room.clients[1].stream(ssrc).len() > 80, "its media goes on");
+}
+
+/// The client's checks begin before the bridge has its half of the credentials.
+#[test]
+fn an_answer_may_come_late() {
+    let mut room = Room::new(config());
+    let (index, answer) = room.prepare("a", OFFER, "198.51.100.9:40000".parse().unwrap());
+    room.run(3 * SECOND);
+    assert!(!room.clients[index].is_connected);
+    room.answer(index, answer);
+    room.run(2 * SECOND);
+    assert!(room.clients[index].is_connected);
+    assert_eq!(
+        room.count(|event| matches!(event, BridgeEvent::Connected { .. })),
+        1
+    );
+}
+
+/// Whoever begins the handshake and whoever thinks that it leads the checks.
+#[test]
+fn roles_are_settled_whatever_a_client_thinks() {
+    for (is_controlling, is_dtls_server) in [(false, true), (true, false), (true, true)] {
+        let mut room = Room::new(config());
+        room.habits = Habits {
+            is_controlling,
+            is_dtls_server,
+        };
+        room.party(&["a", "b"]);
+        room.clients[0].speak(80);
+        room.run(2 * SECOND);
+        let ssrc = room.clients[0].audio_ssrc();
+        assert!(room.clients[1].stream(ssrc).len() > 90);
+    }
+}
+
+#[test]
+fn the_handshake_survives_loss_and_duplicates() {
+    for (loss, twice) in [(0, 100), (20, 0), (15, 30)] {
+        let mut room = Room::new(config());
+        for name in ["a", "b", "c", "d"] {
+            let index = room.join(name);
+            let client = &mut room.clients[index];
+            (client.loss_up, client.loss_down) = (loss, loss);
+            (client.way_up.twice, client.way_down.twice) = (twice, twice);
+            room.publish(index);
+        }
+        room.run(25 * SECOND);
+        let connected = room.clients.iter().filter(|client| client.is_connected);
+        assert_eq!(connected.count(), 4, "{loss} % lost, {twice} % twice");
+        assert_eq!(
+            room.count(|event| matches!(event, BridgeEvent::Connected { .. })),
+            4
+        );
+    }
+}
+
+/// An office behind one NAT, and a client that has nothing but IPv6.
+#[test]
+fn clients_share_an_address_or_have_another_family() {
+    let mut config = config();
+    config.addresses.push(LocalAddress {
+        address: "[2001:db8::1]:10000".parse().unwrap(),
+        public: None,
+    });
+    let mut room = Room::new(config);
+    for (name, address) in [
+        ("a", "198.51.100.9:40000"),
+        ("b", "198.51.100.9:40002"),
+        ("c", "[2001:db8:7::5]:40000"),
+    ] {
+        let (index, answer) = room.prepare(name, OFFER, address.parse().unwrap());
+        room.answer(index, answer);
+        room.publish(index);
+    }
+    room.run(2 * SECOND);
+    for client in &mut room.clients {
+        assert!(client.is_connected, "{}", client.address);
+        client.speak(80);
+    }
+    room.run(2 * SECOND);
+    for receiver in 0..3 {
+        for sender in (0..3).filter(|sender| *sender != receiver) {
+            let ssrc = room.clients[sender].audio_ssrc();
+            let packets = room.clients[receiver].stream(ssrc).len();
+            assert!(packets > 90, "{packets} from {sender} to {receiver}");
+        }
+    }
+    assert_eq!(room.statistics().addresses, 3);
 }

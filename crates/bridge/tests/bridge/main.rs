@@ -2,17 +2,30 @@
 
 #![expect(clippy::unwrap_used, reason = "a test harness is test code too")]
 
-use tertulia_bridge::{Bandwidth, Config, Limits, LocalAddress, Timers, VideoPolicy};
+use tertulia_bridge::{
+    AudioPolicy, Bandwidth, Config, Limits, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+};
 
 mod abuse;
+mod bandwidth;
 mod channel;
+mod codecs;
 mod connect;
+mod crowd;
 mod encrypted;
+mod flood;
+mod loss;
 mod media;
+mod overload;
+mod report;
 mod rest;
 mod restart;
 mod rewriting;
 mod rights;
 mod room;
+#[path = "../../src/scalable.rs"]
+mod scalable;
+mod switching;
 #[path = "../../src/testing.rs"]
 mod testing;
+mod voices;

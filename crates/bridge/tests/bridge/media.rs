@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Claims of every received stream: numbers are unique and below 65 536 at first, gaps only as
 /// many as allowed and after a frame that a switch has cut off, time never goes back, the first
 /// packet and every switch is a key frame.
-fn check_video(packets: &[Received], gaps_max: u64) {
+pub(crate) fn check_video(packets: &[Received], gaps_max: u64) {
     let first = packets.first().expect("something arrived");
     assert!(first.number < 65_536);
     assert!(first.is_keyframe_start(), "starts with a key frame");
@@ -47,7 +47,7 @@ fn check_video(packets: &[Received], gaps_max: u64) {
     assert!(gaps <= gaps_max, "{gaps} gaps");
 }
 
-fn encodings(packets: &[Received]) -> Vec<u8> {
+pub(crate) fn encodings(packets: &[Received]) -> Vec<u8> {
     let mut encodings: Vec<u8> = packets.iter().map(|packet| packet.stamp().0).collect();
     encodings.dedup();
     encodings

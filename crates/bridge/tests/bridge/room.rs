@@ -12,10 +12,12 @@ use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, Now, Random,
 };
 
-use client::{Client, Parcel};
+use client::{Client, Habits, Parcel};
 
 #[path = "client.rs"]
 pub(crate) mod client;
+#[path = "link.rs"]
+pub(crate) mod link;
 
 /// Everything.
 pub(crate) struct Room {
@@ -27,6 +29,8 @@ pub(crate) struct Room {
     /// One way.
     pub(crate) delay: Duration,
     pub(crate) conference_worker: usize,
+    /// Of those who join from now on.
+    pub(crate) habits: Habits,
     /// The first twelve bytes of each RTP packet that left for client 1.
     pub(crate) sealed: Vec<[u8; 12]>,
     wire: VecDeque<(Instant, bool, Parcel)>,
@@ -73,6 +77,7 @@ impl Room {
             conference: ConferenceId::new("c0ffee"),
             delay: Duration::from_millis(5),
             conference_worker: 0,
+            habits: Habits::default(),
             sealed: Vec::new(),
             wire: VecDeque::new(),
             random: Random::from_seed([42; 32]),
@@ -136,18 +141,38 @@ impl Room {
         offer: EndpointOffer,
         change: impl FnOnce(&mut RemoteTransport),
     ) -> usize {
-        let (allocation, transport) = self.allocate(id, offer);
         let number = self.clients.len() as u32 + 1;
         let address = SocketAddr::from(([198, 51, 100, number as u8], 40_000));
-        let mut client = Client::new(id, number, allocation, transport, offer, address, self.now);
-        let mut remote = client.answer();
+        let (index, mut remote) = self.prepare(id, offer, address);
         change(&mut remote);
+        self.answer(index, remote);
+        index
+    }
+
+    /// A client that has its invitation and has not answered yet; gives back its index and answer.
+    pub(crate) fn prepare(
+        &mut self,
+        id: &str,
+        offer: EndpointOffer,
+        address: SocketAddr,
+    ) -> (usize, RemoteTransport) {
+        let (allocation, transport) = self.allocate(id, offer);
+        let number = self.clients.len() as u32 + 1;
+        let (habits, now) = (self.habits, self.now);
+        let mut client = Client::new(
+            id, number, allocation, transport, offer, address, habits, now,
+        );
+        let remote = client.answer();
         self.clients.push(client);
+        (self.clients.len() - 1, remote)
+    }
+
+    pub(crate) fn answer(&mut self, index: usize, transport: RemoteTransport) {
+        let allocation = self.clients[index].allocation;
         self.command(BridgeCommand::Connect {
             allocation,
-            transport: remote,
+            transport,
         });
-        self.clients.len() - 1
     }
 
     /// Joins so many clients with microphone and camera, all known to each other, and waits until
@@ -337,8 +362,8 @@ impl Room {
 
     /// Puts what the bridge wants on its way.
     pub(crate) fn collect(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
-        for transmit in batch.transmits {
+        let mut batch = std::mem::take(&mut self.batch);
+        for transmit in batch.transmits.drain(..) {
             let Some(client) = self
                 .clients
                 .iter_mut()
@@ -353,27 +378,30 @@ impl Room {
             if let Some(header) = header.filter(is_rtp).filter(|_| client.number == 2) {
                 self.sealed.push(*header);
             }
-            if self.random.u32() % 100 < client.loss_down {
-                continue;
-            }
-            let mut at = self.now.mono + self.delay;
-            if let Some(rate) = client.rate_down {
-                let bits = transmit.contents.len() as u64 * 8;
-                let free = client.link_free_at.unwrap_or(at).max(self.now.mono);
-                if free > self.now.mono + Duration::from_millis(300) {
-                    continue;
+            let fates = client.way_down.fates(client.loss_down, &mut self.random);
+            for late in fates {
+                let mut at = self.now.mono + self.delay + late;
+                if let Some(rate) = client.rate_down {
+                    let bytes = transmit.contents.len();
+                    client.offered.push((self.now.mono, bytes));
+                    let free = client.link_free_at.unwrap_or(at).max(self.now.mono);
+                    if free > self.now.mono + QUEUE {
+                        continue;
+                    }
+                    let free = free + Duration::from_nanos(bytes as u64 * 8_000_000_000 / rate);
+                    client.link_free_at = Some(free);
+                    at = free + self.delay + late;
                 }
-                let free = free + Duration::from_nanos(bits * 1_000_000_000 / rate);
-                client.link_free_at = Some(free);
-                at = free + self.delay;
+                let parcel = Parcel {
+                    from: transmit.source,
+                    to: transmit.destination,
+                    data: transmit.contents.clone(),
+                };
+                self.wire.push_back((at, false, parcel));
             }
-            let parcel = Parcel {
-                from: transmit.source,
-                to: transmit.destination,
-                data: transmit.contents,
-            };
-            self.wire.push_back((at, false, parcel));
         }
+        // The server keeps its batch too.
+        self.batch = batch;
         for worker in &mut self.workers {
             while let Some(output) = worker.poll_output() {
                 match output {
@@ -405,15 +433,15 @@ impl Room {
         let client = &mut self.clients[index];
         let sent = client.drive(now);
         for (to, data) in sent {
-            if self.random.u32() % 100 < self.clients[index].loss_up {
-                continue;
+            let client = &mut self.clients[index];
+            for late in client.way_up.fates(client.loss_up, &mut self.random) {
+                let parcel = Parcel {
+                    from: client.address,
+                    to,
+                    data: data.clone(),
+                };
+                self.wire.push_back((now + self.delay + late, true, parcel));
             }
-            let parcel = Parcel {
-                from: self.clients[index].address,
-                to,
-                data,
-            };
-            self.wire.push_back((now + self.delay, true, parcel));
         }
     }
 
@@ -424,4 +452,6 @@ impl Room {
 }
 
 const STEP: Duration = Duration::from_millis(1);
+/// How long what waits before a narrow link may have to wait.
+const QUEUE: Duration = Duration::from_millis(300);
 pub(crate) const BRIDGE: &str = "192.0.2.1:10000";
