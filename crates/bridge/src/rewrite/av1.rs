@@ -16,6 +16,8 @@ pub(crate) struct DecodeTargets {
     current: Option<u8>,
     /// What it is to be.
     wanted: Option<u8>,
+    /// Those that the sender sends, one bit each, as it last said; None is all.
+    active: Option<u32>,
 }
 
 /// What a receiver is to get of an encoding.
@@ -61,15 +63,17 @@ impl DecodeTargets {
         is_closed: bool,
         is_sent: impl Fn(u16) -> bool,
     ) -> (Choice, bool) {
+        if descriptor.has_structure || descriptor.active.is_some() {
+            self.active = descriptor.active;
+        }
+        let active = self.active;
         let count = structure.targets().len();
         let current = self.current.filter(|index| usize::from(*index) < count);
         let wanted = match aim {
-            Aim::Layers { spatial, temporal } => {
-                structure.best(spatial, temporal, descriptor.active)
-            }
+            Aim::Layers { spatial, temporal } => structure.best(spatial, temporal, active),
             Aim::Least | Aim::Same => current,
         };
-        let wanted = wanted.or_else(|| structure.best(u8::MAX, u8::MAX, descriptor.active));
+        let wanted = wanted.or_else(|| structure.best(u8::MAX, u8::MAX, active));
         let Some(wanted) = wanted else {
             return (Choice::Leave, false);
         };
@@ -127,7 +131,7 @@ impl DecodeTargets {
                 .saturating_sub(structure.targets().len() as u32)
                 .min(31);
         let is_news = is_changed || descriptor.active.is_some() || descriptor.has_structure;
-        let active = current.contains & descriptor.active.unwrap_or(all);
+        let active = current.contains & self.active.unwrap_or(all);
         let is_implied = descriptor.has_structure && active == all;
         (is_news && !is_implied).then_some(active)
     }

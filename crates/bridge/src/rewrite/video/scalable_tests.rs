@@ -28,6 +28,8 @@ struct Sender {
     number: u64,
     timestamp: u32,
     structure: Option<Arc<Structure>>,
+    /// The decode targets that the next picture says are left.
+    active: Option<u32>,
 }
 
 /// One packet of it.
@@ -87,6 +89,7 @@ impl Sender {
             number: 70_000 * u64::from(encoding + 1),
             timestamp: u32::MAX - 9_000 * u32::from(encoding),
             structure: None,
+            active: None,
         }
     }
 
@@ -111,12 +114,14 @@ impl Sender {
                     is_marked: frame.is_last && part + 1 == parts,
                     speech: self.speech,
                     payload,
-                    descriptor: has_descriptor.then(|| self.encoder.descriptor(&frame, ends, None)),
+                    descriptor: has_descriptor
+                        .then(|| self.encoder.descriptor(&frame, ends, self.active)),
                     frame: frame.clone(),
                 });
                 self.number += 1;
             }
         }
+        self.active = None;
         self.timestamp = self.timestamp.wrapping_add(3_000);
         packets
     }
@@ -420,6 +425,42 @@ fn a_structure_of_fewer_layers_counts() {
                 .all(|pair| pair[1].number == pair[0].number + 1)
         );
     }
+}
+
+/// It need not be said again which decode targets are left, and comes back with the next key frame.
+#[test]
+fn a_layer_that_is_given_up_is_not_waited_for() {
+    let mut sender = Sender::new(Speech::Av1, 0, L3T3);
+    let (mut rewrite, mut outs) = (VideoRewrite::default(), Vec::new());
+    let all = target(0, 2, 7);
+    run(
+        &mut sender,
+        &mut rewrite,
+        all,
+        &[true, false, false, false],
+        &mut outs,
+    );
+    sender.active = Some(0b11_1111);
+    let now = Instant::now();
+    let mut words = Vec::new();
+    for _ in 0..6 {
+        let mut word = String::new();
+        for packet in sender.picture(false, 2, 1) {
+            let out = sender.feed(&mut rewrite, now, &packet, all).unwrap();
+            word += &format!("{} ", out.from.frame.spatial);
+            let bytes = out.descriptor.as_deref().unwrap();
+            let known = sender.structure.as_deref();
+            let (descriptor, _) = Descriptor::read(bytes, known).unwrap();
+            let is_first = words.is_empty();
+            assert_eq!(descriptor.active, is_first.then_some(0b11_1111));
+            outs.push(out);
+        }
+        words.push(word);
+    }
+    assert_eq!(words, ["0 1 "; 6]);
+    let (words, _) = run(&mut sender, &mut rewrite, all, &[true], &mut outs);
+    assert_eq!(words, ["0.0 1.0 2.0"]);
+    check(&outs);
 }
 
 /// Simulcast with descriptors: templates of different encodings do not mix, frame numbers go on,
