@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tertulia_bridge::{Batch, DatagramRoute, Output, Worker};
+use tertulia_bridge::{
+    Batch, DESCRIPTOR_BYTES_MAX, DatagramRoute, Descriptor, DescriptorEdit, Output, Worker,
+    mapping_answer,
+};
 use tertulia_model::bridge::EndpointOffer;
 use tertulia_model::jid::{DomainPart, FullJid};
 use tertulia_model::{
@@ -30,7 +33,7 @@ use tertulia_stream::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("negotiation", negotiation),
     ("bosh", bosh),
     ("session", session),
@@ -43,6 +46,7 @@ pub const TARGETS: [Target; 13] = [
     ("meeting", meeting),
     ("channel", channel),
     ("datagram", datagram),
+    ("descriptor", descriptor),
     ("turn", turn),
 ];
 
@@ -324,6 +328,36 @@ pub fn datagram(data: &[u8]) {
     }
     worker.finish_batch(now(), &mut batch);
     while worker.poll_output().is_some() {}
+    // Answers of STUN servers arrive on the same port.
+    let _ = mapping_answer(data);
+}
+
+/// Dependency descriptors of one stream, each behind its length. What can be read is written again
+/// with other numbers, and can still be read.
+pub fn descriptor(data: &[u8]) {
+    let (mut theirs, mut ours) = (None, None);
+    let mut rest = data;
+    while let Some((length, more)) = rest.split_first() {
+        let (bytes, more) = more.split_at(usize::from(*length).min(more.len()));
+        rest = more;
+        let Ok((read, own)) = Descriptor::read(bytes, theirs.as_ref()) else {
+            continue;
+        };
+        theirs = own.or(theirs);
+        let edit = DescriptorEdit {
+            number: !read.number,
+            template_shift: *length,
+            active: (length % 2 == 0).then_some(0x5555_5555),
+        };
+        let mut into = [0; DESCRIPTOR_BYTES_MAX];
+        if let Some(length) = read.write_edited(bytes, &edit, &mut into) {
+            let written = into.get(..length).expect("it was written");
+            if let Ok((again, own)) = Descriptor::read(written, ours.as_ref()) {
+                assert_eq!(again.number, edit.number);
+                ours = own.or(ours);
+            }
+        }
+    }
 }
 
 fn worker_with_endpoint() -> (Worker, String) {
