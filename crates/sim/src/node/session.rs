@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jid::Jid;
 use tertulia_conference::{Route, host};
 use tertulia_model::{ConferenceId, Now, RoomJid, SessionChange, SessionId};
-use tertulia_stanza::{Condition, Kind, Stanza, StanzaError};
+use tertulia_stanza::{Condition, Kind, Stanza};
 use tertulia_stream::SessionOutput;
 
 use super::login::nick_of;
@@ -140,13 +140,12 @@ impl Node {
         };
         match meeting {
             Some(meeting) => self.tell_meeting(now, from, meeting, stanza),
-            None if is_join && self.is_breakout(room) && stanza.may_be_refused() => {
-                let error = StanzaError::new(Condition::NotAllowed);
-                let error = error.with_text("this breakout room is gone");
-                self.answer(now, from, Some(stanza.error(error)));
-            }
             None => {
-                let answer = tertulia_conference::refuse_missing(&stanza);
+                let answer = if self.is_breakout(room) {
+                    tertulia_conference::refuse_breakout(&stanza)
+                } else {
+                    tertulia_conference::refuse_missing(&stanza)
+                };
                 self.answer(now, from, answer);
             }
         }
