@@ -67,6 +67,9 @@ pub(crate) struct MediaSession {
     unannounced: BTreeSet<SourceName>,
     dead_since: Option<Instant>,
     remote: BTreeMap<Ssrc, Remote>,
+    /// Those of them that something came for since we looked, or that wait for something; the
+    /// others have nothing to say.
+    busy: BTreeSet<Ssrc>,
     next_number: u16,
     events: VecDeque<MediaEvent>,
     is_connected: bool,
@@ -187,6 +190,7 @@ impl MediaSession {
             unannounced: sending.unannounced,
             dead_since: None,
             remote: BTreeMap::new(),
+            busy: BTreeSet::new(),
             next_number: 0,
             events: VecDeque::new(),
             is_connected: false,
@@ -363,13 +367,11 @@ impl MediaSession {
             self.send_video(now, index);
             self.send_paced(now, index);
         }
-        for remote in self.remote.values_mut() {
-            if remote
-                .reception
-                .next_timeout()
-                .is_some_and(|due| due <= now)
-            {
-                remote.reception.handle_timeout(now);
+        for ssrc in &self.busy {
+            let reception = self.remote.get_mut(ssrc).map(|r| &mut r.reception);
+            let is_due = |r: &&mut Reception| r.next_timeout().is_some_and(|due| due <= now);
+            if let Some(reception) = reception.filter(is_due) {
+                reception.handle_timeout(now);
             }
         }
         if self
@@ -383,10 +385,8 @@ impl MediaSession {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let receptions = self
-            .remote
-            .values()
-            .filter_map(|r| r.reception.next_timeout());
+        let busy = self.busy.iter().filter_map(|ssrc| self.remote.get(ssrc));
+        let receptions = busy.filter_map(|remote| remote.reception.next_timeout());
         let dead = self.dead_since.map(|since| since + DEAD_AFTER);
         let audio = self.audio.as_ref().and_then(|audio| audio.due);
         let dues = |video: &Video| [video.due, video.pace_due];
@@ -427,20 +427,25 @@ impl MediaSession {
                 LegEvent::Packet(ssrc, packet) => {
                     if let Some(remote) = self.remote.get_mut(&ssrc) {
                         remote.reception.handle_packet(packet);
+                        self.busy.insert(ssrc);
                     }
                 }
                 LegEvent::KeyFrameWanted(ssrc) => self.key_frame_wanted(ssrc),
             }
         }
-        for remote in self.remote.values_mut() {
+        let (remote, leg, events) = (&mut self.remote, &mut self.leg, &mut self.events);
+        self.busy.retain(|ssrc| {
+            let Some(remote) = remote.get_mut(ssrc) else {
+                return false;
+            };
             while let Some(flaw) = remote.reception.poll_flaw() {
-                let name = remote.name.clone();
-                self.events.push_back(MediaEvent::Flaw(name, flaw));
+                events.push_back(MediaEvent::Flaw(remote.name.clone(), flaw));
             }
             if remote.reception.take_key_frame_request(now) {
-                self.leg.request_key_frame(remote.encoding.primary);
+                leg.request_key_frame(remote.encoding.primary);
             }
-        }
+            remote.reception.is_waiting()
+        });
     }
 
     fn connected(&mut self, now: Instant) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tertulia_model::RoomJid;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -32,6 +33,7 @@ pub(super) async fn conduct(load: Load, threads: usize) -> anyhow::Result<Report
     let socket = format!("{}?room={room}", target.websocket);
     drop(connector.websocket(&socket, Some("xmpp")).await?);
     let server = server(&load, &target)?;
+    let interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
 
     let mut progress = Progress::new(Instant::now());
     progress.say(Instant::now(), &load.title(&target.url));
@@ -51,7 +53,7 @@ pub(super) async fn conduct(load: Load, threads: usize) -> anyhow::Result<Report
         connector,
         epoch: Instant::now(),
     });
-    let findings = Crew::new(common, rooms, server, random, progress)
+    let findings = Crew::new(common, rooms, server, (random, progress, interrupt))
         .run(threads)
         .await;
     Ok(Report::new(&url, &load, &findings))
@@ -76,6 +78,7 @@ struct Crew {
     server: Option<Processes>,
     random: fastrand::Rng,
     progress: Progress,
+    interrupt: Signal,
     members: BTreeMap<u64, Member>,
     next_member: u64,
     tasks: JoinSet<(u64, Record)>,
@@ -122,8 +125,7 @@ impl Crew {
         common: Arc<Common>,
         rooms: Vec<RoomJid>,
         server: Option<Processes>,
-        random: fastrand::Rng,
-        progress: Progress,
+        (random, progress, interrupt): (fastrand::Rng, Progress, Signal),
     ) -> Crew {
         let now = Instant::now();
         let turn = Turn {
@@ -138,6 +140,7 @@ impl Crew {
             server,
             random,
             progress,
+            interrupt,
             members: BTreeMap::new(),
             next_member: 0,
             tasks: JoinSet::new(),
@@ -315,7 +318,7 @@ impl Crew {
             let wake = end.min(now + TICK);
             tokio::select! {
                 () = tokio::time::sleep_until(wake.into()) => self.tick(Instant::now()),
-                _ = tokio::signal::ctrl_c() => return false,
+                _ = self.interrupt.recv() => return false,
             }
         }
     }
