@@ -1,5 +1,6 @@
-//! One conference as an administrator sees it: every endpoint with its path, its bandwidth, what
-//! it sends and what it is sent. Made when asked, shown to nobody else.
+//! A conference as an administrator sees it, and each of its endpoints: its path, its bandwidth,
+//! what it sends and what it is sent. Made when asked, one endpoint at a time: the media thread has
+//! other things to do.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,13 +12,22 @@ use tertulia_model::{
 };
 
 /// A conference.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConferenceDetail {
     pub id: ConferenceId,
     pub age: Duration,
     pub dominant_speaker: Option<EndpointId>,
     /// In the order of their seats.
-    pub endpoints: Vec<EndpointDetail>,
+    pub endpoints: Vec<EndpointSummary>,
+}
+
+/// An endpoint among others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSummary {
+    pub id: EndpointId,
+    pub state: EndpointState,
+    /// What others are told of its connection.
+    pub is_active: bool,
 }
 
 /// An endpoint.

@@ -55,8 +55,8 @@ pub use descriptor::{
     Indication, Structure, Unreadable,
 };
 pub use detail::{
-    ChannelKind, ConferenceDetail, EndpointDetail, EndpointState, LayerDetail, Path,
-    ReceptionDetail, SourceDetail, StreamDetail,
+    ChannelKind, ConferenceDetail, EndpointDetail, EndpointState, EndpointSummary, LayerDetail,
+    Path, ReceptionDetail, SourceDetail, StreamDetail,
 };
 pub use figures::{ConferenceFigures, Figures, Mean};
 pub use limits::Limits;

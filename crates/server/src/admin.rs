@@ -25,7 +25,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tertulia_model::ConferenceId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -231,17 +231,22 @@ struct DebugQuery {
 
 async fn debug_all(State(node): State<Arc<Node>>, Query(query): Query<DebugQuery>) -> Response {
     let reading = node.monitor.read(&node).await;
-    let conferences = monitor::details(&node, None).await;
-    as_json(&debug::node(&node, &reading, &conferences, query.full))
+    let mut conferences = Map::new();
+    for conference in monitor::conferences(&node, None).await {
+        let shown = debug::conference(&node, &conference, query.full).await;
+        conferences.insert(conference.id.to_string(), shown);
+    }
+    as_json(&debug::node(&node, &reading, conferences))
 }
 
 async fn debug_conference(
     State(node): State<Arc<Node>>,
     Path(conference): Path<String>,
 ) -> Response {
-    let found = monitor::details(&node, Some(ConferenceId::new(&conference))).await;
+    let conference = ConferenceId::new(&conference);
+    let found = monitor::conferences(&node, Some(&conference)).await;
     match found.first() {
-        Some(conference) => as_json(&debug::conference(&node, conference, true)),
+        Some(conference) => as_json(&debug::conference(&node, conference, true).await),
         None => not_found("there is no such conference on the bridge\n"),
     }
 }
@@ -250,14 +255,13 @@ async fn debug_endpoint(
     State(node): State<Arc<Node>>,
     Path((conference, endpoint)): Path<(String, String)>,
 ) -> Response {
-    let found = monitor::details(&node, Some(ConferenceId::new(&conference))).await;
-    let endpoints = found.first().map(|conference| &conference.endpoints);
-    let endpoint = endpoints.and_then(|endpoints| {
-        let mut endpoints = endpoints.iter();
-        endpoints.find(|one| one.id.as_str() == endpoint)
-    });
-    match endpoint {
-        Some(endpoint) => as_json(&debug::endpoint(endpoint)),
+    let conference = ConferenceId::new(&conference);
+    let found = match endpoint.parse() {
+        Ok(endpoint) => monitor::endpoint(&node, &conference, &endpoint).await,
+        Err(_) => None,
+    };
+    match found {
+        Some(endpoint) => as_json(&debug::endpoint(&endpoint)),
         None => not_found("there is no such endpoint on the bridge\n"),
     }
 }

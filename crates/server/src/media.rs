@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tertulia_bridge::{ChannelRefused, ConferenceDetail, Figures, LocalAddress, Transmit};
+use tertulia_bridge::{
+    ChannelRefused, ConferenceDetail, EndpointDetail, Figures, LocalAddress, Transmit,
+};
 use tertulia_model::{BridgeCommand, ChannelId, ConferenceId, EndpointId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,10 +33,13 @@ pub(crate) enum WorkerCommand {
     ChannelClosed(ChannelId),
     /// How is everything?
     Read(oneshot::Sender<WorkerReading>),
-    /// All that there is to know of its conferences, or of one of them.
+    /// Which conferences are there, and who is in them?
+    List(oneshot::Sender<Vec<ConferenceDetail>>),
+    /// All that there is to know of an endpoint; None if there is none.
     Describe {
-        only: Option<ConferenceId>,
-        reply: oneshot::Sender<Vec<ConferenceDetail>>,
+        conference: ConferenceId,
+        endpoint: EndpointId,
+        reply: oneshot::Sender<Option<EndpointDetail>>,
     },
     /// Endpoints are told of these addresses from now on.
     SetAddresses {

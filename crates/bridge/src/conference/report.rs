@@ -9,8 +9,8 @@ use tertulia_model::{MayForward, MediaType, Ssrc};
 use super::{Conference, Cx};
 use crate::allocate::Layer;
 use crate::detail::{
-    ChannelKind, ConferenceDetail, EndpointDetail, EndpointState, LayerDetail, ReceptionDetail,
-    SourceDetail, StreamDetail,
+    ChannelKind, ConferenceDetail, EndpointDetail, EndpointState, EndpointSummary, LayerDetail,
+    ReceptionDetail, SourceDetail, StreamDetail,
 };
 use crate::figures::{ConferenceFigures, Figures};
 use crate::rewrite::Target;
@@ -89,42 +89,34 @@ impl Conference {
         figures.conferences.push(own);
     }
 
-    /// All that there is to know.
-    pub(crate) fn detail(&mut self, now: Instant) -> ConferenceDetail {
-        let at_ms = self.at_ms(now);
-        let layers: Vec<Vec<Layer>> = self
-            .sources
-            .iter_mut()
-            .map(|source| layers(source.as_mut(), at_ms))
-            .collect();
-        let seats = self.seats.iter().enumerate();
-        let endpoints = seats
-            .filter_map(|(index, seat)| Some((index, seat.as_deref()?)))
-            .map(|(index, seat)| self.endpoint_detail(index, seat, &layers, now))
-            .collect();
+    /// Who is in it.
+    pub(crate) fn detail(&self, now: Instant) -> ConferenceDetail {
+        let seats = self.seats.iter().flatten();
+        let endpoints = seats.map(|seat| EndpointSummary {
+            id: seat.id.clone(),
+            state: state(seat),
+            is_active: seat.is_active,
+        });
         let dominant = self.speakers.dominant();
         ConferenceDetail {
             id: self.id.clone(),
             age: self.age(now),
             dominant_speaker: dominant.and_then(|index| Some(self.seat(index)?.id.clone())),
-            endpoints,
+            endpoints: endpoints.collect(),
         }
     }
 
-    fn endpoint_detail(
-        &self,
-        index: usize,
-        seat: &Seat,
-        layers: &[Vec<Layer>],
-        now: Instant,
-    ) -> EndpointDetail {
+    /// All that there is to know of an endpoint.
+    pub(crate) fn endpoint_detail(&mut self, id: &str, now: Instant) -> Option<EndpointDetail> {
+        let at_ms = self.at_ms(now);
+        let index = self.seat_named(id)?;
+        let own = self.sources.iter_mut().flatten();
+        let sources = own
+            .filter(|source| source.owner == index)
+            .map(|source| source_detail(source, at_ms))
+            .collect();
+        let seat = self.seat(index)?;
         let since = |at: Instant| now.saturating_duration_since(at);
-        let state = match (seat.is_dead, seat.connected, seat.connect_by) {
-            (true, _, _) => EndpointState::Lost,
-            (false, Some(_), _) => EndpointState::Connected,
-            (false, None, Some(_)) => EndpointState::Connecting,
-            (false, None, None) => EndpointState::Invited,
-        };
         let has_data_channel = seat.endpoint.has_data_channel();
         let channel = match (seat.websocket, has_data_channel) {
             (Some(_), false) => Some(ChannelKind::WebSocket),
@@ -139,26 +131,15 @@ impl Conference {
             bytes: stream.bytes,
             quiet_for: since(stream.heard),
         });
-        let own = self.sources.iter().zip(layers);
-        let own = own.filter_map(|(source, layers)| Some((source.as_ref()?, layers)));
-        let sources = own
-            .filter(|(source, _)| source.owner == index)
-            .map(|(source, layers)| SourceDetail {
-                name: source.name().clone(),
-                media: source.media(),
-                video_type: source.video_type(),
-                told_height: source.told_height,
-                layers: layers.iter().map(layer_detail).collect(),
-            });
         let legs = self.sources.iter().zip(&seat.legs);
         let receives = legs.filter_map(|(source, leg)| {
             let (source, leg) = (source.as_ref()?, leg.as_ref()?);
             Some(reception_detail(source, leg))
         });
-        EndpointDetail {
+        Some(EndpointDetail {
             id: seat.id.clone(),
             allocation: seat.allocation,
-            state,
+            state: state(seat),
             age: since(seat.created),
             is_active: seat.is_active,
             is_paused: seat.is_paused,
@@ -178,9 +159,31 @@ impl Conference {
             is_resting: seat.endpoint.is_resting(),
             wants: format!("{:?}", seat.constraints),
             streams: streams.collect(),
-            sources: sources.collect(),
+            sources,
             receives: receives.collect(),
-        }
+        })
+    }
+}
+
+fn state(seat: &Seat) -> EndpointState {
+    match (seat.is_dead, seat.connected, seat.connect_by) {
+        (true, _, _) => EndpointState::Lost,
+        (false, Some(_), _) => EndpointState::Connected,
+        (false, None, Some(_)) => EndpointState::Connecting,
+        (false, None, None) => EndpointState::Invited,
+    }
+}
+
+fn source_detail(source: &mut SourceState, at_ms: u64) -> SourceDetail {
+    SourceDetail {
+        name: source.name().clone(),
+        media: source.media(),
+        video_type: source.video_type(),
+        told_height: source.told_height,
+        layers: layers(Some(source), at_ms)
+            .iter()
+            .map(layer_detail)
+            .collect(),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tertulia_model::{ConferenceId, Now};
+use tertulia_model::{ConferenceId, EndpointId, Now};
 
 use super::Worker;
 use crate::config::LocalAddress;
-use crate::detail::ConferenceDetail;
+use crate::detail::{ConferenceDetail, EndpointDetail};
 use crate::figures::Figures;
 
 impl Worker {
@@ -26,13 +26,24 @@ impl Worker {
         figures
     }
 
-    /// All that there is to know of its conferences, or of one of them.
-    pub fn details(&mut self, now: Now, only: Option<&ConferenceId>) -> Vec<ConferenceDetail> {
-        let conferences = self.conferences.iter_mut().flatten();
+    /// Its conferences, and who is in them.
+    pub fn details(&self, now: Now) -> Vec<ConferenceDetail> {
+        let conferences = self.conferences.iter().flatten();
         conferences
-            .filter(|conference| only.is_none_or(|only| conference.id == *only))
             .map(|conference| conference.detail(now.mono))
             .collect()
+    }
+
+    /// All that there is to know of an endpoint.
+    pub fn endpoint_detail(
+        &mut self,
+        now: Now,
+        conference: &ConferenceId,
+        endpoint: &EndpointId,
+    ) -> Option<EndpointDetail> {
+        let index = *self.by_id.get(conference)?;
+        let conference = self.conferences.get_mut(index)?.as_mut()?;
+        conference.endpoint_detail(endpoint.as_str(), now.mono)
     }
 
     /// Endpoints that are allocated from now on are told of these addresses.

@@ -149,14 +149,23 @@ fn an_endpoint_in_detail() {
     room.run(15 * SECOND);
     let now = room.now;
     let (id, other) = (room.conference.clone(), ConferenceId::new("other"));
-    assert!(room.worker().details(now, Some(&other)).is_empty());
-    let details = room.worker().details(now, Some(&id));
+    let details = room.worker().details(now);
     let [conference] = &details[..] else {
         panic!("{details:?}")
     };
-    let named = |name: &str| {
-        let mut endpoints = conference.endpoints.iter();
-        endpoints.find(|one| one.id.as_str() == name).unwrap()
+    let names: Vec<_> = conference
+        .endpoints
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b", "silent"]);
+    assert_eq!(conference.endpoints[2].state, EndpointState::Invited);
+    let nobody = "nobody".parse().unwrap();
+    assert!(room.worker().endpoint_detail(now, &id, &nobody).is_none());
+    let mut named = |name: &str| {
+        let name = name.parse().unwrap();
+        assert!(room.worker().endpoint_detail(now, &other, &name).is_none());
+        room.worker().endpoint_detail(now, &id, &name).unwrap()
     };
     let (a, b) = (named("a"), named("b"));
     assert_eq!(conference.dominant_speaker.as_ref(), Some(&a.id));

@@ -8,21 +8,12 @@ use tertulia_bridge::{
 };
 use tertulia_model::{MediaType, VideoType};
 
-use super::monitor::Reading;
+use super::monitor::{self, Reading};
 use crate::node::Node;
 
-/// Everything. Unless it `is_full`, endpoints are only named with their state.
-pub(crate) fn node(
-    node: &Node,
-    reading: &Reading,
-    conferences: &[ConferenceDetail],
-    is_full: bool,
-) -> Value {
+/// Everything, around what is shown of the conferences.
+pub(crate) fn node(node: &Node, reading: &Reading, conferences: Map<String, Value>) -> Value {
     let status = reading.status(node);
-    let conferences: Map<String, Value> = conferences
-        .iter()
-        .map(|one| (one.id.to_string(), conference(node, one, is_full)))
-        .collect();
     let addresses: Vec<Value> = node
         .media_addresses
         .borrow()
@@ -64,20 +55,22 @@ pub(crate) fn node(
     })
 }
 
-/// One conference.
-pub(crate) fn conference(node: &Node, detail: &ConferenceDetail, is_full: bool) -> Value {
-    let endpoints: Map<String, Value> = detail
-        .endpoints
-        .iter()
-        .map(|one| {
-            let value = if is_full {
-                endpoint(one)
-            } else {
-                json!({ "state": state(one.state), "active": one.is_active })
-            };
-            (one.id.to_string(), value)
-        })
-        .collect();
+/// One conference. Unless it `is_full`, endpoints are only named with their state.
+pub(crate) async fn conference(node: &Node, detail: &ConferenceDetail, is_full: bool) -> Value {
+    let mut endpoints = Map::new();
+    for one in &detail.endpoints {
+        // One after the other, so that the media thread gets to its packets between two of them.
+        let known = if is_full {
+            monitor::endpoint(node, &detail.id, &one.id).await
+        } else {
+            None
+        };
+        let shown = match known {
+            Some(known) => endpoint(&known),
+            None => json!({ "state": state(one.state), "active": one.is_active }),
+        };
+        endpoints.insert(one.id.to_string(), shown);
+    }
     let living = node.router.conferences();
     let room = living.iter().find(|living| living.id == detail.id);
     json!({

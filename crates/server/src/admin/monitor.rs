@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use tertulia_bridge::{ConferenceDetail, Figures, Statistics};
-use tertulia_model::{BridgeFault, BridgeStatus, ConferenceId};
+use tertulia_bridge::{ConferenceDetail, EndpointDetail, Figures, Statistics};
+use tertulia_model::{BridgeFault, BridgeStatus, ConferenceId, EndpointId};
 use tokio::sync::{Mutex, oneshot};
 use tracing::{info, warn};
 
@@ -299,19 +299,42 @@ async fn ask(worker: &WorkerHandle) -> Result<WorkerReading, Silence> {
 }
 
 /// All conferences on the bridge, or one of them. Of a worker that does not answer, nothing.
-pub(crate) async fn details(node: &Node, only: Option<ConferenceId>) -> Vec<ConferenceDetail> {
-    let asked = node.workers.iter().map(|worker| {
-        let only = only.clone();
-        async move {
-            let (reply, answer) = oneshot::channel();
-            if !worker.command(WorkerCommand::Describe { only, reply }) {
-                return Vec::new();
-            }
-            let answer = tokio::time::timeout(PATIENCE, answer).await;
-            answer.ok().and_then(Result::ok).unwrap_or_default()
-        }
+pub(crate) async fn conferences(node: &Node, only: Option<&ConferenceId>) -> Vec<ConferenceDetail> {
+    let lists = node.workers.iter().map(|worker| async {
+        let list = question(worker, WorkerCommand::List).await;
+        list.unwrap_or_default()
     });
-    join_all(asked).await.into_iter().flatten().collect()
+    let all = join_all(lists).await.into_iter().flatten();
+    all.filter(|one| only.is_none_or(|only| one.id == *only))
+        .collect()
+}
+
+/// All that there is to know of an endpoint, if there is one.
+pub(crate) async fn endpoint(
+    node: &Node,
+    conference: &ConferenceId,
+    endpoint: &EndpointId,
+) -> Option<EndpointDetail> {
+    let worker = usize::from(node.router.worker_of(conference)?);
+    let describe = |reply| WorkerCommand::Describe {
+        conference: conference.clone(),
+        endpoint: endpoint.clone(),
+        reply,
+    };
+    question(node.workers.get(worker)?, describe).await?
+}
+
+/// The answer of a worker to a question, if it answers.
+async fn question<T>(
+    worker: &WorkerHandle,
+    command: impl FnOnce(oneshot::Sender<T>) -> WorkerCommand,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    if !worker.command(command(reply)) {
+        return None;
+    }
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    answer.ok()?.ok()
 }
 
 /// How old a reading may be.
