@@ -33,6 +33,7 @@ const S3T3: Layers = Layers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Codec {
     Vp8,
+    Vp8Described,
     Vp9,
     Vp9Described,
     Av1,
@@ -44,7 +45,7 @@ enum Codec {
 impl Codec {
     fn payload_type(self) -> u8 {
         match self {
-            Codec::Vp8 => 100,
+            Codec::Vp8 | Codec::Vp8Described => 100,
             Codec::Vp9 | Codec::Vp9Described => 101,
             Codec::Av1 => 41,
             Codec::H264 | Codec::H264Bare => 107,
@@ -52,7 +53,7 @@ impl Codec {
     }
 
     fn is_described(self) -> bool {
-        matches!(self, Codec::Vp9Described | Codec::Av1 | Codec::H264)
+        !matches!(self, Codec::Vp8 | Codec::Vp9 | Codec::H264Bare)
     }
 }
 
@@ -133,7 +134,7 @@ impl Camera {
                     let ends = (part == 0, part + 1 == parts);
                     let is_start = frame.is_key && frame.spatial == 0 && part == 0;
                     let mut payload = match self.codec {
-                        Codec::Vp8 => vp8(encoder, &frame, part == 0),
+                        Codec::Vp8 | Codec::Vp8Described => vp8(encoder, &frame, part == 0),
                         Codec::Vp9 | Codec::Vp9Described => encoder.vp9(&frame, ends),
                         Codec::Av1 => vec![0x10 | u8::from(is_start) << 3],
                         Codec::H264 | Codec::H264Bare => vec![if is_start { 0x67 } else { 0x41 }],
@@ -343,6 +344,7 @@ fn vp9_with_fewer_layers_than_before_goes_on() {
 #[test]
 fn simulcast_in_every_codec() {
     for codec in [
+        Codec::Vp8Described,
         Codec::Vp9,
         Codec::Vp9Described,
         Codec::Av1,
@@ -436,6 +438,7 @@ fn another_codec_in_the_middle_of_a_call_goes_on_with_the_numbers() {
         camera.film(&mut room, 3 * SECOND);
         for (codec, layers) in [
             (Codec::Vp9, &[L3T3_KEY][..]),
+            (Codec::Vp8Described, &simulcast),
             (Codec::Av1, &[L3T3_KEY]),
             (Codec::H264, &simulcast),
             (Codec::Vp8, &simulcast),

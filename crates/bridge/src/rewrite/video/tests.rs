@@ -270,6 +270,43 @@ fn leaving_out_layers_leaves_no_gap() {
     assert!(outs.iter().all(|out| out.from.temporal < 2));
 }
 
+/// The table of Jitsi Videobridge's `doc/svc.md`: five frames of the temporal layers 0, 2, 1, 2, 0
+/// with 3, 2, 2, 1 and 3 packets, of which one is missing or late.
+#[test]
+fn scenarios_a_to_d_of_layers_and_loss() {
+    let now = Instant::now();
+    let all: Vec<u64> = (1..=11).collect();
+    let late = |number: u64| {
+        let mut order: Vec<u64> = all.iter().copied().filter(|n| *n != number).collect();
+        order.push(number);
+        order
+    };
+    let table = [
+        ("A", 0, all.clone(), vec![1, 2, 3, 4, 5, 6]),
+        ("B", 2, late(5), vec![1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 5]),
+        ("C", 0, late(5), vec![1, 2, 3, 4, 5, 6]),
+        ("D", 1, late(8), vec![1, 2, 3, 4, 5, 7, 8, 9]),
+    ];
+    for (name, temporal, order, expected) in table {
+        let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
+        let mut packets = Vec::new();
+        for (n, count) in [3, 2, 2, 1, 3].into_iter().enumerate() {
+            let picture = sender.picture(n == 0, count);
+            packets.extend((0..count).map(|packet| (picture, packet)));
+        }
+        let target = Target { temporal, ..ALL };
+        let mut sent = Vec::new();
+        for number in order {
+            let (picture, packet) = &packets[number as usize - 1];
+            let out = feed(&mut rewrite, now, picture, *packet, target);
+            sent.extend(out.ok().map(|out| out.number));
+        }
+        let first = sent[0];
+        let sent: Vec<u64> = sent.into_iter().map(|number| number - first + 1).collect();
+        assert_eq!(sent, expected, "scenario {name}");
+    }
+}
+
 #[test]
 fn what_is_lost_inside_a_left_out_frame_is_not_missed() {
     let now = Instant::now();
