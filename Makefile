@@ -4,10 +4,11 @@ SEEDS ?= 200
 FROM ?= 1
 # Further arguments for the server: make run ARGS="--cert fullchain.pem --key privkey.pem"
 ARGS ?=
+LOAD ?=
 
 export PUPPETEER_SKIP_DOWNLOAD = 1
 
-.PHONY: build run check test sim bench fuzz web-check browser-test clean
+.PHONY: build run check test sim quality bench fuzz web-check browser-test clean
 
 ## build the release binary with the web client inside
 build:
@@ -38,16 +39,25 @@ test:
 	$(MAKE) --no-print-directory sim
 	$(MAKE) --no-print-directory browser-test
 
-## whole meetings in the simulator: make sim SEEDS=n FROM=k
+## whole meetings in the simulator: make sim SEEDS=n FROM=k [TWICE=1] [LOUD=1] [BREAK=name]
 sim:
-	cargo run --locked -q -p tertulia-sim --profile sim -- --seeds $(SEEDS) --from $(FROM)
+	cargo run --locked -q -p tertulia-sim --profile sim -- --seeds $(SEEDS) --from $(FROM) \
+		$(if $(TWICE),--twice) $(if $(LOUD),--loud) $(if $(BREAK),--break $(BREAK))
 
-## cost of hot paths against the floor of their own work, as ratios of one run
-bench:
-	scripts/need.sh build
+## call quality on bad networks, against docs/quality.md; WRITE=1 writes it there
+quality:
+	cargo bench --locked -q -p tertulia-sim --profile sim --bench quality -- $(if $(WRITE),--write)
+
+## cost of hot paths against the floor of their own work, of the server against Janus; all ratios
+## of one run. bench/README.md; make bench LOAD="webinar --quick" for a part of the server's
+bench: build
+	scripts/need.sh bench
 	rm -rf target/bench
+	cargo build --release --locked -p tertulia-bench
 	cargo bench --locked -p tertulia-bridge --bench forward
 	cargo bench --locked -p tertulia-conference --bench broadcast
+	cargo test --locked -q -p tertulia-bridge --test allocations
+	bench/run.sh target/release/tertulia-bench $(LOAD)
 	node scripts/bench-table.mjs
 
 ## fuzz one parser by hand (nightly compiler and cargo-fuzz): make fuzz TARGET=stream

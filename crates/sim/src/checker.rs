@@ -40,8 +40,8 @@ pub struct Checkers {
     forbidden: BTreeMap<(usize, SourceName), u64>,
     /// Nicks whose lease was seen to end.
     ended: BTreeSet<String>,
-    /// When each instance of a room was made, as it says.
-    created: BTreeMap<String, String>,
+    /// When each instance of a room was made, as it says, and in which life of the server.
+    created: BTreeMap<String, (String, u32)>,
 }
 
 /// What may be wrong for a while: since when it has been, and when it was looked at last.
@@ -119,6 +119,7 @@ impl Checkers {
         self.claim_16_forbidden_media_reaches_nobody(world);
         self.claim_17_who_waits_hears_nothing(world);
         self.claim_18_the_server_has_one_truth(world);
+        self.claim_19_rooms_end(world);
         world.notices.clear();
     }
 

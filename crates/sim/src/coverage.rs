@@ -44,6 +44,7 @@ pub enum Mark {
     Subject,
     Poll,
     PollAnswer,
+    FileShared,
     Visitor,
     PromotionAsked,
     Promoted,
@@ -72,7 +73,7 @@ pub enum Mark {
 }
 
 /// Each mark and what was counted, in the order in which they are printed: the one table.
-const MARKS: [(Mark, &str); 65] = [
+const MARKS: [(Mark, &str); 66] = [
     (Mark::Join, "joins"),
     (Mark::Leave, "leaves"),
     (Mark::Crash, "crashes"),
@@ -116,6 +117,7 @@ const MARKS: [(Mark, &str); 65] = [
     (Mark::Subject, "subjects"),
     (Mark::Poll, "polls"),
     (Mark::PollAnswer, "answers to polls"),
+    (Mark::FileShared, "files shared and taken back"),
     (Mark::Visitor, "visitors"),
     (Mark::PromotionAsked, "visitors who ask"),
     (Mark::Promoted, "visitors promoted"),

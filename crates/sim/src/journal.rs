@@ -5,6 +5,8 @@ use std::fmt;
 pub struct Journal {
     lines: Vec<String>,
     echo: bool,
+    /// Milliseconds, for who reads along.
+    time: u64,
 }
 
 impl Journal {
@@ -13,13 +15,23 @@ impl Journal {
         self.echo = true;
     }
 
+    /// Time has passed.
+    pub(crate) fn set_time(&mut self, millis: u64) {
+        self.time = millis;
+    }
+
     /// Writes a line.
     pub fn note(&mut self, line: fmt::Arguments<'_>) {
-        let line = line.to_string();
+        self.remark(line);
+        self.lines.push(line.to_string());
+    }
+
+    /// Tells who reads along.
+    pub(crate) fn remark(&self, line: fmt::Arguments<'_>) {
         if self.echo {
-            eprintln!("-- {line}");
+            let (seconds, millis) = (self.time / 1_000, self.time % 1_000);
+            eprintln!("-- {seconds:3}.{millis:03} {line}");
         }
-        self.lines.push(line);
     }
 
     /// All lines so far.

@@ -12,6 +12,7 @@ pub mod coverage;
 pub mod network;
 pub mod node;
 pub mod person;
+pub mod quality;
 pub mod sabotage;
 pub mod witness;
 pub mod world;

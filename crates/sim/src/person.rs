@@ -23,7 +23,8 @@ pub struct Person {
     pub has_camera: bool,
     pub habits: Habits,
     request: RequestKind,
-    camera: CameraMaker,
+    camera: Option<CameraMaker>,
+    video: fn() -> VideoConfig,
     /// None once the browser is gone.
     pub client: Option<Client>,
     /// The signalling socket that the browser uses now.
@@ -118,6 +119,7 @@ impl Person {
             habits: plan.habits.clone(),
             request: plan.request,
             camera: plan.camera,
+            video: plan.video,
             client: None,
             wire: None,
             channel: None,
@@ -143,9 +145,10 @@ impl Person {
             channel: self.channel_kind,
             request: self.request,
             audio_interval: Duration::from_millis(20),
-            video: self.has_camera.then(|| VideoConfig {
-                camera: self.camera,
-                ..VideoConfig::modest()
+            video: self.has_camera.then(|| {
+                let video = (self.video)();
+                let camera = self.camera.unwrap_or(video.camera);
+                VideoConfig { camera, ..video }
             }),
             redial: Redial {
                 min: Duration::from_millis(500),
@@ -227,7 +230,10 @@ pub struct Plan {
     pub request: RequestKind,
     pub has_camera: bool,
     pub habits: Habits,
-    pub camera: CameraMaker,
+    /// What cameras of this person send.
+    pub video: fn() -> VideoConfig,
+    /// Another camera than that makes.
+    pub camera: Option<CameraMaker>,
     pub quality: Quality,
     pub seed: [u8; 32],
     pub link_seeds: [u64; 2],

@@ -43,6 +43,10 @@ pub struct Report {
 impl Report {
     /// Where another run of the seed told another story.
     pub fn differs_from(&self, other: &Report) -> Option<String> {
+        if self.violations != other.violations {
+            let (a, b) = (&self.violations, &other.violations);
+            return Some(format!("another run found {b:?} instead of {a:?}"));
+        }
         let (a, b) = (&self.journal, &other.journal);
         let line = (0..a.len().max(b.len())).find(|line| a.get(*line) != b.get(*line))?;
         let (a, b) = (a.get(line), b.get(line));
@@ -270,7 +274,11 @@ impl Sim {
             let next = (self.world.clock.millis() + STEP).min(end);
             self.world.run_until(next);
             self.react();
+            let known = self.checkers.violations().len();
             self.checkers.check(&mut self.world);
+            for violation in self.checkers.violations().iter().skip(known) {
+                self.world.journal.remark(format_args!("!! {violation}"));
+            }
             if next == end {
                 return;
             }

@@ -45,7 +45,7 @@ pub struct World {
     pub questions: Vec<(usize, Notice)>,
     /// What people decided about the meeting.
     pub story: Story,
-    /// What reached people in the lobby and was not for them.
+    /// What reached people and was not for them, as complaints.
     pub overheard: Vec<String>,
     /// When the server was started, stopped or killed last.
     pub server_changed: Instant,
@@ -199,9 +199,11 @@ impl World {
                 self.who_is_due()
             );
             self.clock.advance_to(tick);
+            self.journal.set_time(tick);
             self.step();
         }
         self.clock.advance_to(end);
+        self.journal.set_time(end);
     }
 
     fn next_tick(&self) -> Option<u64> {

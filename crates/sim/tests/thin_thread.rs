@@ -17,12 +17,11 @@ fn plan(index: u8, channel: ChannelKind) -> Plan {
         channel,
         request: RequestKind::Iq,
         has_camera: true,
-        camera: VideoConfig::modest().camera,
+        video: VideoConfig::modest,
+        camera: None,
         quality: Quality {
             latency,
-            jitter: Duration::ZERO,
-            loss: 0.0,
-            reorder_gap: None,
+            ..Quality::default()
         },
         habits: Habits::default(),
         seed: [index; 32],

@@ -31,8 +31,12 @@ impl Checkers {
         for person in &settled {
             let info = person.client.room_info();
             if let (Some(id), Some(created)) = (&info.meeting_id, &info.created) {
-                let known = self.created.entry(id.clone()).or_insert(created.clone());
-                if known != created {
+                let life = world.incarnation();
+                let made = (created.clone(), life);
+                let known = self.created.entry(id.clone()).or_insert(made.clone());
+                // After a crash it is another instance of the room.
+                let is_quiet = now > world.server_changed + NEWS;
+                if *known != made && (known.0 != *created || is_quiet) {
                     let index = person.index();
                     self.complain(format!("claim 11: p{index} is in a room made twice"));
                 }
@@ -117,6 +121,7 @@ fn compare(one: &Client, other: &Client) -> Vec<(&'static str, bool)> {
         ("metadata", shared_metadata(one) == shared_metadata(other)),
         ("polls", votes(one) == votes(other)),
         ("moderation", moderation),
+        ("set of files", one.files().keys().eq(other.files().keys())),
         ("set of rooms", room_names(one) == room_names(other)),
     ]
 }

@@ -308,21 +308,23 @@ fn is_silent(world: &World, other: &Present<'_>, kind: MediaKind, settled: Durat
     is_off || is_fresh || !other.client.may_unmute(kind)
 }
 
-/// With a last-N, whoever was there a moment ago may still take a place.
+/// With a last-N, whoever was there a moment ago may still take a place, and so may a page that died
+/// without the server's knowing, beside the one that its owner has opened since.
 fn videos(world: &World) -> usize {
     let now = world.now().mono;
+    let is_there = |until: Option<Instant>| until.is_none_or(|until| now < until + MEDIA_SETTLES);
+    let places = |person: &Person| {
+        let nicks = person.past.nicks.iter();
+        let nicks = nicks.filter(|(_, until)| is_there(*until)).count();
+        let client = person.client.as_ref();
+        let is_shared = client.is_none_or(Client::is_screen_shared);
+        nicks.max(1) * (usize::from(person.has_camera) + usize::from(is_shared))
+    };
     let counts = |person: &&Person| {
         let until = person.past.nicks.last().and_then(|(_, until)| *until);
-        until.is_none_or(|until| now < until + MEDIA_SETTLES)
+        is_there(until)
     };
-    let people = world.people.iter().filter(counts);
-    people
-        .map(|person| {
-            let client = person.client.as_ref();
-            let is_shared = client.is_none_or(Client::is_screen_shared);
-            usize::from(person.has_camera) + usize::from(is_shared)
-        })
-        .sum()
+    world.people.iter().filter(counts).map(places).sum()
 }
 
 /// Whether a link between the sender of `source` and this receiver lost anything around then. Where

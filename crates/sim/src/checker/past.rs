@@ -27,12 +27,17 @@ pub(super) fn update(world: &mut World) {
             past.last_moderator = Some(now);
         }
         let is_present = is_up && is_wired && client.is_joined() && client.is_online();
-        if !is_present {
+        // Whoever changes the room may be back before anybody looks.
+        if !is_present || past.present_since.is_none() {
             past.last_disturbed = Some(now);
         }
         // Out, perhaps without knowing it yet.
         let is_being_kicked = past.kicked.is_some_and(|at| now < at + NEWS);
         let is_present = is_present && !is_being_kicked;
+        if !is_present {
+            // Whoever is out for a moment may come back to another standing: one elects meanwhile.
+            past.affiliation = None;
+        }
         let keep = |since: &mut Option<Instant>, holds: bool| {
             *since = if holds { since.or(Some(now)) } else { None };
         };

@@ -1,5 +1,5 @@
-//! Claims 7, 8, 9, 17 and 18: what the server holds, what is in the log, who is in trouble, and who
-//! hears what is none of its business.
+//! Claims 7, 8, 9 and 17 to 19: what the server holds, what is in the log, who is in trouble, and
+//! who hears what is none of its business.
 
 use tertulia_bridge::Statistics;
 use tertulia_client::Refusal;
@@ -87,10 +87,23 @@ impl Checkers {
     }
 
     /// Claim 17: who waits in the lobby hears nothing of the meeting and sees nobody else who
-    /// waits.
+    /// waits. And, as part of claim 10, the services come before one is in and never again.
     pub(super) fn claim_17_who_waits_hears_nothing(&mut self, world: &mut World) {
         for complaint in std::mem::take(&mut world.overheard) {
-            self.complain(format!("claim 17: {complaint}"));
+            self.complain(complaint);
+        }
+    }
+
+    /// Claim 19: a meeting that nobody has a session for is over soon, with all its rooms.
+    pub(super) fn claim_19_rooms_end(&mut self, world: &World) {
+        let census = world.node().map(|node| node.census()).unwrap_or_default();
+        let is_left = census.sessions.is_empty() && !census.conferences.is_empty();
+        let limit = world.config.conference.initial_timeout + NEWS;
+        if self
+            .patience
+            .is_over("empty meeting", is_left, world.now().mono, limit)
+        {
+            self.complain("claim 19: a meeting goes on without anybody".to_owned());
         }
     }
 

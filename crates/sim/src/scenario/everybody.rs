@@ -19,7 +19,8 @@ impl Sim {
         if client.is_some_and(Client::is_visitor) && self.rng.bool() {
             return self.world.raise_hand(index);
         }
-        match self.rng.u32(0..74) {
+        match self.rng.u32(0..80) {
+            74.. => self.world.share_file(index),
             0..12 => self.switches(index),
             12..28 => self.chooses(index, &inside),
             28..40 => self.speaks(index, &inside),
@@ -30,7 +31,7 @@ impl Sim {
                 self.world.poll(index, is_yes);
             }
             59..66 => self.writes(index, &inside),
-            66..70 => self.changes_room(index),
+            66..70 => self.changes_room(index, &inside),
             _ => self.renews_path(index),
         }
     }
@@ -100,7 +101,7 @@ impl Sim {
     }
 
     /// By itself: into any breakout room, or home.
-    fn changes_room(&mut self, index: usize) {
+    fn changes_room(&mut self, index: usize, everybody: &[usize]) {
         let Some(client) = &self.world.people[index].client else {
             return;
         };
@@ -113,7 +114,14 @@ impl Sim {
                 self.world.go_to_room(index, Some(&name));
             }
             _ if self.world.is_in_breakout_room(index) => self.world.go_to_room(index, None),
-            _ => {}
+            _ => return,
+        }
+        // On the way its name is free for a moment, or is it?
+        let thief = self.choose(everybody).filter(|thief| *thief != index);
+        if let Some(thief) = thief.filter(|_| self.rng.u32(0..3) == 0) {
+            let pause = self.rng.u64(1..80);
+            self.pass(pause);
+            self.world.steal_name(thief, index);
         }
     }
 

@@ -30,6 +30,7 @@ impl Sim {
             jitter: ms(self.rng.u64(0..=latency.min(15))),
             loss: self.sabotage.map_or(loss, |sabotage| sabotage.loss(loss)),
             reorder_gap: (self.rng.u32(0..4) == 0).then(|| self.rng.u32(8..40)),
+            ..Quality::default()
         };
         let camera = self.sabotage.and_then(Sabotage::camera);
         let is_socket = self.rng.bool() || self.sabotage.is_some_and(Sabotage::needs_sockets);
@@ -48,7 +49,8 @@ impl Sim {
             },
             has_camera: self.rng.u32(0..6) > 0,
             habits: self.draw_habits(),
-            camera: camera.unwrap_or(VideoConfig::modest().camera),
+            video: VideoConfig::modest,
+            camera,
             quality,
             seed,
             link_seeds: [self.rng.u64(..), self.rng.u64(..)],

@@ -145,6 +145,11 @@ impl World {
         self.node_wake = Some(now.mono);
     }
 
+    /// Which life of the server this is.
+    pub fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
     /// Whether the server runs.
     pub fn is_server_up(&self) -> bool {
         self.node.is_some()

@@ -263,6 +263,38 @@ impl World {
         }
     }
 
+    /// A person tells everybody of a file, or takes one back that it told of.
+    pub fn share_file(&mut self, index: usize) {
+        let Some(client) = &self.people[index].client else {
+            return;
+        };
+        if client.is_visitor() {
+            return;
+        }
+        self.coverage.count(Mark::FileShared);
+        let own = format!("file of p{index} ");
+        let shared = client
+            .files()
+            .keys()
+            .find(|id| id.starts_with(&own))
+            .cloned();
+        if let Some(id) = shared {
+            self.journal
+                .note(format_args!("p{index} takes a file back"));
+            return self.with_client(index, |client, now| client.remove_file(now, &id));
+        }
+        let id = self.story.fresh_name(own.trim_end());
+        self.journal.note(format_args!("p{index} shares a file"));
+        let file = serde_json::json!({
+            "fileId": id,
+            "fileName": "notes.txt",
+            "fileSize": 3,
+            "fileType": "text/plain",
+            "timestamp": 1_790_000_000_000u64,
+        });
+        self.with_client(index, |client, now| client.share_file(now, &file));
+    }
+
     /// A person goes to a breakout room by itself, or back to the main room.
     pub fn go_to_room(&mut self, index: usize, name: Option<&str>) {
         let Some(client) = &self.people[index].client else {

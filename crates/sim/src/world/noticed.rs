@@ -53,12 +53,20 @@ impl World {
         self.notices.push((index, now, notice));
     }
 
-    /// Listens to what reaches somebody who waits in the lobby.
+    /// Listens to what reaches somebody, above all who waits in the lobby.
     pub(super) fn overhear(&mut self, wire: ConnectionId, text: &str) {
         let Some(index) = self.wires.get(&wire).map(|wire| wire.person) else {
             return;
         };
         let person = &self.people[index];
+        let is_joined = person
+            .client
+            .as_ref()
+            .is_some_and(|client| client.is_joined());
+        if is_joined && text.contains("room_metadata") && text.contains("\"services\"") {
+            self.overheard
+                .push(format!("claim 10: p{index} is told the services again"));
+        }
         let is_waiting = person
             .client
             .as_ref()
@@ -90,7 +98,7 @@ impl World {
         };
         if let Some(what) = what {
             self.overheard
-                .push(format!("p{index} waits and hears {what}"));
+                .push(format!("claim 17: p{index} waits and hears {what}"));
         }
     }
 
