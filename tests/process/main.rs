@@ -20,5 +20,6 @@ mod meeting;
 mod services;
 mod start;
 mod stop;
+mod turn;
 mod web_app;
 mod xmpp;

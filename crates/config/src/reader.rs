@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use crate::keys::{KEYS, Key, SECTIONS};
+use crate::key::Key;
+use crate::keys::{KEYS, SECTIONS};
 use crate::mistake::{Mistake, Mistakes};
 use crate::{Override, OverrideValue};
 
@@ -99,6 +100,11 @@ impl Reader {
                 },
             );
         }
+    }
+
+    /// Whether somebody has set a key, be it to its default.
+    pub(crate) fn is_set(&self, path: &str) -> bool {
+        self.set.contains_key(path)
     }
 
     /// The value of a key. What is wrong becomes a mistake, and the default goes on for it.

@@ -27,6 +27,9 @@ fn defaults() {
     let Settings { server, log } = load(&Sources::default()).ok().unwrap();
     assert_eq!(server.hosts.main().as_str(), "localhost");
     assert_eq!(server.web.listen, ["[::]:8443".parse().unwrap()]);
+    assert_eq!(server.admin.listen, ["127.0.0.1:8888".parse().unwrap()]);
+    assert!(!server.admin.is_chosen && !server.admin.may_shut_down);
+    assert!(server.media.stun_servers.is_empty(), "nobody is asked");
     assert_eq!(server.media.port, 10_000);
     assert_eq!(server.media.workers, None);
     assert_eq!(server.stream.lease, Duration::from_secs(60));
@@ -95,6 +98,10 @@ fn what_clients_cannot_be_told() {
     );
     for bad in ["50", "50: 1 day", "-1: 1 s", "many: 1 s", "50: 11 s"] {
         let file = format!("room.source_delays = [\"{bad}\"]");
+        assert_eq!(mistakes_of(&file, &[]).len(), 1, "{bad}");
+    }
+    for bad in [r#"[]"#, r#"["VP7"]"#, r#"["VP8", "vp8"]"#, r#""VP8""#] {
+        let file = format!("media.codecs = {bad}");
         assert_eq!(mistakes_of(&file, &[]).len(), 1, "{bad}");
     }
     for bad in ["stun:", "stun:a b", "stun:user@host", "stun:host/", "host"] {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Number, Value as JsonValue};
-use tertulia_model::Hosts;
 use tertulia_model::jid::DomainPart;
+use tertulia_model::{Hosts, VideoCodec};
 use tertulia_server::PublicUrl;
 use toml::{Table, Value};
 
@@ -50,6 +50,14 @@ impl Reader {
     pub(crate) fn duration(&mut self, path: &'static str) -> Duration {
         let allowed = "a duration such as \"500 ms\", \"60 s\" or \"10 min\"";
         self.read(path, allowed, |value| units::duration(value.as_str()?))
+    }
+
+    /// How often something is done: not all the time.
+    pub(crate) fn interval(&mut self, path: &'static str) -> Duration {
+        self.read(path, "a duration of at least \"1 s\"", |value| {
+            let duration = units::duration(value.as_str()?)?;
+            (duration >= Duration::from_secs(1)).then_some(duration)
+        })
     }
 
     pub(crate) fn bytes(&mut self, path: &'static str) -> usize {
@@ -139,6 +147,11 @@ pub(crate) fn source(value: &Value) -> Option<String> {
         .bytes()
         .all(|b| b.is_ascii_graphic() && b != b';' && b != b',');
     (is_source && !text.is_empty()).then(|| text.to_owned())
+}
+
+/// A video codec by its name.
+pub(crate) fn video_codec(value: &Value) -> Option<VideoCodec> {
+    VideoCodec::from_name(value.as_str()?)
 }
 
 /// `stun:host` or `stun:host:port` (RFC 7064).

@@ -87,7 +87,8 @@ impl Certificate {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .map_err(CertificateError::Mismatch)?;
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // One port may speak both (RFC 7443); who names neither gets what the first byte says.
+        tls.alpn_protocols = vec![b"http/1.1".to_vec(), b"stun.turn".to_vec()];
         Ok(Certificate {
             tls: Arc::new(tls),
             fingerprint,

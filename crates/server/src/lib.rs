@@ -6,6 +6,7 @@
 //! `router` knows who is there. Nothing here decides what a meeting is.
 
 mod addresses;
+mod admin;
 mod authority;
 mod certificate;
 mod clock;
@@ -25,10 +26,12 @@ mod session_task;
 mod socket;
 mod start;
 mod stop;
+mod turn;
 
 pub use authority::{InvalidPublicUrl, PublicUrl};
 pub use config::{
-    CertificateFiles, ClientConfig, Config, JournalConfig, Limits, MediaConfig, Origins, WebConfig,
+    AdminConfig, CertificateFiles, ClientConfig, Config, JournalConfig, Limits, MediaConfig,
+    Origins, TurnConfig, TurnListen, WebConfig,
 };
 pub use http::is_reserved_name;
 pub use start::{Facts, Server, StartError};

@@ -2,6 +2,7 @@
 
 pub(crate) mod bosh;
 mod login;
+mod rewound;
 mod target;
 pub(crate) mod web;
 pub(crate) mod websocket;

@@ -6,25 +6,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tertulia_bridge::LocalAddress;
 use tertulia_model::{ChannelId, Host, Hosts, Random, RequestId, RoomJid, SessionId};
 use tertulia_stanza::conference_request::ConferenceReply;
 use tertulia_store::Journal;
 use tertulia_stream::Sealer;
 use tokio::sync::{mpsc, watch};
 
+use crate::admin::{Control, Monitor};
 use crate::authority::Authorities;
 use crate::conference_task::NoConference;
-use crate::config::{Limits, WebConfig};
+use crate::config::{AdminConfig, Limits, WebConfig};
 use crate::limits::{ConnectionLimits, Rates};
 use crate::media::WorkerHandle;
 use crate::router::Router;
 use crate::socket::{BoshSessions, OpenSocket};
 use crate::stop::Stop;
+use crate::turn::TurnHandle;
 
 /// One running Tertulia process.
 pub(crate) struct Node {
     pub(crate) hosts: Arc<Hosts>,
     pub(crate) web: WebConfig,
+    pub(crate) admin: AdminConfig,
     pub(crate) limits: Limits,
     pub(crate) stream: Arc<tertulia_stream::Config>,
     pub(crate) conference: Arc<tertulia_conference::Config>,
@@ -37,8 +41,16 @@ pub(crate) struct Node {
     pub(crate) authorities: Authorities,
     pub(crate) connections: Arc<ConnectionLimits>,
     pub(crate) new_rooms: Rates,
+    /// The STUN and TURN server, if there is one.
+    pub(crate) turn: Option<TurnHandle>,
     /// The media workers, by their index.
     pub(crate) workers: Vec<WorkerHandle>,
+    /// How they are.
+    pub(crate) monitor: Monitor,
+    /// What the administration told.
+    pub(crate) control: Control,
+    /// Where media reaches us, as it is known now.
+    pub(crate) media_addresses: watch::Receiver<Vec<LocalAddress>>,
     /// When this process became ready; identities issued before may be restored for a while.
     pub(crate) started: DateTime<Utc>,
     /// For how long.
@@ -55,6 +67,7 @@ pub(crate) struct Node {
 pub(crate) struct NodeParts {
     pub(crate) hosts: Hosts,
     pub(crate) web: WebConfig,
+    pub(crate) admin: AdminConfig,
     pub(crate) limits: Limits,
     pub(crate) stream: tertulia_stream::Config,
     pub(crate) conference: tertulia_conference::Config,
@@ -63,6 +76,9 @@ pub(crate) struct NodeParts {
     pub(crate) journal_linger: Duration,
     pub(crate) authorities: Authorities,
     pub(crate) workers: Vec<WorkerHandle>,
+    pub(crate) turn: Option<TurnHandle>,
+    pub(crate) monitor: Monitor,
+    pub(crate) media_addresses: watch::Receiver<Vec<LocalAddress>>,
     pub(crate) started: DateTime<Utc>,
     pub(crate) restoration_time: TimeDelta,
     pub(crate) seed: [u8; 32],
@@ -83,6 +99,7 @@ impl Node {
         let node = Node {
             hosts: Arc::new(parts.hosts),
             web: parts.web,
+            admin: parts.admin,
             limits: parts.limits,
             stream: Arc::new(parts.stream),
             conference: Arc::new(parts.conference),
@@ -95,6 +112,10 @@ impl Node {
             connections,
             new_rooms,
             workers: parts.workers,
+            turn: parts.turn,
+            monitor: parts.monitor,
+            control: Control::new(),
+            media_addresses: parts.media_addresses,
             started: parts.started,
             restoration_time: parts.restoration_time,
             waiting_bytes: AtomicUsize::new(0),

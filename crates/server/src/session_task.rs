@@ -59,6 +59,9 @@ pub(crate) fn start(
     if !node.router.add_session(&handle) {
         return None;
     }
+    if let Some(turn) = &node.turn {
+        turn.session_started(profile.id);
+    }
     let stream = Arc::clone(&node.stream);
     let now = clock::now();
     let machine = if socket.can_resume() {
@@ -377,6 +380,9 @@ impl SessionTask {
         debug!(?reason, "session ended");
         self.tell(SessionChange::Ended(reason));
         self.node.router.remove_session(&self.handle);
+        if let Some(turn) = &self.node.turn {
+            turn.session_ended(self.handle.profile.id);
+        }
         self.node
             .waiting_bytes
             .fetch_sub(self.counted_bytes, Ordering::Relaxed);

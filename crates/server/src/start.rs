@@ -14,27 +14,33 @@ use tertulia_stream::Sealer;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-use crate::addresses::Addresses;
+use crate::addresses::{AddressWatch, Addresses, Asker};
+use crate::admin::{self, Monitor};
 use crate::authority::Authorities;
 use crate::certificate::{Certificate, CertificateError};
 use crate::clock;
-use crate::config::{Config, WebConfig};
+use crate::config::{AdminConfig, Config, WebConfig};
 use crate::data_folder::{DataFolder, FolderError};
 use crate::http;
 use crate::http::web_app::WebApp;
-use crate::listen::web;
+use crate::listen::web::{self, Purpose};
 use crate::media;
 use crate::node::{Node, NodeParts};
 use crate::room_journal::Tidying;
 use crate::stop::{self, Stop};
+use crate::turn::{self, BoundTurn, Here};
 
 /// A server whose ports are bound and whose files are in place.
 pub struct Server {
     node: Arc<Node>,
     plain: Vec<TcpListener>,
     secure: Vec<TcpListener>,
+    /// Of TURN, without TLS and with it.
+    turn: (Vec<TcpListener>, Vec<TcpListener>),
+    admin: Vec<TcpListener>,
+    address_watch: AddressWatch,
     tls: TlsAcceptor,
     all_closed: mpsc::Receiver<()>,
     facts: Facts,
@@ -46,6 +52,8 @@ pub struct Server {
 pub struct Facts {
     pub plain: Vec<SocketAddr>,
     pub secure: Vec<SocketAddr>,
+    /// Of metrics, health and statistics.
+    pub admin: Vec<SocketAddr>,
     pub media_port: u16,
     /// Addresses of this machine that others can reach.
     pub network: Vec<IpAddr>,
@@ -95,6 +103,14 @@ pub enum StartError {
     Journal(#[from] OpenError),
     #[error("cannot start the media workers: {0}")]
     Workers(io::Error),
+    #[error(
+        "cannot read the TURN secret in {}: {reason}; let turn.secret_file name a file with a \
+         line of text, or leave it empty",
+        path.display()
+    )]
+    TurnSecret { path: PathBuf, reason: String },
+    #[error("cannot start the TURN server: {0}")]
+    Turn(io::Error),
 }
 
 impl Server {
@@ -105,7 +121,9 @@ impl Server {
             hosts,
             data,
             web,
+            admin,
             media,
+            turn,
             limits,
             journal,
             stream,
@@ -123,23 +141,29 @@ impl Server {
         };
         let secure = listen_all(&web.listen, "HTTPS port", "--listen")?;
         let plain = listen_all(&web.listen_plain, "HTTP port", "--listen-plain")?;
+        let admin_listeners = listen_admin(&admin)?;
         let workers = media.workers.unwrap_or_else(default_workers).max(1);
-        let sockets = media::bind(media.port, workers, addresses.has_ipv6())
+        let has_ipv6 = addresses.has_ipv6();
+        let sockets = media::bind(media.port, workers, has_ipv6)
             .map_err(|error| media_error(media.port, error))?;
 
         let mut random = Random::from_seed(clock::seed());
         conference.focus.server_id = random.token(8);
         conference.device_key = folder.key("device.key")?;
+        let turn = turn.map(|turn| turn::bind(turn, random.seed()));
+        let mut turn = turn.transpose()?;
+        conference.ice_server = turn.as_ref().map(|turn| turn.offer(&secure));
         bridge.workers = workers;
-        bridge.addresses = addresses.for_media(sockets.port, &media.external);
-        bridge.loopback = addresses
-            .loopback
-            .iter()
-            .map(|ip| SocketAddr::new(*ip, sockets.port))
-            .collect();
+        bridge.loopback = addresses.loopback_for_media(sockets.port, has_ipv6);
+        let (asker, answers) = Asker::new();
+        let found = addresses.clone();
+        let address_watch = AddressWatch::new(&media, sockets.port, has_ipv6, found, asker);
+        let media_addresses = address_watch.subscribe();
+        bridge.addresses.clone_from(&media_addresses.borrow());
         let facts = Facts {
             plain: local_addresses(&plain),
             secure: local_addresses(&secure),
+            admin: local_addresses(&admin_listeners),
             media_port: sockets.port,
             network: addresses.network.clone(),
             fingerprint: certificate.fingerprint,
@@ -154,8 +178,18 @@ impl Server {
         let file = folder.file("tertulia.sqlite");
         let kept = Journal::open(&file, journal_limits, clock::now().wall).await?;
         let buffers = media.socket_buffer_bytes;
-        let workers = media::start(&Arc::new(bridge), sockets.sockets, buffers)
+        let workers = media::start(&Arc::new(bridge), sockets.sockets, buffers, &answers)
             .map_err(StartError::Workers)?;
+        let turn_listeners = turn.as_mut().map(BoundTurn::take_listeners);
+        let turn = turn.map(|turn| {
+            let here = Here {
+                media_port: sockets.port,
+                addresses: media_addresses.clone(),
+                loopback: addresses.loopback.clone(),
+            };
+            turn.start(here, hosts.main().to_string(), random.seed())
+        });
+        let turn = turn.transpose().map_err(StartError::Turn)?;
 
         let names = web.names.iter().chain(&addresses.names).cloned();
         let names = names.chain([hosts.main().to_string()]);
@@ -164,6 +198,7 @@ impl Server {
         let (node, all_closed) = Node::new(NodeParts {
             hosts,
             web,
+            admin,
             limits,
             stream,
             conference,
@@ -172,6 +207,9 @@ impl Server {
             journal_linger: journal.linger,
             authorities,
             workers,
+            turn,
+            monitor: Monitor::new(media.busy_max),
+            media_addresses,
             started: clock::now().wall,
             restoration_time,
             seed: random.seed(),
@@ -181,6 +219,9 @@ impl Server {
             node,
             plain,
             secure,
+            turn: turn_listeners.unwrap_or_default(),
+            admin: admin_listeners,
+            address_watch,
             tls,
             all_closed,
             facts,
@@ -202,20 +243,62 @@ impl Server {
         let tidying = tokio::spawn(tidying.forever());
         info!(media_port = self.facts.media_port, "server ready");
         let mut listening = Vec::new();
-        for (listeners, tls) in [(self.plain, None), (self.secure, Some(self.tls))] {
+        let (turn_tcp, turn_tls) = self.turn;
+        let (web, tls) = (Purpose::Web(pages), Some(self.tls));
+        for (listeners, tls, purpose) in [
+            (self.plain, None, &web),
+            (self.secure, tls.clone(), &web),
+            (turn_tcp, None, &Purpose::Turn),
+            (turn_tls, tls, &Purpose::Turn),
+        ] {
             for listener in listeners {
-                let accepting =
-                    web::accept(Arc::clone(&self.node), listener, tls.clone(), pages.clone());
-                listening.push(tokio::spawn(accepting));
+                let (node, tls, purpose) = (Arc::clone(&self.node), tls.clone(), purpose.clone());
+                listening.push(tokio::spawn(web::accept(node, listener, tls, purpose)));
             }
         }
-        let stop = stop.await;
+        let connections_max = self.node.admin.connections_max;
+        for listener in self.admin {
+            let accepting = admin::accept(Arc::clone(&self.node), listener, connections_max);
+            listening.push(tokio::spawn(accepting));
+        }
+        listening.push(tokio::spawn(Monitor::watch(Arc::clone(&self.node))));
+        listening.push(tokio::spawn(self.address_watch.run(Arc::clone(&self.node))));
+        let stop = tokio::select! {
+            stop = stop => stop,
+            stop = admin::finished(Arc::clone(&self.node)) => stop,
+        };
         for accepting in listening {
             accepting.abort();
         }
         stop::say_goodbye(&self.node, stop, self.all_closed).await;
         tidying.abort();
         info!("server stopped");
+    }
+}
+
+impl StartError {
+    /// An address on which we cannot listen.
+    pub(crate) fn listening(
+        what: &'static str,
+        address: SocketAddr,
+        error: io::Error,
+        flag: &'static str,
+    ) -> StartError {
+        let address = address.to_string();
+        if error.kind() == io::ErrorKind::AddrInUse {
+            StartError::InUse {
+                what,
+                address,
+                flag,
+            }
+        } else {
+            StartError::Listen {
+                what,
+                address,
+                error,
+                flag,
+            }
+        }
     }
 }
 
@@ -272,7 +355,7 @@ fn media_error(port: u16, error: io::Error) -> StartError {
     }
 }
 
-fn listen_all(
+pub(crate) fn listen_all(
     addresses: &[SocketAddr],
     what: &'static str,
     flag: &'static str,
@@ -285,24 +368,28 @@ fn listen_all(
             Err(_) if address.is_ipv6() && address.ip().is_loopback() && !has_ipv6_loopback() => {
                 debug!(%address, "no IPv6 here");
             }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(StartError::InUse {
-                    what,
-                    address: address.to_string(),
-                    flag,
-                });
-            }
-            Err(error) => {
-                return Err(StartError::Listen {
-                    what,
-                    address: address.to_string(),
-                    error,
-                    flag,
-                });
-            }
+            Err(error) => return Err(StartError::listening(what, address, error, flag)),
         }
     }
     Ok(listeners)
+}
+
+/// The administration's addresses. The default one may be in use, which is no reason not to hold
+/// meetings.
+fn listen_admin(admin: &AdminConfig) -> Result<Vec<TcpListener>, StartError> {
+    for address in admin.listen.iter().filter(|one| !one.ip().is_loopback()) {
+        warn!(
+            %address,
+            "metrics and control are open to whoever reaches this address: there is no password"
+        );
+    }
+    match listen_all(&admin.listen, "administration's port", ADMIN_KEY) {
+        Err(error) if !admin.is_chosen => {
+            warn!("no metrics, health and statistics: {error}");
+            Ok(Vec::new())
+        }
+        listeners => listeners,
+    }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -340,3 +427,4 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 
 const TCP: Option<Protocol> = Some(Protocol::TCP);
 const BACKLOG: i32 = 1_024;
+const ADMIN_KEY: &str = "admin.listen in the configuration";

@@ -56,7 +56,9 @@ const FOREIGN: &[&str] = &[
     "rustls",
     "sctp_proto",
     "str0m",
+    "stun_types",
     "tokio_rustls",
     "tokio_tungstenite",
     "tungstenite",
+    "turn_types",
 ];

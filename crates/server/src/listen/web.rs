@@ -1,4 +1,5 @@
-//! HTTP/1.1 over TCP, plain or with TLS. Counts connections before anything is read.
+//! Connections over TCP, plain or with TLS: HTTP/1.1, TURN, or on one port both. Counts them before
+//! anything is read.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,7 +12,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tertulia_turn::framing::is_first_of_stun;
+use tertulia_turn::{Path, Transport};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
@@ -20,7 +23,9 @@ use tracing::{debug, warn};
 use crate::authority::Arrival;
 use crate::clock;
 use crate::limits::ConnectionPermit;
+use crate::listen::rewound::Rewound;
 use crate::node::Node;
+use crate::turn::{TurnHandle, TurnStream};
 
 /// Who sent a request; an extension of each.
 #[derive(Clone)]
@@ -31,13 +36,24 @@ pub(crate) struct Visitor {
     pub(crate) permit: Arc<ConnectionPermit>,
 }
 
+/// What is spoken on a port.
+#[derive(Clone)]
+pub(crate) enum Purpose {
+    /// HTTP; with TLS also TURN, where that is wanted.
+    Web(Router),
+    Turn,
+}
+
 /// Accepts connections for ever.
 pub(crate) async fn accept(
     node: Arc<Node>,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    pages: Router,
+    purpose: Purpose,
 ) {
+    let Ok(local) = listener.local_addr() else {
+        return;
+    };
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -54,26 +70,88 @@ pub(crate) async fn accept(
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let arrival = Arrival {
-            is_tls: tls.is_some(),
-            is_loopback: address.ip().is_loopback(),
-        };
-        let visitor = Visitor {
-            address,
-            arrival,
+        let server = stream.local_addr().unwrap_or(local);
+        let connection = Connection {
+            node: Arc::clone(&node),
+            path: Path {
+                transport: Transport::Stream,
+                server: SocketAddr::new(server.ip().to_canonical(), server.port()),
+                client: address,
+            },
             permit: Arc::new(permit),
+            is_tls: tls.is_some(),
         };
-        let (tls, pages) = (tls.clone(), pages.clone());
+        let (tls, purpose) = (tls.clone(), purpose.clone());
         tokio::spawn(async move {
             match tls {
-                None => serve(stream, visitor, pages).await,
+                None => connection.serve(stream, purpose).await,
                 Some(tls) => match tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => serve(stream, visitor, pages).await,
+                    Ok(Ok(stream)) => connection.serve(stream, purpose).await,
                     Ok(Err(error)) => debug!(%error, "no TLS"),
                     Err(_) => debug!("TLS took too long"),
                 },
             }
         });
+    }
+}
+
+/// An accepted connection, its TLS done.
+struct Connection {
+    node: Arc<Node>,
+    path: Path,
+    permit: Arc<ConnectionPermit>,
+    is_tls: bool,
+}
+
+impl Connection {
+    async fn serve<S>(self, mut stream: S, purpose: Purpose)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let turn = self.node.turn.clone();
+        let pages = match (purpose, turn) {
+            (Purpose::Turn, Some(turn)) => return self.hand_over(stream, Vec::new(), &turn),
+            (Purpose::Turn, None) => return,
+            (Purpose::Web(pages), Some(turn)) if self.is_tls && turn.is_on_web_port => {
+                let first = match tokio::time::timeout(HEADER_TIME, stream.read_u8()).await {
+                    Ok(Ok(first)) => first,
+                    Ok(Err(_)) | Err(_) => return debug!("a connection without a word"),
+                };
+                if is_first_of_stun(first) {
+                    return self.hand_over(stream, vec![first], &turn);
+                }
+                return self.serve_pages(Rewound::new(first, stream), pages).await;
+            }
+            (Purpose::Web(pages), _) => pages,
+        };
+        self.serve_pages(stream, pages).await;
+    }
+
+    fn hand_over<S>(self, stream: S, first: Vec<u8>, turn: &TurnHandle)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        turn.connect(TurnStream {
+            stream: Box::new(stream),
+            path: self.path,
+            first,
+            permit: self.permit,
+        });
+    }
+
+    async fn serve_pages<S>(self, stream: S, pages: Router)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let visitor = Visitor {
+            address: self.path.client,
+            arrival: Arrival {
+                is_tls: self.is_tls,
+                is_loopback: self.path.client.ip().is_loopback(),
+            },
+            permit: self.permit,
+        };
+        serve(stream, visitor, pages).await;
     }
 }
 

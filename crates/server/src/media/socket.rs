@@ -6,10 +6,12 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::time::Duration;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use tertulia_bridge::{Batch, Transmit};
+use tertulia_model::Now;
 use tokio::io::{Interest, Ready};
 use tokio::net::UdpSocket;
 use tracing::debug;
@@ -65,8 +67,24 @@ pub(crate) struct MediaSocket {
     backlog: VecDeque<Transmit>,
     /// A run of packets, one behind the other.
     run: Vec<u8>,
+    sent: Sent,
+}
+
+/// What one batch came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) datagrams: usize,
+    /// How long the oldest of them has waited to be taken in.
+    pub(crate) waited: Duration,
+}
+
+/// What sending has come to since it was last asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// System calls, in vain or not.
+    pub(crate) calls: u64,
     /// Packets given up because the system took none for too long.
-    dropped: u64,
+    pub(crate) dropped: u64,
 }
 
 impl MediaSocket {
@@ -92,7 +110,7 @@ impl MediaSocket {
             received: vec![0; BATCH_SIZE * DATAGRAM_BYTES].into(),
             backlog: VecDeque::new(),
             run: Vec::new(),
-            dropped: 0,
+            sent: Sent::default(),
         })
     }
 
@@ -107,11 +125,12 @@ impl MediaSocket {
     }
 
     /// Receives one batch and hands on each datagram: from where, to which of our addresses, and
-    /// what. Gives how many there were; 0 when there is nothing now.
+    /// what. Without any when there is nothing now.
     pub(crate) fn receive(
         &mut self,
+        now: Now,
         mut take: impl FnMut(SocketAddr, SocketAddr, &[u8]),
-    ) -> io::Result<usize> {
+    ) -> io::Result<Received> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let mut chunks = self.received.chunks_exact_mut(DATAGRAM_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
@@ -123,10 +142,15 @@ impl MediaSocket {
         });
         let count = match received {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Received::default());
+            }
             Err(error) => return Err(error),
         };
-        let mut datagrams = 0;
+        // The system notes by the calendar's clock when a datagram came.
+        let wall = u64::try_from(now.wall.timestamp_micros()).unwrap_or(0);
+        let wall = Duration::from_micros(wall);
+        let mut received = Received::default();
         for (meta, slice) in metas.iter().zip(&slices).take(count) {
             let from = canonical(meta.addr);
             let to = meta
@@ -134,17 +158,22 @@ impl MediaSocket {
                 .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
                 .to_canonical();
             let to = SocketAddr::new(to, self.port);
+            let waited = meta
+                .timestamp
+                .map_or(Duration::ZERO, |came| wall.saturating_sub(came));
+            received.waited = received.waited.max(waited);
             let bytes = slice.get(..meta.len).unwrap_or_default();
             // The system may have put several datagrams of one sender behind each other.
             for datagram in bytes.chunks(meta.stride.max(1)) {
-                datagrams += 1;
+                received.datagrams += 1;
                 take(from, to, datagram);
             }
         }
-        Ok(datagrams)
+        Ok(received)
     }
 
-    /// Sends a batch and empties it. Packets to one receiver keep their order.
+    /// Sends a batch and empties it, in its order: a worker drives one receiver after the other, so
+    /// what goes to one stands together.
     pub(crate) fn send(&mut self, batch: &mut Batch) {
         if !self.backlog.is_empty() {
             self.backlog.extend(batch.transmits.drain(..));
@@ -152,11 +181,15 @@ impl MediaSocket {
             return;
         }
         let transmits = &mut batch.transmits;
-        transmits.sort_by_key(|transmit| (transmit.destination, transmit.source));
         let sent = self.send_runs(transmits);
         self.backlog.extend(transmits.drain(sent..));
         transmits.clear();
         self.bound_backlog();
+    }
+
+    /// What sending has come to since the last call.
+    pub(crate) fn take_sent(&mut self) -> Sent {
+        std::mem::take(&mut self.sent)
     }
 
     /// Tries again to send what the system had no room for.
@@ -172,8 +205,8 @@ impl MediaSocket {
         let too_many = self.backlog.len().saturating_sub(BACKLOG_MAX);
         if too_many > 0 {
             self.backlog.drain(..too_many);
-            self.dropped += too_many as u64;
-            debug!(dropped = self.dropped, "the system takes no more packets");
+            self.sent.dropped += too_many as u64;
+            debug!(dropped = too_many, "the system takes no more packets");
         }
     }
 
@@ -217,6 +250,7 @@ impl MediaSocket {
             segment_size: is_run.then_some(first.contents.len()),
             src_ip: (!source.is_unspecified()).then_some(source),
         };
+        self.sent.calls += 1;
         let (io, state) = (&self.io, &self.state);
         io.try_io(Interest::WRITABLE, || state.try_send(io.into(), &datagrams))
     }
@@ -310,8 +344,13 @@ mod tests {
             ready = second.ready() => { ready.unwrap(); second }
         };
         let mut seen = Vec::new();
-        here.receive(|from, to, data| seen.push((from, to, data.to_vec())))
+        let later = crate::clock::now().later(Duration::from_secs(2));
+        let received = here
+            .receive(later, |from, to, data| seen.push((from, to, data.to_vec())))
             .unwrap();
+        assert_eq!(received.datagrams, 1);
+        let waited = received.waited.as_secs_f64();
+        assert!((1.9..12.0).contains(&waited), "{waited} s");
         assert_eq!(
             seen,
             [(client.local_addr().unwrap(), server, b"hello".to_vec())]
@@ -327,6 +366,9 @@ mod tests {
         }
         here.send(&mut batch);
         assert!(batch.transmits.is_empty());
+        let calls = here.take_sent().calls;
+        assert!((1..=11).contains(&calls), "{calls}");
+        assert_eq!(here.take_sent(), Sent::default());
         let mut buffer = [0; 2000];
         for n in 0..10u8 {
             let (length, from) = client.recv_from(&mut buffer).await.unwrap();

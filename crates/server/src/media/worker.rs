@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{io, thread};
 
 use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Worker};
@@ -13,8 +14,9 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error};
 
-use super::socket::MediaSocket;
-use super::{ChannelMail, OpenChannel, WorkerCommand, WorkerHandle};
+use super::socket::{MediaSocket, Received};
+use super::{ChannelMail, OpenChannel, WorkerCommand, WorkerHandle, WorkerReading};
+use crate::addresses::Answers;
 use crate::clock;
 use crate::conference_task::{ConferenceControl, ConferenceHandle};
 use crate::pump::{Panicked, Timer, guarded};
@@ -24,6 +26,7 @@ pub(crate) fn start(
     config: &Arc<Config>,
     sockets: Vec<UdpSocket>,
     buffer_bytes: usize,
+    answers: &Answers,
 ) -> io::Result<Vec<WorkerHandle>> {
     let (rings, rings_out): (Vec<_>, Vec<_>) = sockets
         .iter()
@@ -49,12 +52,20 @@ pub(crate) fn start(
             rings: rings.clone(),
             owners: BTreeMap::new(),
             channels: BTreeMap::new(),
+            answers: answers.clone(),
             batch: Batch::default(),
             ring_dropped: 0,
+            starts: 0,
         };
         thread::Builder::new()
             .name(format!("media-{index}"))
-            .spawn(move || runtime.block_on(worker.run()))?;
+            .spawn(move || {
+                // A task of its own: waking the future of `block_on` costs a system call.
+                let ended = runtime.block_on(async { tokio::spawn(worker.run()).await });
+                if let Err(error) = ended {
+                    error!(%error, "a media thread broke");
+                }
+            })?;
         handles.push(WorkerHandle::new(commands));
     }
     Ok(handles)
@@ -79,8 +90,12 @@ struct MediaWorker {
     /// Whom the conferences on this worker belong to.
     owners: BTreeMap<ConferenceId, Arc<ConferenceHandle>>,
     channels: BTreeMap<ChannelId, mpsc::Sender<ChannelMail>>,
+    /// Whom answers of STUN servers are for.
+    answers: Answers,
     batch: Batch,
     ring_dropped: u64,
+    /// How often the machine broke.
+    starts: u64,
 }
 
 enum Woken {
@@ -117,6 +132,8 @@ impl MediaWorker {
                 self.start_anew();
             }
             self.socket.send(&mut self.batch);
+            let sent = self.socket.take_sent();
+            self.machine.note_sent(sent.calls, sent.dropped);
         }
     }
 
@@ -165,28 +182,36 @@ impl MediaWorker {
             rings,
             batch,
             ring_dropped,
+            answers,
             ..
         } = self;
         let mut left = DATAGRAMS_AT_ONCE;
+        let mut waited = Duration::ZERO;
         while left > 0 {
-            let received = socket.receive(|from, to, data| match machine.route(now, from, data) {
-                DatagramRoute::Here => machine.handle_datagram(now, from, to, data, batch),
-                DatagramRoute::Worker(index) => {
-                    let foreign = Foreign {
-                        from,
-                        to,
-                        data: data.to_vec(),
-                    };
-                    let ring = rings.get(usize::from(index));
-                    if ring.is_none_or(|ring| ring.try_send(foreign).is_err()) {
-                        *ring_dropped += 1;
+            let received =
+                socket.receive(now, |from, to, data| match machine.route(now, from, data) {
+                    DatagramRoute::Here => machine.handle_datagram(now, from, to, data, batch),
+                    DatagramRoute::Worker(index) => {
+                        let foreign = Foreign {
+                            from,
+                            to,
+                            data: data.to_vec(),
+                        };
+                        let ring = rings.get(usize::from(index));
+                        if ring.is_none_or(|ring| ring.try_send(foreign).is_err()) {
+                            *ring_dropped += 1;
+                        }
                     }
-                }
-                DatagramRoute::Drop => {}
-            });
+                    DatagramRoute::Drop => {
+                        answers.take(from, data);
+                    }
+                });
             match received {
-                Ok(0) => break,
-                Ok(count) => left = left.saturating_sub(count),
+                Ok(Received { datagrams: 0, .. }) => break,
+                Ok(received) => {
+                    left = left.saturating_sub(received.datagrams);
+                    waited = waited.max(received.waited);
+                }
                 // Answers of routers to packets of ours; the next call has the next datagram.
                 Err(error) => {
                     debug!(%error, "receiving failed");
@@ -194,6 +219,7 @@ impl MediaWorker {
                 }
             }
         }
+        machine.note_lag(now, waited);
         machine.finish_batch(now, batch);
     }
 
@@ -238,6 +264,35 @@ impl MediaWorker {
                     self.machine.handle_channel_closed(now, channel);
                 }
             }
+            WorkerCommand::Read(reply) => {
+                let _ = reply.send(WorkerReading {
+                    figures: self.machine.figures(now),
+                    busy: clock::thread_time(),
+                    ring_dropped: self.ring_dropped,
+                    starts: self.starts,
+                });
+            }
+            WorkerCommand::List(reply) => {
+                let _ = reply.send(self.machine.details(now));
+            }
+            WorkerCommand::Describe {
+                conference,
+                endpoint,
+                reply,
+            } => {
+                let _ = reply.send(self.machine.endpoint_detail(now, &conference, &endpoint));
+            }
+            WorkerCommand::SetAddresses {
+                addresses,
+                loopback,
+            } => {
+                // Also for a machine that begins anew.
+                let config = Arc::make_mut(&mut self.config);
+                config.addresses.clone_from(&addresses);
+                config.loopback.clone_from(&loopback);
+                self.machine.set_addresses(addresses, loopback);
+            }
+            WorkerCommand::Send(transmit) => self.batch.transmits.push(transmit),
         }
     }
 
@@ -285,6 +340,7 @@ impl MediaWorker {
             worker = self.index,
             "media worker broke; its conferences start anew"
         );
+        self.starts += 1;
         let config = Arc::clone(&self.config);
         self.machine = Worker::new(config, self.index, clock::seed(), clock::now());
         self.batch.transmits.clear();
