@@ -25,6 +25,14 @@ if [ "$step" = test ]; then
     need chromium chromium
     need firefox-esr firefox-esr
     need timeout coreutils
+    need turnutils_uclient coturn
+    need openssl openssl
+fi
+
+if [ "$step" = bench ]; then
+    need janus janus
+    need ip iproute2
+    need taskset util-linux
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -44,6 +52,12 @@ if [ ${#packages[@]} -gt 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     $sudo apt-get update -q >/dev/null
     $sudo $install
+    for service in janus coturn; do
+        if [[ " ${packages[*]} " = *" $service "* ]] && [ -d /run/systemd/system ]; then
+            # Only their programs are wanted; nobody asked for a service.
+            $sudo systemctl disable -q --now "$service"
+        fi
+    done
 fi
 
 rust=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)

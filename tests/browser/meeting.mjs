@@ -3,18 +3,18 @@ import { Person, until } from "./person.mjs";
 import { Server } from "./server.mjs";
 
 /** A server for one story; discarded at its end, with its log when the story fails. */
-export const startServer = async (cleanUp) => {
-  const server = await Server.start();
+export const startServer = async (cleanUp, environment = {}) => {
+  const server = await Server.start(environment);
   cleanUp(() => server.discard());
   return server;
 };
 
-/** People with browsers of these kinds, each before the join button. */
-export const arrive = async (cleanUp, server, room, kinds) => {
+/** People with browsers of these kinds, each before the join button; `flags` are those of Chromium. */
+export const arrive = async (cleanUp, server, room, kinds, flags = []) => {
   const names = ["Ada", "Ben", "Cem", "Dag"];
   const people = [];
   for (const [index, kind] of kinds.entries()) {
-    const person = await Person.arrive(kind, server.origin, room, names[index]);
+    const person = await Person.arrive(kind, server.origin, room, names[index], flags);
     cleanUp(() => person.leave());
     people.push(person);
   }

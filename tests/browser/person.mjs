@@ -28,7 +28,11 @@ const FIREFOX_PREFERENCES = {
   "network.proxy.type": 0,
 };
 
-const launch = (kind) =>
+// What a firewall that lets nothing but HTTPS pass leaves of a browser's ways.
+// The switch has had two names.
+const WITHOUT_UDP = ["webrtc", "force-webrtc"].map((name) => `--${name}-ip-handling-policy=disable_non_proxied_udp`);
+
+const launch = (kind, flags) =>
   kind === "firefox"
     ? puppeteer.launch({
         browser: "firefox",
@@ -41,8 +45,19 @@ const launch = (kind) =>
         protocol: "webDriverBiDi",
         executablePath: "/usr/bin/chromium",
         headless: true,
-        args: CHROMIUM_FLAGS,
+        args: [...CHROMIUM_FLAGS, ...flags, ...(kind === "chromium without UDP" ? WITHOUT_UDP : [])],
       });
+
+/** In the page: keeps all its connections, for Person.ways. */
+const rememberConnections = () => {
+  window.__connections = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...configuration) {
+      super(...configuration);
+      window.__connections.push(this);
+    }
+  };
+};
 
 /** Waits until `probe` gives something truthy; says what was waited for when it does not. */
 export const until = async (what, seconds, probe) => {
@@ -58,12 +73,13 @@ export const until = async (what, seconds, probe) => {
 
 export class Person {
   /** Opens the browser and the room's page, up to the join button. */
-  static async arrive(kind, origin, room, name) {
+  static async arrive(kind, origin, room, name, flags = []) {
     const person = new Person();
     person.kind = kind;
     person.name = name;
-    person.browser = await launch(kind);
+    person.browser = await launch(kind, flags);
     person.page = await person.browser.newPage();
+    await person.page.evaluateOnNewDocument(rememberConnections);
     person.complaints = [];
     person.page.on("pageerror", (error) => person.complaints.push(String(error)));
     await person.page.goto(`${origin}/${room}?lang=en`);
@@ -87,6 +103,27 @@ export class Person {
   /** What the page's debug object says of media, see web/src/meeting/debug.ts. */
   media() {
     return this.page.evaluate(async () => ({ path: window.__meeting.state.path, participants: await window.__meeting.stats() }));
+  }
+
+  /**
+   * The ways that the page's connections have: for each, the local candidates it found, and the one of the pair in use
+   * (None while there is none). A candidate is its type and, for relays, how the relay is reached: "relay tls".
+   */
+  ways() {
+    return this.page.evaluate(async () => {
+      const ways = [];
+      for (const connection of window.__connections) {
+        if (connection.connectionState === "closed") continue;
+        const reports = [...(await connection.getStats()).values()];
+        const name = (one) => (one ? [one.candidateType, one.relayProtocol].filter(Boolean).join(" ") : null);
+        const transport = reports.find((one) => one.type === "transport");
+        const pair = reports.find((one) => one.id === transport?.selectedCandidatePairId);
+        const used = reports.find((one) => one.id === pair?.localCandidateId);
+        const found = reports.filter((one) => one.type === "local-candidate").map(name);
+        ways.push({ state: connection.connectionState, used: name(used), found });
+      }
+      return ways;
+    });
   }
 
   /** The participants whose tiles are on the grid, without oneself. */

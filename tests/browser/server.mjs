@@ -1,6 +1,7 @@
 // Starts the built server for one story, on ports of its own and with a folder of its own.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { createHash, X509Certificate } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { createSocket } from "node:dgram";
 import { tmpdir } from "node:os";
@@ -30,8 +31,17 @@ const freeUdpPort = () =>
 
 /** One server process; can be killed and started again on the same ports and data. */
 export class Server {
-  static async start() {
+  /** `environment` sets configuration keys, as TERTULIA_SECTION__KEY. */
+  static async start(environment = {}) {
     const server = new Server();
+    server.environment = {
+      // Several stories' servers may run on one machine.
+      TERTULIA_ADMIN__LISTEN: "[]",
+      TERTULIA_TURN__LISTEN: '["127.0.0.1:0"]',
+      TERTULIA_TURN__LISTEN_TCP: '["127.0.0.1:0"]',
+      TERTULIA_TURN__LISTEN_TLS: "[]",
+      ...environment,
+    };
     server.folder = mkdtempSync(join(tmpdir(), "tertulia-story-"));
     server.http = await freeTcpPort();
     server.https = await freeTcpPort();
@@ -48,7 +58,8 @@ export class Server {
   async run() {
     const args = ["serve", "--data", join(this.folder, "data")];
     args.push("--listen-plain", `127.0.0.1:${this.http}`, "--listen", `[::]:${this.https}`, "--media-port", this.media);
-    this.process = spawn(BINARY, args.map(String), { stdio: ["ignore", "pipe", "pipe"] });
+    const env = { ...process.env, ...this.environment };
+    this.process = spawn(BINARY, args.map(String), { env, stdio: ["ignore", "pipe", "pipe"] });
     this.output = "";
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream.on("data", (chunk) => (this.output += chunk));
@@ -68,6 +79,13 @@ export class Server {
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  /** SHA-256 of the certificate's public key, as Chromium's exceptions name it. */
+  get keyHash() {
+    const certificate = new X509Certificate(readFileSync(join(this.folder, "data", "certificate.pem")));
+    const key = certificate.publicKey.export({ type: "spki", format: "der" });
+    return createHash("sha256").update(key).digest("base64");
   }
 
   /** Ends the process by a signal and waits for its end. */
