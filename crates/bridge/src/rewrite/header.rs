@@ -37,12 +37,15 @@ pub(crate) enum Own {
 }
 
 impl VideoHeader {
-    /// None if the payload is not of that codec.
+    /// None if the payload is not of that codec, or there is none (padding).
     pub(crate) fn read(
         codec: VideoCodec,
         payload: &[u8],
         descriptor: Option<Descriptor>,
     ) -> Option<VideoHeader> {
+        if payload.is_empty() {
+            return None;
+        }
         let mut header = VideoHeader {
             codec,
             spatial: 0,

