@@ -58,6 +58,9 @@ pub struct Timers {
     /// An endpoint that has no bridge channel so long after it connected is sent video by the
     /// defaults nevertheless (3 s).
     pub channel_grace: Duration,
+    /// After packets were forwarded, further ones are left to gather for so long, so that they
+    /// are forwarded in runs. The shell's affair (1 ms).
+    pub gather: Duration,
     /// How far an endpoint's clock may run ahead, so that paced packets leave in runs (2 ms).
     pub pacing_ahead: Duration,
     /// How long a sent packet can be sent again (1 s).

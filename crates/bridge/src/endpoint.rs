@@ -45,6 +45,8 @@ pub(crate) struct Endpoint {
     wanted: (u64, u64),
     /// Nothing is sent to the client that bandwidth matters for.
     is_resting: bool,
+    /// When media was last sent to it or came from it.
+    media_at: Instant,
     mids: u32,
     errors: u32,
 }
@@ -115,6 +117,7 @@ impl Endpoint {
             retransmission: config.timers.retransmission,
             wanted: (0, 0),
             is_resting: false,
+            media_at: now,
             mids: 0,
             errors: 0,
         };
@@ -280,6 +283,15 @@ impl Endpoint {
         self.machine.is_some().then_some(self.wake)
     }
 
+    /// Whether no media passes and nothing is estimated: what it wants to be woken for then (its
+    /// pacer does, 25 times a second) can wait.
+    pub(crate) fn is_quiet(&self, now: Instant) -> bool {
+        let is_estimating = self.bandwidth.is_estimated && !self.is_resting;
+        self.is_connected()
+            && !is_estimating
+            && now.saturating_duration_since(self.media_at) >= QUIET
+    }
+
     /// Whether a connectivity check from an unknown address is signed by this client.
     pub(crate) fn accepts(&mut self, from: SocketAddr, to: SocketAddr, data: &[u8]) -> bool {
         let clock = self.clock;
@@ -302,6 +314,7 @@ impl Endpoint {
     ) -> bool {
         self.clock = self.clock.max(now);
         let clock = self.clock;
+        let before = events.len();
         let received = self.step("receive", |machine| {
             let Ok(receive) = Receive::new(Protocol::Udp, from, to, data) else {
                 return (false, Ok(()), None);
@@ -310,6 +323,10 @@ impl Endpoint {
             // A refused datagram may have changed something all the same.
             (true, result, Some(machine.drain(batch, events)))
         });
+        let mut new = events.iter().skip(before);
+        if new.any(|event| matches!(event, EndpointEvent::Rtp(_))) {
+            self.media_at = clock;
+        }
         match received {
             None => true,
             Some((is_readable, result, drained)) => {
@@ -434,6 +451,7 @@ impl Endpoint {
         packet: Outgoing,
     ) {
         let is_nackable = can_resend && media == MediaType::Video && self.has_rtx;
+        self.media_at = self.clock;
         self.step("write", |machine| {
             let mut direct = machine.rtc.direct_api();
             let Some(stream) = direct.stream_tx(&ssrc.0.into()) else {
@@ -791,5 +809,7 @@ const STEPS_MAX: usize = 256;
 /// So many errors of one transport are a peer's noise; more are its end.
 const ERRORS_MAX: u32 = 50;
 const RETRY: Duration = Duration::from_millis(50);
+/// Longer than reports and retransmissions of what was sent last take.
+const QUIET: Duration = Duration::from_secs(2);
 /// How often a path is looked at, to notice when it has become narrow.
 const STATS: Duration = Duration::from_secs(1);

@@ -41,6 +41,7 @@ pub(crate) fn config() -> Config {
             consent: Duration::from_secs(60),
             address_idle: Duration::from_secs(30),
             channel_grace: Duration::from_secs(3),
+            gather: Duration::from_millis(1),
             pacing_ahead: Duration::from_millis(2),
             retransmission: Duration::from_secs(1),
             allocation: Duration::from_secs(5),

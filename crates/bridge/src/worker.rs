@@ -29,7 +29,7 @@ use crate::reducer::LoadReducer;
 use crate::seat::NewSeat;
 use crate::{Batch, Config, Output, Statistics};
 
-use timers::{Due, Timer, Timers};
+use timers::{Due, Timer, Timers, Urgency};
 
 /// All conferences of one media thread.
 pub struct Worker {
@@ -464,7 +464,9 @@ impl Worker {
     fn add_conference(&mut self, id: &ConferenceId, now: Instant) -> usize {
         self.statistics.conferences_created += 1;
         let mut conference = Conference::new(id.clone(), now);
-        let tick = self.timers.coalesce(conference.tick_at(), now);
+        let tick = self
+            .timers
+            .coalesce(conference.tick_at(), now, Urgency::Busy);
         conference.set_tick_at(tick);
         let index = self.conferences.iter().position(Option::is_none);
         let index = index.unwrap_or(self.conferences.len());
@@ -562,7 +564,7 @@ impl Worker {
                 Due::Tick => {
                     conference.tick(&mut cx);
                     let wanted = conference.tick_at();
-                    let at = self.timers.coalesce(wanted, now.mono);
+                    let at = self.timers.coalesce(wanted, now.mono, Urgency::Busy);
                     if let Some(Some(conference)) = self.conferences.get_mut(timer.conference) {
                         conference.set_tick_at(at);
                     }
@@ -679,7 +681,12 @@ impl Worker {
                 continue;
             };
             let wake = seat.endpoint.wake();
-            let wake = wake.map(|wake| self.timers.coalesce(wake, now));
+            let urgency = if seat.endpoint.is_quiet(now) {
+                Urgency::Quiet
+            } else {
+                Urgency::Busy
+            };
+            let wake = wake.map(|wake| self.timers.coalesce(wake, now, urgency));
             if seat.scheduled == wake {
                 continue;
             }

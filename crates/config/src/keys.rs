@@ -472,6 +472,11 @@ const TABLE: &[Key] = &[
         "How long a client may be without bridge channel before it is sent video by the defaults.",
     ),
     key(
+        "bridge.gather",
+        r#""1 ms""#,
+        "How long packets that follow others are gathered, so that they are forwarded together.",
+    ),
+    key(
         "bridge.pacing_ahead",
         r#""2 ms""#,
         "How far clocks run ahead, so that packets leave in runs.",

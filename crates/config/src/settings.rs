@@ -346,6 +346,7 @@ fn bridge(keys: &mut Reader) -> bridge::Config {
             consent: keys.duration("bridge.consent"),
             address_idle: keys.duration("bridge.address_idle"),
             channel_grace: keys.duration("bridge.channel_grace"),
+            gather: keys.duration("bridge.gather"),
             pacing_ahead: keys.duration("bridge.pacing_ahead"),
             retransmission: keys.duration("bridge.retransmission"),
             allocation: keys.duration("bridge.allocation"),

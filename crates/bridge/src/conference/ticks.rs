@@ -116,7 +116,9 @@ impl Conference {
             Some(silent) => silent < patience && seat.closed.is_none(),
             None => cx.now.saturating_duration_since(seat.created) < timers.first_packet,
         };
-        let is_idle = is_past(seat.was_sent_video.map(|sent| sent + REST_AFTER));
+        // Who was never sent any counts from the beginning.
+        let sent = seat.was_sent_video.or(seat.connected);
+        let is_idle = is_past(sent.map(|sent| sent + REST_AFTER));
         if is_idle && !seat.endpoint.is_resting() {
             debug!(endpoint = %seat.id, "no video: bandwidth estimation rests");
             seat.endpoint.rest();

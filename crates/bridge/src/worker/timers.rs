@@ -22,6 +22,15 @@ pub(super) enum Due {
     Tick,
 }
 
+/// How much depends on being driven in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// What is due soon is: media, a check or a handshake under way.
+    Busy,
+    /// Only checks that nobody waits for.
+    Quiet,
+}
+
 /// All timers of a worker.
 #[derive(Debug)]
 pub(super) struct Timers {
@@ -40,14 +49,16 @@ impl Timers {
     }
 
     /// When to ring for what wants to be driven at `at`: a little later, if it is not urgent.
-    pub(super) fn coalesce(&self, at: Instant, now: Instant) -> Instant {
-        if at.saturating_duration_since(now) < URGENT {
-            return at;
-        }
-        let grid = GRID.as_nanos();
-        let since = at.saturating_duration_since(self.start).as_nanos();
+    pub(super) fn coalesce(&self, at: Instant, now: Instant, urgency: Urgency) -> Instant {
+        let grid = match urgency {
+            Urgency::Busy if at.saturating_duration_since(now) < URGENT => return at,
+            Urgency::Busy => GRID,
+            Urgency::Quiet => QUIET_GRID,
+        };
+        let grid = grid.as_nanos();
+        let since = at.max(now).saturating_duration_since(self.start).as_nanos();
         let late = since.next_multiple_of(grid) - since;
-        at + Duration::from_nanos(u64::try_from(late).unwrap_or(0))
+        at.max(now) + Duration::from_nanos(u64::try_from(late).unwrap_or(0))
     }
 
     pub(super) fn insert(&mut self, timer: Timer) {
@@ -82,9 +93,9 @@ impl Timers {
     }
 }
 
-/// What is due sooner is media, a check or a handshake under way.
 const URGENT: Duration = Duration::from_millis(100);
 const GRID: Duration = Duration::from_millis(50);
+const QUIET_GRID: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
@@ -99,18 +110,19 @@ mod tests {
         let start = Instant::now();
         let timers = Timers::new(start);
         let at = |ms| start + Duration::from_millis(ms);
-        for (wanted, now, expected) in [
-            (120, 21, 120),
-            (120, 20, 150),
-            (1_001, 0, 1_050),
-            (1_050, 0, 1_050),
-            (99, 200, 99),
+        use Urgency::{Busy, Quiet};
+        for (wanted, now, urgency, expected) in [
+            (120, 21, Busy, 120),
+            (120, 20, Busy, 150),
+            (1_001, 0, Busy, 1_050),
+            (1_050, 0, Busy, 1_050),
+            (99, 200, Busy, 99),
+            (99, 200, Quiet, 500),
+            (210, 200, Quiet, 500),
+            (500, 200, Quiet, 500),
         ] {
-            assert_eq!(
-                timers.coalesce(at(wanted), at(now)),
-                at(expected),
-                "{wanted}"
-            );
+            let rings = timers.coalesce(at(wanted), at(now), urgency);
+            assert_eq!(rings, at(expected), "{wanted}");
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Worker};
@@ -56,6 +56,7 @@ pub(crate) fn start(
             batch: Batch::default(),
             ring_dropped: 0,
             starts: 0,
+            gathering: None,
         };
         thread::Builder::new()
             .name(format!("media-{index}"))
@@ -96,6 +97,8 @@ struct MediaWorker {
     ring_dropped: u64,
     /// How often the machine broke.
     starts: u64,
+    /// Until when what arrives now is left to gather.
+    gathering: Option<Instant>,
 }
 
 enum Woken {
@@ -134,6 +137,7 @@ impl MediaWorker {
             self.socket.send(&mut self.batch);
             let sent = self.socket.take_sent();
             self.machine.note_sent(sent.calls, sent.dropped);
+            self.wait_for_more();
         }
     }
 
@@ -144,7 +148,8 @@ impl MediaWorker {
                     self.socket.send_backlog();
                 }
                 if ready.is_readable() {
-                    self.receive(now);
+                    let is_empty = self.receive(now);
+                    self.gather(now, is_empty);
                 }
             }
             Woken::Command(command) => {
@@ -169,13 +174,31 @@ impl MediaWorker {
                     }
                 }
                 self.machine.finish_batch(now, &mut self.batch);
+                self.gather(now, left > 0);
             }
             Woken::Time => self.machine.handle_timeout(now, &mut self.batch),
         }
     }
 
-    /// Takes in what the socket has, up to a bound, so that timers are not late.
-    fn receive(&mut self, now: Now) {
+    /// The first packets of a burst are forwarded at once; those behind them, up to a moment
+    /// later, together. Not where more is there already than could be taken in, nor for what is
+    /// answered by a packet or two.
+    fn gather(&mut self, now: Now, is_empty: bool) {
+        if is_empty && self.batch.transmits.len() > ANSWERS {
+            self.gathering = Some(now.mono + self.config.timers.gather);
+        }
+    }
+
+    /// Nothing else lives on this thread: it sleeps through the arrival of each single packet.
+    fn wait_for_more(&mut self) {
+        if let Some(until) = self.gathering.take() {
+            thread::sleep(until.saturating_duration_since(clock::now().mono));
+        }
+    }
+
+    /// Takes in what the socket has, up to a bound, so that timers are not late. Whether that was
+    /// all.
+    fn receive(&mut self, now: Now) -> bool {
         let MediaWorker {
             machine,
             socket,
@@ -221,6 +244,7 @@ impl MediaWorker {
         }
         machine.note_lag(now, waited);
         machine.finish_batch(now, batch);
+        left > 0
     }
 
     fn carry_out(&mut self, now: Now, command: WorkerCommand) {
@@ -357,3 +381,5 @@ const COMMANDS_AT_ONCE: usize = 64;
 /// Datagrams on their way from one worker to another.
 const RING_DATAGRAMS: usize = 2_048;
 const DATAGRAMS_AT_ONCE: usize = 256;
+/// So many packets are an answer, more are media.
+const ANSWERS: usize = 2;
