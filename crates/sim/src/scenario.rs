@@ -72,6 +72,8 @@ pub struct Sim {
     attempts: BTreeMap<usize, usize>,
     /// When people did something last to make the meeting whole.
     tidied: BTreeMap<(usize, &'static str), u64>,
+    /// When each person had another network last.
+    renewed: BTreeMap<usize, u64>,
     /// Nobody comes before this millisecond.
     closed_until: u64,
     /// Everybody goes home; nobody is moved by anything any more.
@@ -134,6 +136,7 @@ impl Sim {
             reactions: Vec::new(),
             attempts: BTreeMap::new(),
             tidied: BTreeMap::new(),
+            renewed: BTreeMap::new(),
             closed_until: 0,
             is_over: false,
         }

@@ -73,12 +73,16 @@ impl Checkers {
                 continue;
             };
             // Media may come before its announcement, which waits for a lost socket; what nobody
-            // has announced is not received. And what a stream began with in the dark is gone when
-            // its last packets are sent again.
+            // has announced is not received, while a packet before it that comes late is. And what
+            // a stream began with in the dark is gone when its last packets are sent again.
             let past = &world.people[*index].past;
             let disturbed = past.last_disturbed.max(past.last_dark);
             let was_deaf = disturbed.is_some_and(|last| *at < last + Duration::from_secs(20));
-            if matches!(flaw, Flaw::NoKeyAtStart { .. }) && was_deaf {
+            let is_start = match flaw {
+                Flaw::NoKeyAtStart { .. } => true,
+                _ => began_with(world, *index, source, *since),
+            };
+            if is_start && was_deaf {
                 continue;
             }
             if !was_lost(world, *index, source, *since, *at) {
@@ -348,6 +352,15 @@ fn was_lost(
     is_up_lost || has_lost(&world.people[receiver].down)
 }
 
+/// Whether a stream began with what was played last before `since`.
+fn began_with(world: &World, receiver: usize, source: &SourceName, since: Instant) -> bool {
+    let client = world.people[receiver].client.as_ref();
+    let sources = client.map(Client::remote_sources).unwrap_or_default();
+    let first = sources.iter().find(|known| known.name == *source);
+    let first = first.and_then(|known| known.facts.first_frame);
+    first.is_some_and(|first| since <= first + OVERTAKEN)
+}
+
 /// Whether the owner of a source is there and does not send it.
 fn is_unsent(world: &World, name: &SourceName) -> bool {
     let owner = world.people.get(owner_of(world, name.owner()));
@@ -398,6 +411,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 const FREEZE: Duration = Duration::from_secs(5);
 /// Longest pause of a data channel after the dark.
 const SAID_AGAIN: Duration = Duration::from_secs(30);
+/// By so much one packet overtakes another at most, with some slack.
+const OVERTAKEN: Duration = Duration::from_millis(50);
 const LOSS_SLACK: Duration = Duration::from_secs(3);
 /// Fewer packets of an unwanted stream than these are no stream.
 pub(super) const UNASKED_MAX: u64 = 10;

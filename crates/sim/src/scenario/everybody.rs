@@ -125,9 +125,16 @@ impl Sim {
         }
     }
 
+    /// A network changes now and then: the server refuses more than that, and says so for good.
     fn renews_path(&mut self, index: usize) {
         let person = &self.world.people[index];
-        if person.habits.has_ice_restart && self.doomed != Some(index) {
+        let now = self.world.clock.millis();
+        let is_calm = self
+            .renewed
+            .get(&index)
+            .is_none_or(|at| now >= at + RENEWED_EVERY);
+        if person.habits.has_ice_restart && self.doomed != Some(index) && is_calm {
+            self.renewed.insert(index, now);
             self.world
                 .journal
                 .note(format_args!("p{index} has another network"));
@@ -136,3 +143,7 @@ impl Sim {
         }
     }
 }
+
+/// Milliseconds; twice what must pass between two restarts of one participant
+/// (`focus.restart_interval_min`).
+const RENEWED_EVERY: u64 = 10_000;

@@ -189,12 +189,13 @@ impl Sim {
         self.open_closed_doors();
     }
 
-    /// Where nobody is inside who could open, those who wait give up, and come again when what was
-    /// decided in the room is forgotten.
+    /// Where nobody is inside who could open, or only visitors, who will never moderate, all give
+    /// up, and come again when what was decided in the room is forgotten.
     fn open_closed_doors(&mut self) {
-        let waiting = self.those(Client::is_waiting);
-        let inside = self.those(Client::is_joined);
+        let mut waiting = self.those(Client::is_waiting);
+        let inside = self.those(|client| client.is_joined() && !client.is_visitor());
         if inside.is_empty() && !waiting.is_empty() && self.is_time(usize::MAX, "give up") {
+            waiting.extend(self.those(|client| client.is_joined() && client.is_visitor()));
             for index in waiting {
                 self.world.close_tab(index);
             }
