@@ -9,13 +9,14 @@ mod browser;
 mod client;
 mod server;
 
+mod admin;
 mod bosh;
 mod bridge_channel;
 mod crash;
 mod http;
 mod journal;
-mod load;
 mod limits;
+mod load;
 mod meeting;
 mod services;
 mod start;
