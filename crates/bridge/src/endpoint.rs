@@ -13,20 +13,20 @@ use std::time::{Duration, Instant};
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::channel::ChannelId as DataChannelId;
 use str0m::config::{DtlsCert, Fingerprint as DtlsFingerprint};
-use str0m::format::{Codec, FormatParams};
 use str0m::ice::IceCreds;
-use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
+use str0m::media::{KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite, SeqNo, Vp8Patch};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, SeqNo, Vp8Patch};
 use str0m::{Candidate, CandidateKind, Event, Input, Output, Rtc, RtcConfig, RtcError};
 use tertulia_model::bridge::{self, DisconnectReason, EndpointOffer, RemoteTransport};
-use tertulia_model::{Encoding, Fingerprint, MediaType, Ssrc, VideoCodec};
+use tertulia_model::{Encoding, Fingerprint, MediaType, Ssrc};
 use tracing::{debug, error};
 
+use crate::codecs;
 use crate::config::{Bandwidth, Config};
 use crate::congestion::Quality;
 use crate::detail::Path;
-use crate::extension::{DESCRIPTOR_URI, DescriptorBytes, DescriptorExtension};
+use crate::extension::DescriptorBytes;
 use crate::{Batch, Transmit};
 
 /// A client's transport.
@@ -706,9 +706,11 @@ impl Machine {
             Event::Closed => Some(EndpointEvent::Closed),
             Event::PeerStats(stats) => {
                 self.path = Path::of(&stats);
+                let pair = stats.selected_candidate_pair;
                 Some(EndpointEvent::Quality(Quality {
                     loss: stats.egress_loss_fraction,
                     round_trip: stats.rtt,
+                    check: pair.and_then(|pair| pair.current_round_trip_time),
                     bytes: stats.bytes_tx,
                 }))
             }
@@ -717,64 +719,24 @@ impl Machine {
     }
 }
 
-/// What was offered to this client: the numbers of Jitsi's focus.
+/// What was offered to this client.
 fn rtc_config(
     config: &Config,
     certificate: &DtlsCert,
     offer: EndpointOffer,
     credentials: bridge::IceCredentials,
 ) -> RtcConfig {
-    let mut extensions = ExtensionMap::empty();
-    extensions.set(AUDIO_LEVEL_ID, Extension::AudioLevel);
-    extensions.set(ABS_SEND_TIME_ID, Extension::AbsoluteSendTime);
-    let descriptor = Extension::with_serializer(DESCRIPTOR_URI, DescriptorExtension);
-    extensions.set(DESCRIPTOR_ID, descriptor);
-    if offer.has_transport_cc {
-        extensions.set(TRANSPORT_CC_ID, Extension::TransportSequenceNumber);
-    }
     let mut rtc = RtcConfig::new()
         .set_rtp_mode(true)
         .clear_codecs()
-        .set_extension_map(extensions)
+        .set_extension_map(codecs::extensions(offer))
         .set_dtls_cert(certificate.clone())
         .set_stats_interval(Some(STATS))
         .set_local_ice_credentials(ice_creds(credentials));
     if config.bandwidth.is_estimated && offer.has_transport_cc {
         rtc = rtc.enable_bwe(Some(Bitrate::bps(config.bandwidth.initial_bps)));
     }
-    let codecs = rtc.codec_config();
-    let mut add_opus = |number: u8| {
-        codecs.add_config(
-            number.into(),
-            None,
-            Codec::Opus,
-            Frequency::FORTY_EIGHT_KHZ,
-            Some(2),
-            FormatParams::default(),
-        );
-    };
-    add_opus(OPUS);
-    if offer.has_red {
-        // One more Opus to str0m, which does not look inside.
-        add_opus(RED);
-    }
-    // What was offered or not is the focus' matter: what is sent nevertheless goes on.
-    for codec in VideoCodec::ALL {
-        let (number, rtx) = codec.payload_types();
-        codecs.add_config(
-            number.into(),
-            offer.has_rtx.then_some(rtx.into()),
-            match codec {
-                VideoCodec::Av1 => Codec::Av1,
-                VideoCodec::Vp8 => Codec::Vp8,
-                VideoCodec::H264 => Codec::H264,
-                VideoCodec::Vp9 => Codec::Vp9,
-            },
-            Frequency::NINETY_KHZ,
-            None,
-            FormatParams::default(),
-        );
-    }
+    codecs::add_to(rtc.codec_config(), offer);
     rtc
 }
 
@@ -792,13 +754,6 @@ fn kind(media: MediaType) -> MediaKind {
     }
 }
 
-pub(crate) const OPUS: u8 = 111;
-/// Opus with redundancy.
-pub(crate) const RED: u8 = 112;
-const AUDIO_LEVEL_ID: u8 = 1;
-const ABS_SEND_TIME_ID: u8 = 3;
-const TRANSPORT_CC_ID: u8 = 5;
-const DESCRIPTOR_ID: u8 = 11;
 const CHANNEL_LABEL: &str = "JVB data channel";
 const CHANNEL_PROTOCOL: &str = "http://jitsi.org/protocols/colibri";
 /// Below so many buffered bytes a data channel tells that there is room again.

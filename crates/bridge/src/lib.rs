@@ -10,6 +10,7 @@
 
 mod allocate;
 mod channel;
+mod codecs;
 mod conference;
 mod config;
 mod congestion;

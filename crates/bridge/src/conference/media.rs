@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use str0m::media::Mid;
 use str0m::rtp::RtpPacket;
-use tertulia_model::{MediaType, Ssrc, VideoCodec};
+use tertulia_model::{MediaType, Ssrc};
 use tracing::trace;
 
 use super::{Conference, Cx};
-use crate::endpoint::{OPUS, RED};
+use crate::codecs::{OPUS, RED, video_codec};
 use crate::extension::DescriptorBytes;
 use crate::forward::{Incoming, Video, forward};
 use crate::loudest::Voice;
@@ -307,11 +307,6 @@ impl Conference {
         }
         self.mark(owner);
     }
-}
-
-fn video_codec(payload_type: u8) -> Option<VideoCodec> {
-    let mut all = VideoCodec::ALL.into_iter();
-    all.find(|codec| codec.payload_types().0 == payload_type)
 }
 
 /// Headers of a packet on the wire, from IP to SRTP's tag: next to a voice they are no trifle.
