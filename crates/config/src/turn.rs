@@ -73,7 +73,11 @@ pub(crate) const KEYS: &[Key] = &[
         r#""10 min""#,
         "How long a nonce is good; then clients sign with a new one.",
     ),
-    key("turn.allocations", "2000", "Allocations of all clients."),
+    key(
+        "turn.allocations",
+        "5000",
+        "Allocations of all clients; each is an open file.",
+    ),
     key(
         "turn.allocations_per_user",
         "24",
@@ -81,7 +85,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "turn.allocations_per_network",
-        "500",
+        "2000",
         "Allocations of one /24 or /48; a school is one address.",
     ),
     key(
@@ -101,10 +105,10 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "turn.requests_per_second",
-        "100",
+        "500",
         "Requests per second of one /24 or /48 from clients without an allocation.",
     ),
-    key("turn.requests_burst", "500", "Such requests at once."),
+    key("turn.requests_burst", "2000", "Such requests at once."),
     key(
         "turn.idle",
         r#""30 s""#,

@@ -19,6 +19,7 @@ mod listen;
 mod mailbox;
 mod media;
 mod node;
+mod open_files;
 mod pump;
 mod room_journal;
 mod router;

@@ -18,9 +18,10 @@ use tertulia_model::{SessionId, TurnSecret};
 use tertulia_turn::{OwnAddress, Peers, Statistics};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::config::{TurnConfig, TurnListen};
+use crate::open_files;
 use crate::start::{StartError, listen_all};
 
 pub(crate) use stream::TurnStream;
@@ -38,7 +39,16 @@ pub(crate) struct BoundTurn {
 
 /// Takes the ports. `seed` is what our own credentials are made from: sessions end with the
 /// process, so they do.
-pub(crate) fn bind(config: TurnConfig, seed: [u8; 32]) -> Result<BoundTurn, StartError> {
+pub(crate) fn bind(mut config: TurnConfig, seed: [u8; 32]) -> Result<BoundTurn, StartError> {
+    // Each relay is an open socket. Half of them are left to everything else.
+    let sockets = open_files::raise().map(|all| usize::try_from(all / 2).unwrap_or(usize::MAX));
+    if let Some(sockets) = sockets.filter(|sockets| *sockets < config.limits.allocations) {
+        warn!(
+            allocations = sockets,
+            "the system allows fewer open files than turn.allocations needs"
+        );
+        config.limits.allocations = sockets;
+    }
     let shared_secret = match &config.secret_file {
         None => None,
         Some(path) => {
@@ -166,7 +176,10 @@ impl BoundTurn {
     pub(crate) fn start(self, here: Here, realm: String, seed: [u8; 32]) -> io::Result<TurnHandle> {
         let (commands, received) = mpsc::unbounded_channel();
         let is_on_web_port = self.config.is_on_web_port;
+        let port = |socket: &StdUdpSocket| socket.local_addr().map(|address| address.port());
+        let udp: Vec<u16> = self.udp.iter().filter_map(|one| port(one).ok()).collect();
         thread::start(self, here, realm, seed, received)?;
+        info!(?udp, is_on_web_port, "TURN server ready");
         Ok(TurnHandle {
             commands,
             is_on_web_port,

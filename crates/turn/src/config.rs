@@ -28,11 +28,11 @@ pub struct Config {
 /// What may be used up, by whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Allocations of everybody together (2 000).
+    /// Allocations of everybody together (5 000).
     pub allocations: usize,
     /// Allocations of one session, or of one name under the shared secret (24).
     pub allocations_per_user: usize,
-    /// Allocations of one /24 or /48 (500); a school is one address.
+    /// Allocations of one /24 or /48 (2 000); a school is one address.
     pub allocations_per_network: usize,
     /// Addresses that one allocation may exchange packets with at a time (64).
     pub permissions: usize,
@@ -40,8 +40,8 @@ pub struct Limits {
     pub channels: usize,
     /// Bits per second that one allocation may relay in each direction; None is no limit.
     pub bitrate_bps: Option<u64>,
-    /// Requests per second of one /24 or /48 that has no allocation to show for it (100).
+    /// Requests per second of one /24 or /48 that has no allocation to show for it (500).
     pub requests_per_second: u32,
-    /// How many of them at once (500).
+    /// How many of them at once (2 000).
     pub requests_burst: u32,
 }
