@@ -7,15 +7,20 @@ const rows = readdirSync(folder)
   .sort()
   .flatMap((name) => readFileSync(`${folder}/${name}`, "utf8").split("\n"))
   .filter((line) => line.trim() !== "")
-  .map((line) => JSON.parse(line));
+  .map((line) => JSON.parse(line))
+  .map((row) => ({ ...row, met: row.goal === null ? null : row.ratio <= row.goal }));
 if (rows.length === 0) {
   console.error("bench: no results in target/bench");
   process.exit(1);
 }
 const width = Math.max(...rows.map((row) => row.name.length));
-console.log(`\n${"name".padEnd(width)}  ratio   goal`);
-for (const { name, ratio, goal } of rows) {
-  const mark = goal !== null && ratio > goal ? "  missed" : "";
-  console.log(`${name.padEnd(width)}  ${ratio.toFixed(2).padStart(5)}  ${goal === null ? "    –" : `≤ ${goal}`}${mark}`);
+// Small ratios need their digits.
+const text = (ratio) => (Math.abs(ratio) < 0.1 && ratio !== 0 ? ratio.toFixed(4) : ratio.toFixed(2));
+console.log(`\n${"name".padEnd(width)}   ratio   goal`);
+for (const { name, ratio, goal, met } of rows) {
+  const mark = met === false ? "  missed" : "";
+  console.log(`${name.padEnd(width)}  ${text(ratio).padStart(6)}  ${goal === null ? "    –" : `≤ ${goal}`}${mark}`);
 }
+const missed = rows.filter((row) => row.met === false).length;
+console.log(`\n${rows.length} ratios, ${missed} above their goal; target/bench.json has them all.`);
 writeFileSync("target/bench.json", `${JSON.stringify(rows, null, 2)}\n`);

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Sees to it that what a step needs is on the machine: `need.sh build` or `need.sh test`.
+# Sees to it that what a step needs is on the machine: `need.sh build`, `need.sh test` or
+# `need.sh bench`.
 # Installs what Debian's packages have when it may (root or sudo); otherwise prints the one
 # command to type and stops before anything is half-built.
 set -euo pipefail
 
-step=${1:?usage: need.sh build|test}
+step=${1:?usage: need.sh build|test|bench}
 packages=()
 missing=()
 
