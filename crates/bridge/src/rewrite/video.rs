@@ -689,6 +689,4 @@ const TICKS_PER_MS: u32 = 90;
 const FRAME_TICKS: u32 = 3_000;
 
 #[cfg(test)]
-mod scalable_tests;
-#[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+mod scalable;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

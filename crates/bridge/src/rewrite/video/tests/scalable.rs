@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 use crate::descriptor::Descriptor;
 use crate::extension::DescriptorBytes;
 use crate::rewrite::vp9::Vp9Header;
