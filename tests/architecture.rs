@@ -359,10 +359,9 @@ fn rule_11_no_third_party_addresses_in_the_web_client() {
     }
 }
 
-/// docs/protocol/parity.md says which test shows what: none of them may be a memory.
+/// These documents say which test shows what: none of them may be a memory.
 #[test]
-fn the_parity_list_names_tests_that_exist() {
-    let list = fs::read_to_string(root().join("docs/protocol/parity.md")).expect("the list");
+fn the_lists_of_what_is_shown_name_tests_that_exist() {
     let mut known = String::new();
     for folder in ["crates", "tests"] {
         for file in files_below(&root().join(folder), &["rs"]) {
@@ -372,16 +371,24 @@ fn the_parity_list_names_tests_that_exist() {
     let exists = |name: &str| match name.rsplit_once('.') {
         Some((_, "talk")) => root().join("tests/conversation").join(name).exists(),
         Some((_, "mjs")) => root().join("tests/browser/stories").join(name).exists(),
-        _ => known.contains(&format!("fn {name}()")),
+        _ => {
+            let begins = format!("fn {name}(");
+            known.contains(&begins)
+        }
     };
     let is_test = |name: &&str| {
         let is_script = name.ends_with(".talk") || name.ends_with(".mjs");
-        (is_script && !name.starts_with("x.")) || name.matches('_').count() >= 2
+        let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        (is_script && !name.starts_with("x.")) || (is_word && name.matches('_').count() >= 2)
     };
-    let named: Vec<&str> = list.split('`').skip(1).step_by(2).filter(is_test).collect();
-    let missing: Vec<&&str> = named.iter().filter(|name| !exists(name)).collect();
-    assert!(named.len() > 80, "the list is there: {}", named.len());
-    assert!(missing.is_empty(), "no such tests: {missing:?}");
+    for (document, least) in [("parity.md", 80), ("bridge-tests.md", 100)] {
+        let list = fs::read_to_string(root().join("docs/protocol").join(document));
+        let list = list.expect("the list");
+        let named: Vec<&str> = list.split('`').skip(1).step_by(2).filter(is_test).collect();
+        let missing: Vec<&&str> = named.iter().filter(|name| !exists(name)).collect();
+        assert!(named.len() > least, "{document}: {}", named.len());
+        assert!(missing.is_empty(), "{document}: no such tests: {missing:?}");
+    }
 }
 
 fn root() -> PathBuf {

@@ -16,6 +16,8 @@ pub(crate) struct Quality {
     pub(crate) loss: Option<f32>,
     /// Of media and its feedback.
     pub(crate) round_trip: Option<Duration>,
+    /// Of the last connectivity check.
+    pub(crate) check: Option<Duration>,
     /// Of media, sent so far.
     pub(crate) bytes: u64,
 }
@@ -36,7 +38,10 @@ pub(crate) struct Congestion {
     /// The round trip without a queue.
     quickest: Option<Duration>,
     counted: Option<(Instant, u64)>,
-    narrowed: Option<Instant>,
+    /// When it was found full last, and its round trip then.
+    narrowed: Option<(Instant, Duration)>,
+    /// Consecutive readings with a long queue.
+    waiting: u32,
     /// Consecutive readings without loss or queue.
     free: u32,
     /// The last probe, and the estimate before it.
@@ -50,6 +55,7 @@ impl Congestion {
         quickest: None,
         counted: None,
         narrowed: None,
+        waiting: 0,
         free: 0,
         probed: None,
         pause: PROBES_MIN,
@@ -64,27 +70,43 @@ impl Congestion {
         (estimate, wanted): (u64, u64),
     ) -> Option<Advice> {
         let before = self.counted.replace((now, quality.bytes));
+        let least = [self.quickest.map(|least| least + FORGETTING), quality.check];
+        self.quickest = least.into_iter().flatten().min();
         let (loss, round_trip) = (quality.loss?, quality.round_trip?);
-        // A little slower each time: the path may have become longer for good.
-        let quickest = self.quickest.map_or(round_trip, |least| least + FORGETTING);
-        let quickest = quickest.min(round_trip);
+        let quickest = self
+            .quickest
+            .map_or(round_trip, |least| least.min(round_trip));
         self.quickest = Some(quickest);
         let is_since = |at: Instant, time| now.saturating_duration_since(at) >= time;
-        if loss >= LOSS_FULL && round_trip >= quickest + QUEUE_FULL {
+        let queue = round_trip.saturating_sub(quickest);
+        self.waiting = if queue >= QUEUE_LONG {
+            self.waiting + 1
+        } else {
+            0
+        };
+        let is_full = (loss >= LOSS_FULL && queue >= QUEUE_FULL) || self.waiting >= LONG_READINGS;
+        if is_full {
             self.free = 0;
-            if self.narrowed.is_some_and(|at| !is_since(at, NARROWINGS)) {
-                return None;
+            match self.narrowed {
+                Some((at, _)) if !is_since(at, NARROWINGS) => return None,
+                Some((at, then)) if !is_since(at, NARROWINGS * 2) && round_trip * 5 >= then * 4 => {
+                    // It did not help: the path is longer, or the queue is somebody else's.
+                    self.quickest = Some(round_trip);
+                    self.waiting = 0;
+                    return None;
+                }
+                _ => {}
             }
             let (at, bytes) = before?;
             let elapsed = now.saturating_duration_since(at).as_secs_f64();
             let sent = quality.bytes.saturating_sub(bytes) as f64 * 8.0 / elapsed.max(0.1);
             let arrives = sent * f64::from(1.0 - loss.min(1.0));
             let rest = (arrives * DRAINING) as u64;
-            self.narrowed = Some(now);
+            self.narrowed = Some((now, round_trip));
             self.pause = PROBES_MIN;
             return (rest < estimate).then_some(Advice::Narrow(rest));
         }
-        let is_free = loss <= LOSS_FREE && round_trip <= quickest + QUEUE_FREE;
+        let is_free = loss <= LOSS_FREE && queue <= QUEUE_FREE;
         self.free = if is_free { self.free + 1 } else { 0 };
         let (at, former) = *self.probed.get_or_insert((now, estimate));
         if self.free < FREE_READINGS || wanted <= estimate + estimate / 4 {
@@ -106,6 +128,9 @@ impl Congestion {
 const LOSS_FULL: f32 = 0.1;
 /// A queue of so long is full, or about to be.
 const QUEUE_FULL: Duration = Duration::from_millis(100);
+/// One of so long is too long for a conversation, lost or not.
+const QUEUE_LONG: Duration = Duration::from_millis(200);
+const LONG_READINGS: u32 = 3;
 const LOSS_FREE: f32 = 0.02;
 const QUEUE_FREE: Duration = Duration::from_millis(40);
 const FREE_READINGS: u32 = 2;
@@ -132,6 +157,7 @@ mod tests {
             let quality = Quality {
                 loss: Some(f32::from(*loss) / 100.0),
                 round_trip: Some(Duration::from_millis(*round_trip)),
+                check: None,
                 bytes: second * 125_000,
             };
             let now = start + Duration::from_secs(second);
@@ -148,7 +174,8 @@ mod tests {
     fn much_loss_behind_a_full_queue_tells_what_the_link_has() {
         let quiet = (0, 20, 1_000, 1_000);
         let full = (50, 320, 1_000, 1_000);
-        let noted = play(&[quiet, quiet, full, full, full, quiet]);
+        let shorter = (50, 220, 1_000, 1_000);
+        let noted = play(&[quiet, quiet, full, full, shorter, quiet]);
         let rest = Some(Narrow(425));
         assert_eq!(noted, [None, None, rest, None, rest, None]);
         let known = play(&[quiet, (50, 320, 425, 1_000)]);
@@ -156,21 +183,45 @@ mod tests {
     }
 
     #[test]
-    fn loss_alone_or_delay_alone_tells_nothing() {
+    fn loss_alone_tells_nothing() {
         assert_eq!(play(&[(20, 40, 500, 2_000); 20]), [None; 20]);
-        let mut slow = vec![(0, 40, 500, 2_000)];
-        slow.extend([(1, 400, 500, 2_000); 20]);
-        assert_eq!(play(&slow), [None; 21]);
     }
 
     #[test]
+    fn a_queue_that_stays_is_made_shorter() {
+        let mut readings = vec![(0, 40, 1_000, 1_000)];
+        readings.extend([(1, 300, 1_000, 1_000); 4]);
+        let noted = play(&readings);
+        assert_eq!(noted, [None, None, None, Some(Narrow(842)), None]);
+    }
+
+    /// From radio to satellite: after one attempt the delay is taken for what it is.
+    #[test]
     fn a_path_that_is_longer_for_good_is_no_queue() {
-        let mut readings = vec![(0, 20, 500, 500)];
-        readings.extend([(0, 220, 500, 500); 110]);
-        readings.push((30, 220, 1_000, 1_000));
-        assert_eq!(play(&readings), [None; 112]);
-        readings[1..].fill((30, 220, 1_000, 1_000));
-        assert_eq!(play(&readings)[1], Some(Narrow(595)));
+        for loss in [0, 30] {
+            let mut readings = vec![(0, 20, 1_000, 1_000)];
+            readings.extend([(loss, 320, 1_000, 1_000); 60]);
+            let noted = play(&readings);
+            assert_eq!(noted.iter().flatten().count(), 1, "{loss} %");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_was_there_before_is_seen_by_the_checks() {
+        let mut congestion = Congestion::NEW;
+        let start = Instant::now();
+        let mut note = |second: u64, loss, check: Option<u64>| {
+            let quality = Quality {
+                loss,
+                round_trip: loss.map(|_| Duration::from_millis(320)),
+                check: check.map(Duration::from_millis),
+                bytes: second * 125_000,
+            };
+            let now = start + Duration::from_secs(second);
+            congestion.note(now, quality, (2_000_000, 2_000_000))
+        };
+        assert_eq!(note(0, None, Some(20)), None);
+        assert!(matches!(note(1, Some(0.5), Some(300)), Some(Narrow(_))));
     }
 
     /// Every 4, 8, 16 … 64 s, from anew once something was found.

@@ -70,6 +70,8 @@ pub(crate) struct Seat {
     pub(crate) congestion: Congestion,
     /// What all that it asks for would take.
     pub(crate) wanted_bps: u64,
+    /// Of media in the last second.
+    pub(crate) lost_percent: u64,
     /// Much waited for the pacer at the last allocation.
     pub(crate) is_jammed: bool,
     /// The estimate at the last allocation.
@@ -201,6 +203,7 @@ impl Seat {
             estimate_bps: None,
             congestion: Congestion::NEW,
             wanted_bps: 0,
+            lost_percent: 0,
             is_jammed: false,
             allocated_bps: 0,
             allocated: now,

@@ -522,7 +522,7 @@ mod tests {
         for at in (0..600_000u64).step_by(20) {
             let now = start + Duration::from_millis(at);
             for (index, speaker) in plain.iter_mut().enumerate() {
-                if at >= talks_until[index] && random.u32() % 200 == 0 {
+                if at >= talks_until[index] && random.u32().is_multiple_of(200) {
                     talks_until[index] = at + 200 + u64::from(random.u32() % 4_000);
                 }
                 let noise = 3 + 9 * index as u32 + random.u32() % 8;

@@ -1,5 +1,7 @@
 //! Bandwidth of receivers, and what is asked of senders.
 
+use std::time::Duration;
+
 use tertulia_model::{MediaType, VideoType};
 use tracing::debug;
 
@@ -22,7 +24,10 @@ impl Conference {
             let bps = bps.max(cx.config.bandwidth.least_bps);
             seat.estimate_bps = Some(bps);
             let change = bps.abs_diff(seat.allocated_bps);
-            if change * 100 > seat.allocated_bps * CHANGE_PERCENT {
+            let age = cx.now.saturating_duration_since(seat.allocated);
+            // Less is taken at once. More is soon followed by still more, or by less.
+            let is_due = bps < seat.allocated_bps || age >= RISE;
+            if is_due && change * 100 > seat.allocated_bps * CHANGE_PERCENT {
                 self.want_allocation(index);
             }
         }
@@ -35,6 +40,8 @@ impl Conference {
         let Some(seat) = self.seat_mut(index) else {
             return;
         };
+        let lost = quality.loss.filter(|_| seat.offer.has_rtx).unwrap_or(0.0);
+        seat.lost_percent = (lost * 100.0).clamp(0.0, RESENT_MAX) as u64;
         let estimate = seat.estimate_bps.unwrap_or(bandwidth.initial_bps);
         let believed = (estimate, seat.wanted_bps);
         let advice = seat.congestion.note(cx.now, quality, believed);
@@ -109,7 +116,9 @@ impl Conference {
         let is_jammed = waiting > estimate / 10;
         let waiting = if is_jammed { waiting } else { 0 };
         seat.is_jammed = is_jammed;
-        let available = estimate.saturating_sub(voices + waiting);
+        // What was lost of late is sent again, and takes as much of what is sent next.
+        let resent = estimate * seat.lost_percent / 100;
+        let available = estimate.saturating_sub(voices + waiting + resent);
         let allocation = allocate(available, cx.config.bandwidth.oversend_bps, &demands);
         let ideal = voices + allocation.ideal_bps();
         let least = allocation.next_bps().map_or(0, |next| voices + next);
@@ -317,5 +326,9 @@ impl Conference {
 
 /// An estimate that changes by less waits for the next allocation.
 const CHANGE_PERCENT: u64 = 15;
+/// From one allocation to the next with more.
+const RISE: Duration = Duration::from_millis(500);
 /// What is probed for while nothing is known: enough for one good picture.
 const DESIRED_MIN: u64 = 1_000_000;
+/// Percent of what is sent that may be reserved for retransmissions.
+const RESENT_MAX: f32 = 30.0;

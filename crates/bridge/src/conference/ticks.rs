@@ -171,7 +171,7 @@ impl Conference {
         let is_due = has_video
             && self.seat(index).is_some_and(|seat| {
                 let age = cx.now.saturating_duration_since(seat.allocated);
-                seat.is_jammed || age >= cx.config.timers.allocation
+                age >= cx.config.timers.allocation || (seat.is_jammed && age >= JAM)
             });
         if is_due {
             self.want_allocation(index);
@@ -210,6 +210,8 @@ impl Conference {
     }
 }
 
+/// A queue before the pacer needs so long to get shorter.
+const JAM: Duration = Duration::from_secs(1);
 /// A client that closes its transport usually leaves the room in the next moment.
 const CLOSED_GRACE: Duration = Duration::from_secs(2);
 /// Without video for so long (peer-to-peer, all cameras off) a transport's estimation rests.

@@ -65,18 +65,19 @@ fn forwarded(room: &Room, index: usize) -> Vec<String> {
         .collect()
 }
 
-/// Six cameras of 670 kbit/s each over a link that widens tenfold and narrows again.
+/// Six cameras of 670 kbit/s each over a link that widens tenfold and narrows again: soon after each
+/// step what is believed is what there is, and not much more is sent for longer than a moment.
 #[test]
 fn the_estimate_follows_the_link() {
     let mut room = gallery(told_often(), 6);
     room.clients[0].rate_down = Some(300_000);
     room.open_websocket(0);
     room.ask(0, 720);
-    for (rate, settling) in [(300_000, 10), (3_000_000, 10), (500_000, 10)] {
+    for (rate, settling) in [(300_000, 10), (3_000_000, 15), (500_000, 10)] {
         room.clients[0].rate_down = Some(rate);
-        room.run(2 * SECOND);
+        room.run(5 * SECOND);
         let since = room.now.mono;
-        room.run((settling - 2) * SECOND);
+        room.run((settling - 5) * SECOND);
         for client in &mut room.clients {
             client.texts.clear();
             client.received.clear();
@@ -85,16 +86,16 @@ fn the_estimate_follows_the_link() {
         let rate = rate as f64;
         // It is of payloads, to which headers come.
         let mut told = estimates(&room);
-        let has = |bps: &&f64| (*bps / (0.95 * rate) - 1.0).abs() <= 0.2;
-        let near = told.iter().filter(has).count() as f64 / told.len() as f64;
-        assert!(near >= 0.7, "{near} of {told:?} near {rate}");
         told.sort_by(f64::total_cmp);
-        assert!(has(&&told[told.len() / 2]), "{told:?}");
+        let of_link = |place: usize| told[told.len() * place / 100] / (0.95 * rate);
+        let (low, middle, high) = (of_link(15), of_link(50), of_link(85));
+        assert!((middle - 1.0).abs() <= 0.2, "{middle} of {rate}");
+        assert!(low > 0.6 && high < 1.35, "{low} to {high} of {rate}");
         let highest = highest_rate(&room, since, 3 * SECOND);
-        assert!(highest <= 1.2 * rate, "{highest} bit/s into {rate}");
+        assert!(highest <= 1.4 * rate, "{highest} bit/s into {rate}");
         let bits: usize = room.clients[0].received.iter().map(bits).sum();
         let used = bits as f64 / 20.0 / rate;
-        assert!(used > 0.5, "{used} of {rate} used");
+        assert!(used > 0.6, "{used} of {rate} used");
         let changes = room.clients[0].texts.iter();
         let changes = changes.filter(|text| text["colibriClass"] == "ForwardedSources");
         let changes = changes.count();

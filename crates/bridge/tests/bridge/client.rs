@@ -221,8 +221,7 @@ impl Client {
     pub(crate) fn new(
         id: &str,
         number: u32,
-        allocation: AllocationId,
-        transport: LocalTransport,
+        (allocation, transport): (AllocationId, LocalTransport),
         offer: EndpointOffer,
         address: SocketAddr,
         habits: Habits,

@@ -481,3 +481,13 @@ fn clients_share_an_address_or_have_another_family() {
     }
     assert_eq!(room.statistics().addresses, 3);
 }
+
+#[test]
+fn a_hash_may_be_named_in_capitals() {
+    let mut room = Room::new(config());
+    let index = room.join_with("a", OFFER, |remote| {
+        remote.fingerprint.hash.make_ascii_uppercase();
+    });
+    room.run(2 * SECOND);
+    assert!(room.clients[index].is_connected);
+}

@@ -156,12 +156,10 @@ impl Room {
         offer: EndpointOffer,
         address: SocketAddr,
     ) -> (usize, RemoteTransport) {
-        let (allocation, transport) = self.allocate(id, offer);
+        let allocated = self.allocate(id, offer);
         let number = self.clients.len() as u32 + 1;
         let (habits, now) = (self.habits, self.now);
-        let mut client = Client::new(
-            id, number, allocation, transport, offer, address, habits, now,
-        );
+        let mut client = Client::new(id, number, allocated, offer, address, habits, now);
         let remote = client.answer();
         self.clients.push(client);
         (self.clients.len() - 1, remote)
