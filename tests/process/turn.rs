@@ -175,6 +175,21 @@ async fn credentials_are_worth_nothing_once_their_session_is_over() {
 }
 
 #[tokio::test]
+async fn a_flood_of_allocations_ends_at_its_sessions_quota() {
+    let data = Folder::new();
+    let server = Server::start(&data).await;
+    let mut romeo = Client::login(&server.web).await;
+    let mut juliet = Client::login(&server.web).await;
+    let services = romeo.services().await;
+    let turn = services.iter().find(|one| one.is("turn", "udp")).unwrap();
+    let flood = turn.uclient(&["-y", "-c", "-n", "1", "-m", "40"]).await;
+    assert!(said(&flood).contains("486"), "{}", said(&flood));
+    let services = juliet.services().await;
+    let turn = services.iter().find(|one| one.is("turn", "udp")).unwrap();
+    relayed(&turn.uclient(&EACH_OTHER).await);
+}
+
+#[tokio::test]
 async fn nobody_elses_address_is_a_peer() {
     let data = Folder::new();
     let server = Server::start(&data).await;
