@@ -13,6 +13,7 @@ mod admin;
 mod bosh;
 mod bridge_channel;
 mod crash;
+mod flood;
 mod http;
 mod journal;
 mod limits;
