@@ -33,14 +33,14 @@ mod red;
 mod reducer;
 mod restart;
 mod rewrite;
+#[cfg(test)]
+mod scalable;
 mod seat;
 mod slots;
 mod source;
 mod speaker;
 mod statistics;
 mod stun;
-#[cfg(test)]
-mod scalable;
 #[cfg(test)]
 mod testing;
 mod traffic;
