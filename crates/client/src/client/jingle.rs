@@ -3,6 +3,15 @@
 use super::*;
 
 impl Client {
+    /// Our UDP address is another from now on; media goes on from there.
+    pub fn move_to(&mut self, now: Now, address: SocketAddr) {
+        self.config.address = address;
+        if let Some(call) = &mut self.call {
+            call.media.move_to(now.mono, address);
+        }
+        self.settle(now);
+    }
+
     /// Asks for a new path in this session, as Jitsi's client does when its network changed.
     pub fn renew_path(&mut self, now: Now) {
         self.ask_for_path(now);

@@ -168,6 +168,18 @@ impl Leg {
         }
     }
 
+    /// Our address is another: looks at once for a path from there, with the credentials as they
+    /// are, as browsers do when their network changes.
+    pub(crate) fn move_to(&mut self, local: SocketAddr) {
+        if let Ok(host) = Candidate::host(self.local, "udp") {
+            self.rtc.direct_api().invalidate_candidate(&host);
+        }
+        self.local = local;
+        if let Ok(host) = Candidate::host(local, "udp") {
+            self.rtc.add_local_candidate(host);
+        }
+    }
+
     /// The fingerprint for our half of the transport.
     pub(crate) fn fingerprint(&mut self) -> Fingerprint {
         let direct = self.rtc.direct_api();
@@ -391,6 +403,8 @@ mod tests {
         rtc: Rtc,
         address: SocketAddr,
         peer: SocketAddr,
+        /// Where it sent to last.
+        sent_to: Option<SocketAddr>,
     }
 
     impl Bridge {
@@ -400,7 +414,10 @@ mod tests {
                 match self.rtc.poll_output().unwrap() {
                     Output::Timeout(_) => break,
                     Output::Transmit(transmit) => {
-                        leg.handle_datagram(now, self.address, &transmit.contents);
+                        self.sent_to = Some(transmit.destination);
+                        if transmit.destination == self.peer {
+                            leg.handle_datagram(now, self.address, &transmit.contents);
+                        }
                     }
                     Output::Event(_) => {}
                 }
@@ -441,8 +458,8 @@ mod tests {
         events
     }
 
-    #[test]
-    fn new_credentials_find_the_path_again_without_a_new_handshake() {
+    /// A leg and its bridge, connected, and the time by then.
+    fn connected() -> (Leg, Bridge, Instant) {
         str0m::crypto::from_feature_flags().install_process_default();
         let mut now = Instant::now();
         let address: SocketAddr = "192.0.2.1:10000".parse().unwrap();
@@ -478,13 +495,42 @@ mod tests {
         });
         direct.start_dtls(false).unwrap();
         rtc.add_remote_candidate(Candidate::host(peer, "udp").unwrap());
-        let mut bridge = Bridge { rtc, address, peer };
+        let mut bridge = Bridge {
+            rtc,
+            address,
+            peer,
+            sent_to: None,
+        };
         let ends = (&mut leg, &mut bridge);
         let events = run(ends, &mut now, 60, true);
         assert!(
             events.iter().any(|e| matches!(e, LegEvent::Connected)),
             "{events:?}"
         );
+        (leg, bridge, now)
+    }
+
+    #[test]
+    fn another_address_is_found_at_once_and_without_new_credentials() {
+        let (mut leg, mut bridge, mut now) = connected();
+        bridge.peer = "203.0.113.9:5000".parse().unwrap();
+        leg.move_to(bridge.peer);
+        // Half a second.
+        let events = run((&mut leg, &mut bridge), &mut now, 10, true);
+        assert_eq!(bridge.sent_to, Some(bridge.peer), "{events:?}");
+        let events = run((&mut leg, &mut bridge), &mut now, 600, true);
+        assert!(
+            !events
+                .iter()
+                .any(|e| matches!(e, LegEvent::Unreachable | LegEvent::Connected)),
+            "it stays, and DTLS was not done again: {events:?}"
+        );
+    }
+
+    #[test]
+    fn new_credentials_find_the_path_again_without_a_new_handshake() {
+        let (mut leg, mut bridge, mut now) = connected();
+        let address = bridge.address;
         // Dark for so long that the path is given up.
         let events = run((&mut leg, &mut bridge), &mut now, 600, false);
         assert!(

@@ -240,6 +240,12 @@ impl MediaSession {
         self.turn(now);
     }
 
+    /// Our address is another.
+    pub(crate) fn move_to(&mut self, now: Instant, local: SocketAddr) {
+        self.leg.move_to(local);
+        self.turn(now);
+    }
+
     /// Another participant's source was announced. Announcing it again changes nothing.
     pub(crate) fn add_remote(&mut self, source: &Source) {
         let Some(encoding) = source.encodings.first() else {

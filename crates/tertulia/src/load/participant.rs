@@ -452,8 +452,12 @@ impl Participant {
 
     /// As from Wi-Fi to mobile: the address is another, and all connections are gone.
     async fn change_network(&mut self, now: Now) {
-        match Udp::bind(self.common.target.local).await {
-            Ok(udp) => self.udp = udp,
+        let bound = Udp::bind(self.common.target.local).await;
+        match bound.and_then(|udp| Ok((udp.address()?, udp))) {
+            Ok((address, udp)) => {
+                self.udp = udp;
+                self.client.move_to(now, address);
+            }
             Err(error) => return self.trouble(socket_problem(&error)),
         }
         if self.wire.drop_out() {
@@ -461,9 +465,6 @@ impl Participant {
         }
         if self.channel.drop_out() {
             self.client.handle_channel_closed(now);
-        }
-        if self.common.target.has_ice_restart && self.client.is_in_call() {
-            self.client.renew_path(now);
         }
     }
 

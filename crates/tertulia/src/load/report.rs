@@ -303,7 +303,8 @@ impl Report {
         } else {
             ""
         };
-        let text = format!("{:.0} % of {threads} cores{void}", cpu_share * 100.0);
+        let plural = if threads == 1 { "" } else { "s" };
+        let text = format!("{:.0} % of {threads} core{plural}{void}", cpu_share * 100.0);
         line("generator", &text);
         for (name, count) in [
             ("mistakes in streams", self.flaws),
