@@ -136,30 +136,30 @@ async fn t34_jitsiexporter_gets_every_numeric_key_by_name() {
             assert_eq!(number(&before, "total_packets_received"), 0.0);
 
             let people = meet(&server.web).await;
-            // Rates need two readings.
-            let during = until_stats(&admin, "video arrives", |stats| {
-                number(stats, "packet_rate_download") > 50.0
-                    && number(stats, "endpoints_sending_video") == 3.0
+            // Rates need two readings, and a busy machine holds everybody up now and then.
+            let during = until_stats(&admin, "they see each other", |stats| {
+                let expected = [
+                    ("conferences", 1.0),
+                    ("participants", 3.0),
+                    ("endpoints", 3.0),
+                    ("largest_conference", 3.0),
+                    ("local_active_endpoints", 3.0),
+                    ("inactive_conferences", 0.0),
+                    ("endpoints_sending_audio", 3.0),
+                    ("endpoints_sending_video", 3.0),
+                    ("total_conferences_created", 1.0),
+                    ("total_conferences_completed", 0.0),
+                    ("total_participants", 3.0),
+                    ("total_ice_succeeded", 3.0),
+                    ("total_ice_failed", 0.0),
+                    ("videostreams", 6.0),
+                ];
+                let mut expected = expected.into_iter();
+                expected.all(|(name, value)| number(stats, name) == value)
+                    && number(stats, "packet_rate_download") > 50.0
                     && number(stats, "total_video_stream_milliseconds_received") > 1_000.0
             })
             .await;
-            for (name, value) in [
-                ("conferences", 1.0),
-                ("participants", 3.0),
-                ("endpoints", 3.0),
-                ("largest_conference", 3.0),
-                ("local_active_endpoints", 3.0),
-                ("inactive_conferences", 0.0),
-                ("endpoints_sending_audio", 3.0),
-                ("total_conferences_created", 1.0),
-                ("total_conferences_completed", 0.0),
-                ("total_participants", 3.0),
-                ("total_ice_succeeded", 3.0),
-                ("total_ice_failed", 0.0),
-                ("videostreams", 6.0),
-            ] {
-                assert_eq!(number(&during, name), value, "{name}");
-            }
             // Units: kilobits, packets of at most 1,200 bytes, audio of 50 packets a second each.
             let packets = number(&during, "packet_rate_download");
             let kilobits = number(&during, "bit_rate_download");
