@@ -107,7 +107,8 @@ export class Person {
 
   /**
    * The ways that the page's connections have: for each, the local candidates it found, and the one of the pair in use
-   * (None while there is none). A candidate is its type and, for relays, how the relay is reached: "relay tls".
+   * (None while there is none). A candidate is its type and its
+   * protocol, for relays that by which the relay is reached: "relay tls".
    */
   ways() {
     return this.page.evaluate(async () => {
@@ -115,7 +116,7 @@ export class Person {
       for (const connection of window.__connections) {
         if (connection.connectionState === "closed") continue;
         const reports = [...(await connection.getStats()).values()];
-        const name = (one) => (one ? [one.candidateType, one.relayProtocol].filter(Boolean).join(" ") : null);
+        const name = (one) => (one ? `${one.candidateType} ${one.relayProtocol ?? one.protocol}` : null);
         const transport = reports.find((one) => one.type === "transport");
         const pair = reports.find((one) => one.id === transport?.selectedCandidatePairId);
         const used = reports.find((one) => one.id === pair?.localCandidateId);
