@@ -4,6 +4,7 @@
 //! An address belongs to an endpoint once a signed connectivity check came from it; until then a
 //! datagram costs no cryptography, and checks are limited by network.
 
+mod load;
 mod report;
 mod timers;
 
@@ -575,28 +576,6 @@ impl Worker {
         }
         self.count_out(out, before);
         self.finish_batch(now, out);
-    }
-
-    /// Fewer videos for everybody while there are more packets than can be carried.
-    fn watch_load(&mut self, now: Instant) {
-        let packets = self.statistics.packets_in + self.statistics.packets_out;
-        let conferences = &self.conferences;
-        let forwarded = || {
-            let each = conferences.iter().flatten().map(Conference::forwarded_most);
-            each.max().unwrap_or(0)
-        };
-        let load = &self.config.load;
-        if !self.reducer.watch(load, now, packets, forwarded) {
-            return;
-        }
-        for (index, conference) in self.conferences.iter_mut().enumerate() {
-            if let Some(conference) = conference {
-                conference.allocate_all();
-                if !self.dirty.contains(&index) {
-                    self.dirty.push(index);
-                }
-            }
-        }
     }
 
     /// The next thing that the worker wants.

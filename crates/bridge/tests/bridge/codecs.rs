@@ -159,7 +159,7 @@ impl Camera {
                 }
                 self.made.insert((self.life, encoding, frame.number), frame);
             }
-            if self.pictures % 7 == 0 {
+            if self.pictures.is_multiple_of(7) {
                 // Padding, which nobody is to see or to miss.
                 let number = &mut self.numbers[usize::from(encoding)];
                 *number += 1;
