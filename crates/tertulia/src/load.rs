@@ -218,6 +218,7 @@ fn start_logging() {
         .from_env_lossy();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr);
     // There is another one only in tests.
     let _ = log.try_init();

@@ -511,13 +511,13 @@ mod tests {
     }
 
     #[test]
-    fn another_address_is_found_at_once_and_without_new_credentials() {
+    fn another_address_is_tried_at_once_with_the_credentials_as_they_are() {
         let (mut leg, mut bridge, mut now) = connected();
         bridge.peer = "203.0.113.9:5000".parse().unwrap();
         leg.move_to(bridge.peer);
         // Half a second.
         let events = run((&mut leg, &mut bridge), &mut now, 10, true);
-        assert_eq!(bridge.sent_to, Some(bridge.peer), "{events:?}");
+        assert_eq!(bridge.sent_to, Some(bridge.peer), "an answer: {events:?}");
         let events = run((&mut leg, &mut bridge), &mut now, 600, true);
         assert!(
             !events

@@ -460,6 +460,9 @@ impl Participant {
             }
             Err(error) => return self.trouble(socket_problem(&error)),
         }
+        if self.common.target.has_ice_restart && self.client.is_in_call() {
+            self.client.renew_path(now);
+        }
         if self.wire.drop_out() {
             self.client.handle_socket_closed(now);
         }
