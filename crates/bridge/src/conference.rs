@@ -13,6 +13,8 @@ mod report;
 mod shed;
 mod ticks;
 
+pub(crate) use ticks::TICK;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -128,7 +130,7 @@ impl Conference {
         self.tick_at
     }
 
-    /// It may ring a little later than it wants.
+    /// It may ring at another moment than it wants.
     pub(crate) fn set_tick_at(&mut self, at: Instant) {
         self.tick_at = at;
     }

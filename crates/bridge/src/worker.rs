@@ -20,7 +20,7 @@ use tertulia_model::{
 };
 use tracing::{debug, debug_span, error};
 
-use crate::conference::{Conference, Cx};
+use crate::conference::{Conference, Cx, TICK};
 use crate::demux::{self, DatagramKind, Ufrag};
 use crate::endpoint::Endpoint;
 use crate::foreign::ForeignAddresses;
@@ -465,9 +465,7 @@ impl Worker {
     fn add_conference(&mut self, id: &ConferenceId, now: Instant) -> usize {
         self.statistics.conferences_created += 1;
         let mut conference = Conference::new(id.clone(), now);
-        let tick = self
-            .timers
-            .coalesce(conference.tick_at(), now, Urgency::Busy);
+        let tick = self.timers.align_tick(conference.tick_at(), TICK);
         conference.set_tick_at(tick);
         let index = self.conferences.iter().position(Option::is_none);
         let index = index.unwrap_or(self.conferences.len());
@@ -565,7 +563,7 @@ impl Worker {
                 Due::Tick => {
                     conference.tick(&mut cx);
                     let wanted = conference.tick_at();
-                    let at = self.timers.coalesce(wanted, now.mono, Urgency::Busy);
+                    let at = self.timers.align_tick(wanted, TICK);
                     if let Some(Some(conference)) = self.conferences.get_mut(timer.conference) {
                         conference.set_tick_at(at);
                     }

@@ -61,6 +61,15 @@ impl Timers {
         at.max(now) + Duration::from_nanos(u64::try_from(late).unwrap_or(0))
     }
 
+    /// When a conference's tick rings that wants to at `at`, a tick from now at the latest: all
+    /// ring together. Never later, so that what rings late does not drift.
+    pub(super) fn align_tick(&self, at: Instant, tick: Duration) -> Instant {
+        let since = at.saturating_duration_since(self.start).as_nanos();
+        let early = since % tick.as_nanos().max(1);
+        at.checked_sub(Duration::from_nanos(u64::try_from(early).unwrap_or(0)))
+            .unwrap_or(at)
+    }
+
     pub(super) fn insert(&mut self, timer: Timer) {
         if let Err(place) = self.place(&timer) {
             self.entries.insert(place, timer);
@@ -95,7 +104,8 @@ impl Timers {
 
 const URGENT: Duration = Duration::from_millis(100);
 const GRID: Duration = Duration::from_millis(50);
-const QUIET_GRID: Duration = Duration::from_millis(500);
+/// Ticks ring then too.
+const QUIET_GRID: Duration = Duration::from_millis(600);
 
 #[cfg(test)]
 mod tests {
@@ -117,12 +127,26 @@ mod tests {
             (1_001, 0, Busy, 1_050),
             (1_050, 0, Busy, 1_050),
             (99, 200, Busy, 99),
-            (99, 200, Quiet, 500),
-            (210, 200, Quiet, 500),
-            (500, 200, Quiet, 500),
+            (99, 200, Quiet, 600),
+            (210, 200, Quiet, 600),
+            (600, 200, Quiet, 600),
         ] {
             let rings = timers.coalesce(at(wanted), at(now), urgency);
             assert_eq!(rings, at(expected), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn ticks_ring_together_and_do_not_drift() {
+        let start = Instant::now();
+        let timers = Timers::new(start);
+        let at = |ms| start + Duration::from_millis(ms);
+        let tick = Duration::from_millis(300);
+        // Made at 410 ms; each ring is a little late.
+        let mut rings = timers.align_tick(at(410) + tick, tick);
+        for expected in [600, 900, 1_200] {
+            assert_eq!(rings, at(expected));
+            rings = timers.align_tick(rings + Duration::from_millis(2) + tick, tick);
         }
     }
 
