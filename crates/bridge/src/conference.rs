@@ -22,6 +22,7 @@ use std::time::Instant;
 use tertulia_model::{AllocationId, BridgeEvent, ChannelId, ConferenceId, Random};
 
 use crate::config::Config;
+use crate::demux;
 use crate::endpoint::EndpointEvent;
 use crate::forward::Copies;
 use crate::loudest::Loudest;
@@ -234,6 +235,9 @@ impl Conference {
         let mut is_readable = true;
         if let Some(seat) = self.seats.get_mut(index).and_then(Option::as_deref_mut) {
             seat.hear(from, cx.now);
+            if demux::is_media(data) {
+                seat.follow(from, cx.now);
+            }
             is_readable = seat
                 .endpoint
                 .receive(cx.now, from, to, data, cx.batch, &mut events);

@@ -28,6 +28,11 @@ pub(crate) fn kind(data: &[u8]) -> DatagramKind {
     }
 }
 
+/// Whether it is a packet of media or of reports on it.
+pub(crate) fn is_media(data: &[u8]) -> bool {
+    matches!(data, [128..=191, ..])
+}
+
 /// Which endpoint a user name fragment of ours names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ufrag {

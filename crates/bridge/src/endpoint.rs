@@ -25,6 +25,7 @@ use tracing::{debug, error};
 use crate::codecs;
 use crate::config::{Bandwidth, Config};
 use crate::congestion::Quality;
+use crate::demux::is_media;
 use crate::detail::Path;
 use crate::extension::DescriptorBytes;
 use crate::{Batch, Transmit};
@@ -57,6 +58,8 @@ struct Machine {
     is_connected: bool,
     data_channel: Option<DataChannelId>,
     path: Path,
+    /// Where media went last.
+    destination: Option<SocketAddr>,
 }
 
 /// What a transport tells.
@@ -132,6 +135,7 @@ impl Endpoint {
                 is_connected: false,
                 data_channel: None,
                 path: Path::default(),
+                destination: None,
             }
         };
         match catch_unwind(AssertUnwindSafe(build)) {
@@ -265,6 +269,11 @@ impl Endpoint {
         self.machine
             .as_ref()
             .is_some_and(|machine| machine.is_connected)
+    }
+
+    /// Where media went last.
+    pub(crate) fn destination(&self) -> Option<SocketAddr> {
+        self.machine.as_ref()?.destination
     }
 
     /// How the way to the client did when it was last looked at.
@@ -658,11 +667,17 @@ impl Machine {
         loop {
             match self.rtc.poll_output()? {
                 Output::Timeout(wake) => return Ok(wake),
-                Output::Transmit(transmit) => batch.transmits.push(Transmit {
-                    source: transmit.source,
-                    destination: transmit.destination,
-                    contents: transmit.contents.into(),
-                }),
+                Output::Transmit(transmit) => {
+                    let contents: Vec<u8> = transmit.contents.into();
+                    if is_media(&contents) {
+                        self.destination = Some(transmit.destination);
+                    }
+                    batch.transmits.push(Transmit {
+                        source: transmit.source,
+                        destination: transmit.destination,
+                        contents,
+                    });
+                }
                 Output::Event(event) => events.extend(self.translate(event)),
             }
         }

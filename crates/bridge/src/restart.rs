@@ -1,11 +1,13 @@
-//! An ICE restart in place (RFC 8445, 2.4): new credentials on both sides, while DTLS, SRTP, the
-//! data channel and all that is known of the client stay.
+//! How a client goes on from other addresses: by itself, or with an ICE restart in place (RFC 8445,
+//! 2.4), which gives both sides new credentials while DTLS, SRTP, the data channel and all that is
+//! known of the client stay.
 //!
 //! str0m knows one pair of credentials at a time, so the former ones are valid until the client's
 //! answer is there; its first checks with the new ones may find nobody, and are repeated within
 //! milliseconds. From then on media goes where it went until a check with the new credentials has
 //! shown a new path. The former addresses are given up as soon as one comes from another address:
-//! str0m would prefer a dead path to a new one for some twenty seconds.
+//! str0m would prefer a dead path to a new one for some twenty seconds. Without a restart that holds
+//! for the address that media goes to, once nothing comes from there and media comes from elsewhere.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -93,6 +95,29 @@ impl Seat {
         true
     }
 
+    /// Media of the client comes from one of its addresses. If nothing comes any more from where
+    /// its own is sent, it has moved.
+    pub(crate) fn follow(&mut self, from: SocketAddr, now: Instant) {
+        let Some(former) = self.endpoint.destination().filter(|old| *old != from) else {
+            return;
+        };
+        let is_used = |(address, heard): &(SocketAddr, Instant)| {
+            *address == former && now.saturating_duration_since(*heard) < SILENCE
+        };
+        let mut known = self.restart.former.iter();
+        if self.addresses.iter().any(is_used)
+            || known.any(|old| old.address == former && old.is_given_up)
+            || self.restart.former.len() >= FORMER_MAX
+        {
+            return;
+        }
+        self.restart.former.push(Former {
+            address: former,
+            is_given_up: true,
+        });
+        self.endpoint.give_up_address(former);
+    }
+
     /// A check with the credentials of the last restart came from this address.
     pub(crate) fn confirm_address(&mut self, from: SocketAddr, now: Instant) {
         let restart = &mut self.restart;
@@ -118,4 +143,6 @@ impl Seat {
 
 /// A client that keeps its addresses has used all of them again after so long.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A client that sends media sends reports too, many in a second, and all the same way.
+const SILENCE: Duration = Duration::from_millis(300);
 const FORMER_MAX: usize = 64;

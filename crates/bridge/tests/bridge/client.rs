@@ -38,7 +38,10 @@ pub(crate) struct Parcel {
 pub(crate) struct Client {
     pub(crate) id: EndpointId,
     pub(crate) allocation: AllocationId,
+    /// Where the bridge sees it.
     pub(crate) address: SocketAddr,
+    /// Where it sees itself; another one behind a NAT.
+    local: SocketAddr,
     pub(crate) transport: LocalTransport,
     pub(crate) offer: EndpointOffer,
     pub(crate) rtc: Rtc,
@@ -291,6 +294,7 @@ impl Client {
             id: id.parse().unwrap(),
             allocation,
             address,
+            local: address,
             transport,
             offer,
             rtc,
@@ -473,8 +477,9 @@ impl Client {
             let host = |address| Candidate::host(address, "udp").unwrap();
             self.rtc.add_local_candidate(host(address));
             let mut direct = self.rtc.direct_api();
-            assert!(direct.invalidate_candidate(&host(self.address)));
+            assert!(direct.invalidate_candidate(&host(self.local)));
             self.address = address;
+            self.local = address;
         }
         let creds = IceCreds::new();
         let mut direct = self.rtc.direct_api();
@@ -708,7 +713,7 @@ impl Client {
         self.clock = self.clock.max(now);
         let is_rtcp = matches!(parcel.data[..], [128..=191, 192..=223, ..]);
         self.reports += u64::from(is_rtcp);
-        let received = Receive::new(Protocol::Udp, parcel.from, parcel.to, &parcel.data);
+        let received = Receive::new(Protocol::Udp, parcel.from, self.local, &parcel.data);
         let Ok(receive) = received else { return };
         let _ = self.rtc.handle_input(Input::Receive(self.clock, receive));
         self.drain();

@@ -123,6 +123,27 @@ fn a_client_on_a_new_network_is_found_at_once() {
     );
 }
 
+/// A new NAT binding, or a network of which only the client's own ICE knows.
+#[test]
+fn a_client_that_moves_without_a_restart_is_followed() {
+    let mut room = talk();
+    let old = room.clients[0].address;
+    for to in [old.port() + 2, old.port(), old.port() + 4] {
+        let start = room.now.mono;
+        room.clients[0].address.set_port(to);
+        room.run(10 * SECOND);
+        // Its new address is known from its next check on; until then nobody can know it.
+        let unknown = silence(&room, 1, start);
+        let silence = silence(&room, 0, start);
+        assert!(
+            silence < unknown + Duration::from_millis(500),
+            "port {to}: {silence:?}, of them {unknown:?} unknown"
+        );
+        assert!(unknown < Duration::from_millis(3_500), "{unknown:?}");
+    }
+    assert_whole(&room);
+}
+
 #[test]
 fn a_client_that_keeps_its_path_notices_nothing() {
     let mut room = talk();
