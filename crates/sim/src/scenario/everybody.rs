@@ -14,6 +14,9 @@ impl Sim {
         if self.sabotage == Some(Sabotage::LostVotes) && self.rng.bool() {
             return self.world.poll(index, true);
         }
+        if self.sabotage == Some(Sabotage::IgnoredConstraints) && self.rng.bool() {
+            return self.chooses(index, &inside);
+        }
         // A visitor who wants to take part.
         let client = self.world.people[index].client.as_ref();
         if client.is_some_and(Client::is_visitor) && self.rng.bool() {
