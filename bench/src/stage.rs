@@ -178,6 +178,14 @@ impl Stage {
                 return Ok(());
             }
         }
+        if (0.9..1.1).contains(&share) {
+            // Said, so that nobody believes in the third digit.
+            println!(
+                "not quiet here: after {seconds} s {:.1} % of what is sent arrives",
+                share * 100.0
+            );
+            return Ok(());
+        }
         bail!(
             "after {seconds} s only {:.1} % of what is sent arrives",
             share * 100.0

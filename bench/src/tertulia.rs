@@ -569,13 +569,14 @@ const FEATURES: [&str; 11] = [
     ns::TCC_FEATURE,
     "http://jitsi.org/source-name",
 ];
-/// What is not as in a fresh installation. One stream of 10 Mbit/s is let through from the
+/// What is not as in a fresh installation. Nobody is kept waiting at the door. One stream of 10 Mbit/s is let through from the
 /// beginning, and not given up while the estimate is being found: Janus estimates nothing.
-const SETTINGS: [(&str, &str); 9] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("TERTULIA_LOG__FILTER", "warn"),
     ("TERTULIA_BRIDGE__WORKERS", "1"),
     ("TERTULIA_BRIDGE__INITIAL_BITRATE", "15000000"),
     ("TERTULIA_BRIDGE__LEAST_BITRATE", "50000000"),
+    ("TERTULIA_ROOM__JOINS_PER_SECOND", "1000"),
     ("TERTULIA_LIMITS__NEW_CONNECTIONS_PER_SECOND", "1000"),
     ("TERTULIA_LIMITS__NEW_ROOMS_PER_MINUTE", "1000"),
     (
