@@ -112,7 +112,8 @@ fn report(per_packet: f64) {
     });
     let file = OpenOptions::new()
         .create(true)
-        .append(true)
+        .write(true)
+        .truncate(true)
         .open(folder.join("allocations.json"));
     writeln!(file.unwrap(), "{line}").unwrap();
 }
