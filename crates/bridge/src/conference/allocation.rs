@@ -118,7 +118,14 @@ impl Conference {
         seat.is_jammed = is_jammed;
         // What was lost of late is sent again, and takes as much of what is sent next.
         let resent = estimate * seat.lost_percent / 100;
+        // But who is sent no picture at all learns of no more bandwidth: one of the least is tried.
+        let least_bps = if is_jammed {
+            0
+        } else {
+            cx.config.bandwidth.least_bps
+        };
         let available = estimate.saturating_sub(voices + waiting + resent);
+        let available = available.max(least_bps);
         let allocation = allocate(available, cx.config.bandwidth.oversend_bps, &demands);
         let ideal = voices + allocation.ideal_bps();
         let least = allocation.next_bps().map_or(0, |next| voices + next);
