@@ -117,7 +117,7 @@ impl Conference {
         let waiting = if is_jammed { waiting } else { 0 };
         seat.is_jammed = is_jammed;
         // What was lost of late is sent again, and takes as much of what is sent next.
-        let resent = estimate * seat.lost_percent / 100;
+        let resent = estimate / 100 * seat.lost_percent;
         // But who is sent no picture at all learns of no more bandwidth: one of the least is tried.
         let least_bps = if is_jammed {
             0
