@@ -203,7 +203,8 @@ mod tests {
         );
         assert_eq!(found.freezes_per_minute, 0.0, "{found:?}");
         assert_eq!(found.audio_gaps_per_minute, 0.0, "{found:?}");
-        assert!(found.wanted_share > 0.8, "{found:?}");
+        // Of eight seconds, two are in the dark, and what comes back begins small.
+        assert!(found.wanted_share > 0.65, "{found:?}");
         assert!(
             found.back_after.unwrap() < Duration::from_secs(3),
             "{found:?}"
