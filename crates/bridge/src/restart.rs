@@ -22,8 +22,9 @@ pub(crate) struct Restart {
     candidates: Vec<Candidate>,
     /// Credentials that it was offered and has not answered.
     offered: Option<Offered>,
-    /// Its addresses from before the last restart, as long as they have not been used since.
-    former: Vec<Former>,
+    /// Its addresses from before the last restart, as long as they have not been used since, and
+    /// those that were given up.
+    former: Formers,
     answered: Option<Instant>,
 }
 
@@ -37,19 +38,59 @@ struct Former {
     is_given_up: bool,
 }
 
+/// At most [`FORMER_MAX`] of them, the latest.
+#[derive(Default)]
+struct Formers(Vec<Former>);
+
+impl Formers {
+    /// In doubt, unless it is in the list.
+    fn doubt(&mut self, address: SocketAddr) {
+        if self.0.iter().all(|old| old.address != address) {
+            self.0.push(Former {
+                address,
+                is_given_up: false,
+            });
+            let excess = self.0.len().saturating_sub(FORMER_MAX);
+            self.0.drain(..excess);
+        }
+    }
+
+    /// Whether that is news.
+    fn give_up(&mut self, address: SocketAddr) -> bool {
+        self.doubt(address);
+        let known = self.0.iter_mut().find(|old| old.address == address);
+        known.is_some_and(|old| !std::mem::replace(&mut old.is_given_up, true))
+    }
+
+    /// The address is used. Whether it had been given up; None if it is not in the list.
+    fn confirm(&mut self, address: SocketAddr) -> Option<bool> {
+        let place = self.0.iter().position(|old| old.address == address)?;
+        Some(self.0.remove(place).is_given_up)
+    }
+
+    /// Those of the last restart that were not given up yet, which they are now.
+    fn give_up_rest(&mut self) -> impl Iterator<Item = SocketAddr> {
+        let rest = self.0.iter_mut().filter(|old| !old.is_given_up);
+        rest.map(|old| {
+            old.is_given_up = true;
+            old.address
+        })
+    }
+}
+
 impl Restart {
     pub(crate) fn new(candidates: Vec<Candidate>) -> Restart {
         Restart {
             candidates,
             offered: None,
-            former: Vec::new(),
+            former: Formers::default(),
             answered: None,
         }
     }
 
     /// Whether an address is still to be shown to be of use after a restart.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        !self.former.is_empty()
+        !self.former.0.is_empty()
     }
 }
 
@@ -78,18 +119,10 @@ impl Seat {
             return false;
         };
         restart.answered = Some(now);
-        restart.former.retain(|former| former.is_given_up);
+        restart.former.0.retain(|former| former.is_given_up);
         for (address, _) in &self.addresses {
-            let is_known = restart.former.iter().any(|old| old.address == *address);
-            if !is_known {
-                restart.former.push(Former {
-                    address: *address,
-                    is_given_up: false,
-                });
-            }
+            restart.former.doubt(*address);
         }
-        let excess = restart.former.len().saturating_sub(FORMER_MAX);
-        restart.former.drain(..excess);
         self.tag = offered.tag;
         self.endpoint.reconnect(offered.ice, theirs, addresses);
         true
@@ -104,28 +137,17 @@ impl Seat {
         let is_used = |(address, heard): &(SocketAddr, Instant)| {
             *address == former && now.saturating_duration_since(*heard) < SILENCE
         };
-        let mut known = self.restart.former.iter();
-        if self.addresses.iter().any(is_used)
-            || known.any(|old| old.address == former && old.is_given_up)
-            || self.restart.former.len() >= FORMER_MAX
-        {
-            return;
+        if !self.addresses.iter().any(is_used) && self.restart.former.give_up(former) {
+            self.endpoint.give_up_address(former);
         }
-        self.restart.former.push(Former {
-            address: former,
-            is_given_up: true,
-        });
-        self.endpoint.give_up_address(former);
     }
 
     /// A check with the credentials of the last restart came from this address.
     pub(crate) fn confirm_address(&mut self, from: SocketAddr, now: Instant) {
         let restart = &mut self.restart;
-        let known = restart.former.iter().position(|old| old.address == from);
+        let known = restart.former.confirm(from);
         let is_new = known.is_none();
-        if let Some(former) = known.map(|place| restart.former.swap_remove(place))
-            && former.is_given_up
-        {
+        if known == Some(true) {
             self.endpoint.readmit_address(from);
         }
         // One that is used again says nothing about the others at first.
@@ -133,9 +155,8 @@ impl Seat {
             .answered
             .is_some_and(|answered| now.saturating_duration_since(answered) >= PATIENCE);
         if is_new || is_late {
-            for former in restart.former.iter_mut().filter(|old| !old.is_given_up) {
-                former.is_given_up = true;
-                self.endpoint.give_up_address(former.address);
+            for former in restart.former.give_up_rest() {
+                self.endpoint.give_up_address(former);
             }
         }
     }
@@ -146,3 +167,37 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A client that sends media sends reports too, many in a second, and all the same way.
 const SILENCE: Duration = Duration::from_millis(300);
 const FORMER_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    #[test]
+    fn whoever_moves_often_is_followed_for_ever() {
+        let mut formers = Formers::default();
+        for port in 0..3 * FORMER_MAX as u16 {
+            assert!(formers.give_up(address(port)), "{port}");
+            assert!(!formers.give_up(address(port)), "once");
+            assert!(formers.0.len() <= FORMER_MAX);
+        }
+        let latest = 3 * FORMER_MAX as u16 - 1;
+        assert_eq!(formers.confirm(address(latest)), Some(true));
+        assert_eq!(formers.confirm(address(latest)), None);
+        assert_eq!(formers.confirm(address(0)), None, "the oldest went");
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_in_the_list_once() {
+        let mut formers = Formers::default();
+        formers.doubt(address(1));
+        formers.doubt(address(2));
+        assert!(formers.give_up(address(1)));
+        assert_eq!(formers.give_up_rest().collect::<Vec<_>>(), [address(2)]);
+        assert_eq!(formers.confirm(address(1)), Some(true));
+        assert_eq!(formers.confirm(address(1)), None);
+    }
+}
