@@ -30,9 +30,10 @@ use tertulia_model::ConferenceId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower_service::Service;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::authority::Authority;
+use crate::listen::next_connection;
 use crate::node::Node;
 
 pub(crate) use control::{Control, finished};
@@ -43,14 +44,7 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener, connections_m
     let places = Arc::new(Semaphore::new(connections_max));
     let pages = routes(node);
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection of the administration");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+        let (stream, _) = next_connection(&listener).await;
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             debug!("too many connections of the administration");
             continue;
@@ -277,7 +271,6 @@ fn as_json(value: &Value) -> Response {
 
 /// Of this program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// For a request's head, and for how long a connection may be silent between two.
 const HEADER_TIME: Duration = Duration::from_secs(30);
 const HEADER_BYTES_MAX: usize = 32 * 1024;

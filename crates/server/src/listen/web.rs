@@ -18,11 +18,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::authority::Arrival;
 use crate::clock;
 use crate::limits::ConnectionPermit;
+use crate::listen::next_connection;
 use crate::listen::rewound::Rewound;
 use crate::node::Node;
 use crate::turn::{TurnHandle, TurnStream};
@@ -55,15 +56,7 @@ pub(crate) async fn accept(
         return;
     };
     loop {
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, most likely: those that are open must end first.
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+        let (stream, address) = next_connection(&listener).await;
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let Some(permit) = node.connections.admit(address.ip(), clock::now().mono) else {
             debug!("too many connections without a log-in");
@@ -182,7 +175,6 @@ async fn answer(pages: &mut Router, request: hyper::Request<Incoming>) -> hyper:
     }
 }
 
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// For a request's head, and for how long a connection may be silent between two.
 const HEADER_TIME: Duration = Duration::from_secs(30);
