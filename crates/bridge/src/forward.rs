@@ -19,7 +19,7 @@ use crate::descriptor::Structure;
 use crate::endpoint::Outgoing;
 use crate::extension::DescriptorBytes;
 use crate::rewrite::header::{Own, VideoHeader};
-use crate::rewrite::video::{PayloadEdit, Verdict, VideoPacket};
+use crate::rewrite::video::{Numbers, PayloadEdit, Verdict, VideoPacket};
 use crate::rewrite::vp9::Vp9Edit;
 use crate::seat::{Lane, Leg, Rewrite, Seat};
 
@@ -41,6 +41,23 @@ pub(crate) struct Incoming<'a> {
     pub(crate) payload: &'a Arc<[u8]>,
     pub(crate) levels: Option<(i8, Option<bool>)>,
     pub(crate) video: Option<Video<'a>>,
+}
+
+impl Incoming<'_> {
+    /// Made only for those who get it: most packets of larger encodings are left out.
+    fn as_it_came(&self) -> Outgoing {
+        Outgoing {
+            payload_type: self.payload_type,
+            number: self.number,
+            timestamp: self.timestamp,
+            arrived: self.arrived,
+            is_marked: self.is_marked,
+            payload: Arc::clone(self.payload),
+            levels: self.levels,
+            patch: None,
+            descriptor: None,
+        }
+    }
 }
 
 /// What a packet of video has besides.
@@ -158,32 +175,24 @@ enum Pass {
 }
 
 fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg, copies: &mut Copies) -> Pass {
-    let mut outgoing = Outgoing {
-        payload_type: packet.payload_type,
-        number: packet.number,
-        timestamp: packet.timestamp,
-        arrived: packet.arrived,
-        is_marked: packet.is_marked,
-        payload: Arc::clone(packet.payload),
-        levels: packet.levels,
-        patch: None,
-        descriptor: None,
-    };
     match (&mut leg.rewrite, packet.video) {
+        (Rewrite::Plain(renumber), _) if !leg.is_wanted => {
+            renumber.pause();
+            Pass::Drop
+        }
         (Rewrite::Plain(renumber), _) => {
-            if !leg.is_wanted {
-                renumber.pause();
-                return Pass::Drop;
-            }
             match renumber.pass(now, packet.number, packet.timestamp) {
-                Some(numbers) => (outgoing.number, outgoing.timestamp) = numbers,
-                None => return Pass::Drop,
+                Some((number, timestamp)) => Pass::Forward(Outgoing {
+                    number,
+                    timestamp,
+                    ..packet.as_it_came()
+                }),
+                None => Pass::Drop,
             }
         }
         (Rewrite::Video(rewrite), Some(video)) => {
-            let header = video.header;
             let arrived = VideoPacket {
-                header,
+                header: video.header,
                 structure: video.structure,
                 encoding: packet.encoding,
                 number: packet.number,
@@ -191,38 +200,50 @@ fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg, copies: &mut Copies)
                 is_marked: packet.is_marked,
             };
             let target = leg.target.filter(|_| leg.lane != Lane::NoSlot);
-            let numbers = match rewrite.pass(now, arrived, target) {
-                Verdict::Forward(numbers) => numbers,
-                Verdict::Drop => return Pass::Drop,
-                Verdict::DropForWantOfKeyframe => return Pass::WantKeyframe,
-            };
-            (outgoing.number, outgoing.timestamp) = (numbers.number, numbers.timestamp);
-            outgoing.is_marked = numbers.is_marked;
-            match (numbers.payload, &header.own) {
-                (PayloadEdit::Vp8(patch), _) => outgoing.patch = Some(patch),
-                (PayloadEdit::Vp9(edit), Own::Vp9(vp9)) => {
-                    let known = copies.iter().find(|(of, _)| *of == edit);
-                    let copy = known.map(|(_, copy)| Arc::clone(copy));
-                    outgoing.payload = copy.unwrap_or_else(|| {
-                        let copy = vp9.renumbered(packet.payload, edit);
-                        if copies.len() < COPIES_MAX {
-                            copies.push((edit, Arc::clone(&copy)));
-                        }
-                        copy
-                    });
+            match rewrite.pass(now, arrived, target) {
+                Verdict::Forward(numbers) => {
+                    Pass::Forward(renumbered(packet, &video, numbers, copies))
                 }
-                _ => {}
+                Verdict::Drop => Pass::Drop,
+                Verdict::DropForWantOfKeyframe => Pass::WantKeyframe,
             }
-            outgoing.descriptor = match (&header.descriptor, numbers.descriptor) {
-                (Some(descriptor), Some(edit)) => video
-                    .descriptor
-                    .and_then(|bytes| bytes.edited(descriptor, &edit)),
-                _ => None,
-            };
         }
-        (Rewrite::Video(_), None) => return Pass::Drop,
+        (Rewrite::Video(_), None) => Pass::Drop,
     }
-    Pass::Forward(outgoing)
+}
+
+fn renumbered(
+    packet: &Incoming<'_>,
+    video: &Video<'_>,
+    numbers: Numbers,
+    copies: &mut Copies,
+) -> Outgoing {
+    let mut outgoing = Outgoing {
+        number: numbers.number,
+        timestamp: numbers.timestamp,
+        is_marked: numbers.is_marked,
+        ..packet.as_it_came()
+    };
+    match (numbers.payload, &video.header.own) {
+        (PayloadEdit::Vp8(patch), _) => outgoing.patch = Some(patch),
+        (PayloadEdit::Vp9(edit), Own::Vp9(vp9)) => {
+            let known = copies.iter().find(|(of, _)| *of == edit);
+            let copy = known.map(|(_, copy)| Arc::clone(copy));
+            outgoing.payload = copy.unwrap_or_else(|| {
+                let copy = vp9.renumbered(packet.payload, edit);
+                if copies.len() < COPIES_MAX {
+                    copies.push((edit, Arc::clone(&copy)));
+                }
+                copy
+            });
+        }
+        _ => {}
+    }
+    if let (Some(descriptor), Some(edit)) = (&video.header.descriptor, numbers.descriptor) {
+        let bytes = video.descriptor;
+        outgoing.descriptor = bytes.and_then(|bytes| bytes.edited(descriptor, &edit));
+    }
+    outgoing
 }
 
 /// More are not kept at a time: looking through them would cost as much as another copy.

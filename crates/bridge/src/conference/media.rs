@@ -131,8 +131,7 @@ impl Conference {
             };
             self.fan_out(cx, &whole);
         }
-        let others = self.seats.iter().flatten();
-        if others.filter(|seat| !seat.offer.has_red).count() == 0 {
+        if self.seats.iter().flatten().all(|seat| seat.offer.has_red) {
             return;
         }
         // What is encrypted can't be taken apart: their clients could not read it either.
