@@ -79,8 +79,9 @@ pub(crate) struct VideoRewrite {
     layers: Vp9Layers,
     decode_targets: DecodeTargets,
     sent: Option<Sent>,
-    /// The highest number left out of each encoding while it was not the current one. A key frame
-    /// from before it comes too late: what refers to it is lost to the receiver.
+    /// The highest number of each encoding that was left out while it was not the current one, or
+    /// that had come when it ceased to be. A key frame from before it comes too late: what refers
+    /// to it is lost to the receiver, or was sent under other numbers.
     passed_over: [u64; ENCODINGS_MAX],
 }
 
@@ -142,6 +143,7 @@ impl VideoRewrite {
 
     /// What follows needs a key frame first.
     pub(crate) fn suspend(&mut self) {
+        self.leave_current();
         self.current = None;
         self.frames.clear();
     }
@@ -204,8 +206,19 @@ impl VideoRewrite {
     }
 
     fn pass_over(&mut self, packet: &VideoPacket<'_>) {
-        if let Some(highest) = self.passed_over.get_mut(usize::from(packet.encoding)) {
-            *highest = packet.number.max(*highest);
+        self.pass_over_up_to(packet.encoding, packet.number);
+    }
+
+    fn pass_over_up_to(&mut self, encoding: u8, number: u64) {
+        if let Some(highest) = self.passed_over.get_mut(usize::from(encoding)) {
+            *highest = number.max(*highest);
+        }
+    }
+
+    /// What is still missing of the encoding that was forwarded until now is no beginning of it.
+    fn leave_current(&mut self) {
+        if let (Some(current), Some(newest)) = (self.current, self.frames.back()) {
+            self.pass_over_up_to(current, newest.last);
         }
     }
 
@@ -258,6 +271,7 @@ impl VideoRewrite {
                 }
             }
         }
+        self.leave_current();
         self.current = Some(packet.encoding);
         self.codec = Some(packet.header.codec);
         self.frames.clear();

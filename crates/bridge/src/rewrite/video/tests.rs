@@ -457,6 +457,37 @@ fn a_key_frame_that_comes_after_what_refers_to_it_is_not_used() {
     assert!(feed(&mut rewrite, now, &key, 0, ALL).is_ok());
 }
 
+/// The receiver has what follows the late packet already, under other numbers.
+#[test]
+fn a_key_frame_that_began_before_a_switch_is_not_begun_again_behind_it() {
+    let now = Instant::now();
+    let target = |encoding| Target {
+        encoding,
+        spatial: u8::MAX,
+        temporal: 7,
+    };
+    for is_suspended in [false, true] {
+        let (mut low, mut high) = (Sender::new(0), Sender::new(1));
+        let mut rewrite = VideoRewrite::default();
+        let first = low.picture(true, 1);
+        assert!(feed(&mut rewrite, now, &first, 0, target(0)).is_ok());
+        let key = low.picture(true, 2);
+        assert!(feed(&mut rewrite, now, &key, 1, target(1)).is_ok());
+        if is_suspended {
+            rewrite.suspend();
+        } else {
+            let other = high.picture(true, 1);
+            assert!(feed(&mut rewrite, now, &other, 0, target(1)).is_ok());
+        }
+        assert!(matches!(
+            feed(&mut rewrite, now, &key, 0, target(0)),
+            Err(Verdict::DropForWantOfKeyframe)
+        ));
+        let next = low.picture(true, 1);
+        assert!(feed(&mut rewrite, now, &next, 0, target(0)).is_ok());
+    }
+}
+
 #[test]
 fn a_leap_of_numbers_is_a_new_beginning() {
     let now = Instant::now();
@@ -501,8 +532,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     /// Three encodings with loss (fate 1) and delay (fate 2), targets that change: what the
-    /// receiver sees is ordered, each encoding starts with a key frame, and no number is missing
-    /// but for packets that were lost or could have been part of a forwarded frame.
+    /// receiver sees is ordered as it was sent, each encoding starts with a key frame, and no
+    /// number is missing but for packets that were lost or could have been part of a forwarded
+    /// frame.
     #[test]
     fn receivers_see_one_stream(steps in proptest::collection::vec(step(), 1..120)) {
         let mut senders = [Sender::new(0), Sender::new(1), Sender::new(2)];
@@ -549,6 +581,13 @@ proptest! {
         let ordered: Vec<&Out> = by_number.values().copied().collect();
         if let Some(first) = ordered.first() {
             prop_assert!(first.is_keyframe_start && first.number < 65_536);
+        }
+        let mut newest = [0; 3];
+        for out in &ordered {
+            let newest = &mut newest[usize::from(out.from.encoding)];
+            let number = out.from.number + out.packet;
+            prop_assert!(number > *newest, "{number} behind {newest}");
+            *newest = number;
         }
         let (mut holes, mut cuts) = (0, 0);
         for pair in ordered.windows(2) {
