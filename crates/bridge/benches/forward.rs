@@ -86,6 +86,7 @@ struct Case {
     links: Vec<Link>,
     /// Datagrams of clients that the worker has not seen yet.
     waiting: Vec<Parcel>,
+    batch: Batch,
     number: u64,
     frame: u64,
     /// Media packets that left the worker.
@@ -134,6 +135,7 @@ impl Case {
             links: (0..=receivers).map(|_| Link::new(room.now.mono)).collect(),
             room,
             waiting: Vec::new(),
+            batch: Batch::default(),
             number: 0,
             frame: 0,
             left: 0,
@@ -197,7 +199,9 @@ impl Case {
         let waiting = std::mem::take(&mut self.waiting);
         self.room.now = now.later(time);
         let end = self.room.now.mono;
-        let mut batch = Batch::default();
+        // The server keeps its batch too.
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
         let worker = self.room.worker();
         let is_idle = waiting.is_empty() && worker.next_timeout().is_none_or(|at| at >= end);
         let mut spent = 0;
@@ -216,14 +220,15 @@ impl Case {
         while let Some(output) = worker.poll_output() {
             assert!(!matches!(output, Output::ChannelClose { .. }), "{output:?}");
         }
-        self.deliver(batch);
+        self.deliver(&batch);
+        self.batch = batch;
         spent
     }
 
     /// Clients take in what is for them. Without estimation nobody needs the media.
-    fn deliver(&mut self, batch: Batch) {
+    fn deliver(&mut self, batch: &Batch) {
         let now = self.room.now.mono;
-        for transmit in batch.transmits {
+        for transmit in batch.iter() {
             let first = transmit.contents[0];
             let is_media = first & 0xc0 == 0x80 && !(192..=223).contains(&transmit.contents[1]);
             self.left += u64::from(is_media);
@@ -245,7 +250,7 @@ impl Case {
             let parcel = Parcel {
                 from: transmit.source,
                 to: transmit.destination,
-                data: transmit.contents,
+                data: transmit.contents.to_vec(),
             };
             link.queue.push_back((free, parcel));
         }

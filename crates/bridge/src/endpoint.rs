@@ -22,13 +22,13 @@ use tertulia_model::bridge::{self, DisconnectReason, EndpointOffer, RemoteTransp
 use tertulia_model::{Encoding, Fingerprint, MediaType, Ssrc};
 use tracing::{debug, error};
 
+use crate::Batch;
 use crate::codecs;
 use crate::config::{Bandwidth, Config};
 use crate::congestion::Quality;
 use crate::demux::is_media;
 use crate::detail::Path;
 use crate::extension::DescriptorBytes;
-use crate::{Batch, Transmit};
 
 /// A client's transport.
 pub(crate) struct Endpoint {
@@ -668,15 +668,11 @@ impl Machine {
             match self.rtc.poll_output()? {
                 Output::Timeout(wake) => return Ok(wake),
                 Output::Transmit(transmit) => {
-                    let contents: Vec<u8> = transmit.contents.into();
-                    if is_media(&contents) {
+                    if is_media(&transmit.contents) {
                         self.destination = Some(transmit.destination);
                     }
-                    batch.transmits.push(Transmit {
-                        source: transmit.source,
-                        destination: transmit.destination,
-                        contents,
-                    });
+                    let contents = &transmit.contents;
+                    batch.push(transmit.source, transmit.destination, contents);
                 }
                 Output::Event(event) => events.extend(self.translate(event)),
             }

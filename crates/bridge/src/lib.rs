@@ -9,6 +9,7 @@
 //! `poll_output` until `None`; then sleep until `next_timeout`. Time never goes backwards.
 
 mod allocate;
+mod batch;
 mod channel;
 mod codecs;
 mod conference;
@@ -46,10 +47,9 @@ mod testing;
 mod traffic;
 mod worker;
 
-use std::net::SocketAddr;
-
 use tertulia_model::{BridgeEvent, ChannelId, ConferenceId};
 
+pub use batch::{Batch, Datagram, Run, Transmit};
 pub use config::{AudioPolicy, Bandwidth, Config, LoadPolicy, LocalAddress, Timers, VideoPolicy};
 pub use descriptor::{
     BYTES_MAX as DESCRIPTOR_BYTES_MAX, DecodeTarget, Descriptor, Edit as DescriptorEdit,
@@ -65,25 +65,6 @@ pub use metrics::{METRICS, Metric, MetricKind};
 pub use statistics::{Dropped, Statistics};
 pub use stun::{MappingAnswer, MappingError, mapping_answer, mapping_request};
 pub use worker::{ChannelRefused, DatagramRoute, Worker};
-
-/// A datagram to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// The local address that it must leave from.
-    pub source: SocketAddr,
-    /// Where to.
-    pub destination: SocketAddr,
-    /// What.
-    pub contents: Vec<u8>,
-}
-
-/// Datagrams to be sent, in order. The caller owns it and empties it; runs of equal size to one
-/// destination are worth one call with segmentation offload.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// In the order in which they are to leave.
-    pub transmits: Vec<Transmit>,
-}
 
 /// What a worker wants of the world, besides datagrams.
 #[derive(Clone, Debug)]

@@ -206,7 +206,7 @@ impl Worker {
         let Some(place) = number.and_then(|number| self.place(number)) else {
             return;
         };
-        let before = out.transmits.len();
+        let before = (out.len(), out.total_bytes());
         let (conference, mut cx) = self.lend(place.conference, now.mono, out);
         let Some(conference) = conference else { return };
         let is_readable = conference.receive(&mut cx, place.seat, (from, to), data);
@@ -302,7 +302,7 @@ impl Worker {
 
     /// To be called after each batch of datagrams: sends what they gave rise to.
     pub fn finish_batch(&mut self, now: Now, out: &mut Batch) {
-        let before = out.transmits.len();
+        let before = (out.len(), out.total_bytes());
         let mut dirty = std::mem::take(&mut self.dirty);
         for index in dirty.drain(..) {
             let (conference, mut cx) = self.lend(index, now.mono, out);
@@ -323,7 +323,7 @@ impl Worker {
         command: BridgeCommand,
         out: &mut Batch,
     ) {
-        let before = out.transmits.len();
+        let before = (out.len(), out.total_bytes());
         let _span = debug_span!("conference", id = %conference).entered();
         if let BridgeCommand::Allocate {
             endpoint,
@@ -547,7 +547,7 @@ impl Worker {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Batch) {
         self.watch_load(now.mono);
-        let before = out.transmits.len();
+        let before = (out.len(), out.total_bytes());
         while let Some(timer) = self.timers.pop_due(now.mono) {
             let (conference, mut cx) = self.lend(timer.conference, now.mono, out);
             let Some(conference) = conference else {
@@ -641,10 +641,9 @@ impl Worker {
         (lent, cx)
     }
 
-    fn count_out(&mut self, out: &Batch, before: usize) {
-        let new = out.transmits.get(before..).unwrap_or_default();
-        self.statistics.packets_out += new.len() as u64;
-        self.statistics.bytes_out += new.iter().map(|t| t.contents.len() as u64).sum::<u64>();
+    fn count_out(&mut self, out: &Batch, (packets, bytes): (usize, usize)) {
+        self.statistics.packets_out += (out.len() - packets) as u64;
+        self.statistics.bytes_out += (out.total_bytes() - bytes) as u64;
     }
 
     /// After a conference was worked on: its timers, and what it has given up.

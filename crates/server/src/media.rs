@@ -1,6 +1,7 @@
 //! The media side of the shell: one socket and one thread per worker, and the words between them
 //! and the rest of the server.
 
+mod backlog;
 mod socket;
 mod worker;
 

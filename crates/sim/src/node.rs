@@ -505,8 +505,8 @@ impl Node {
         };
         let mut batch = Batch::default();
         step(worker, &mut batch);
-        self.outputs
-            .extend(batch.transmits.into_iter().map(NodeOutput::Transmit));
+        let sent = batch.iter().map(|one| one.to_transmit());
+        self.outputs.extend(sent.map(NodeOutput::Transmit));
         self.wake(Machine::Worker(index));
     }
 

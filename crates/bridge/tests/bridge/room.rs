@@ -361,7 +361,7 @@ impl Room {
     /// Puts what the bridge wants on its way.
     pub(crate) fn collect(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        for transmit in batch.transmits.drain(..) {
+        for transmit in batch.iter() {
             let Some(client) = self
                 .clients
                 .iter_mut()
@@ -393,12 +393,13 @@ impl Room {
                 let parcel = Parcel {
                     from: transmit.source,
                     to: transmit.destination,
-                    data: transmit.contents.clone(),
+                    data: transmit.contents.to_vec(),
                 };
                 self.wire.push_back((at, false, parcel));
             }
         }
         // The server keeps its batch too.
+        batch.clear();
         self.batch = batch;
         for worker in &mut self.workers {
             while let Some(output) = worker.poll_output() {

@@ -1,20 +1,20 @@
 //! A worker's share of the media port: batches in, runs of equal packets out.
 //!
-//! Per packet: no allocation on the way in; on the way out one copy into a run when several
-//! packets go to one receiver.
+//! Per packet: no allocation on the way in; no copy on the way out, unless the system has no room.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::time::Duration;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
-use tertulia_bridge::{Batch, Transmit};
+use tertulia_bridge::{Batch, Run};
 use tertulia_model::Now;
 use tokio::io::{Interest, Ready};
 use tokio::net::UdpSocket;
 use tracing::debug;
+
+use super::backlog::{Backlog, Place};
 
 /// The media port, bound once for each worker.
 pub(crate) struct BoundSockets {
@@ -64,9 +64,7 @@ pub(crate) struct MediaSocket {
     is_ipv6: bool,
     received: Box<[u8]>,
     /// Packets that the system had no room for.
-    backlog: VecDeque<Transmit>,
-    /// A run of packets, one behind the other.
-    run: Vec<u8>,
+    backlog: Backlog,
     sent: Sent,
 }
 
@@ -108,8 +106,7 @@ impl MediaSocket {
             port: address.port(),
             is_ipv6: address.is_ipv6(),
             received: vec![0; BATCH_SIZE * DATAGRAM_BYTES].into(),
-            backlog: VecDeque::new(),
-            run: Vec::new(),
+            backlog: Backlog::default(),
             sent: Sent::default(),
         })
     }
@@ -175,16 +172,21 @@ impl MediaSocket {
     /// Sends a batch and empties it, in its order: a worker drives one receiver after the other, so
     /// what goes to one stands together.
     pub(crate) fn send(&mut self, batch: &mut Batch) {
-        if !self.backlog.is_empty() {
-            self.backlog.extend(batch.transmits.drain(..));
-            self.send_backlog();
-            return;
+        self.send_backlog();
+        let mut left = Place::default();
+        if self.backlog.is_empty() {
+            while let Some(run) = left.next(batch)
+                && let Some(sent) = self.send_run(run)
+            {
+                left.advance(batch, sent);
+            }
         }
-        let transmits = &mut batch.transmits;
-        let sent = self.send_runs(transmits);
-        self.backlog.extend(transmits.drain(sent..));
-        transmits.clear();
-        self.bound_backlog();
+        let dropped = self.backlog.append(batch, left);
+        if dropped > 0 {
+            self.sent.dropped += dropped as u64;
+            debug!(dropped, "the system takes no more packets");
+        }
+        batch.clear();
     }
 
     /// What sending has come to since the last call.
@@ -194,60 +196,56 @@ impl MediaSocket {
 
     /// Tries again to send what the system had no room for.
     pub(crate) fn send_backlog(&mut self) {
-        let mut waiting: Vec<Transmit> = self.backlog.drain(..).collect();
-        let sent = self.send_runs(&waiting);
-        self.backlog.extend(waiting.drain(sent..));
-        self.bound_backlog();
-    }
-
-    /// The oldest go first: what is late is worth least.
-    fn bound_backlog(&mut self) {
-        let too_many = self.backlog.len().saturating_sub(BACKLOG_MAX);
-        if too_many > 0 {
-            self.backlog.drain(..too_many);
-            self.sent.dropped += too_many as u64;
-            debug!(dropped = too_many, "the system takes no more packets");
+        let mut backlog = std::mem::take(&mut self.backlog);
+        while let Some(run) = backlog.next()
+            && let Some(sent) = self.send_run(run)
+        {
+            backlog.advance(sent);
         }
+        self.backlog = backlog;
     }
 
-    /// Sends as many as the system takes; gives how many that were.
-    fn send_runs(&mut self, transmits: &[Transmit]) -> usize {
+    /// Sends as much of a run as one call takes; gives how many datagrams that was, or None when
+    /// the system has no room now.
+    fn send_run(&mut self, run: Run<'_>) -> Option<usize> {
+        let fitting = self
+            .state
+            .max_gso_segments()
+            .min(RUN_BYTES_MAX / run.segment);
+        let (run, _) = run.split(fitting.max(1));
+        let count = run.count();
+        match self.send_call(run) {
+            Ok(()) => return Some(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            // Segmentation may have been refused by the device; then one by one.
+            Err(_) if count > 1 => {}
+            Err(error) => {
+                debug!(%error, "a packet could not be sent");
+                return Some(1);
+            }
+        }
+        let mut rest = Some(run);
         let mut sent = 0;
-        while let Some((first, rest)) = transmits.get(sent..).and_then(<[_]>::split_first) {
-            let more = run_length(first, rest, self.state.max_gso_segments());
-            let run = transmits.get(sent..=sent + more).unwrap_or_default();
-            match self.send_run(first, run) {
+        while let Some(run) = rest {
+            let (one, more) = run.split(1);
+            match self.send_call(one) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return sent,
-                // Segmentation may have been refused by the device; then one by one.
-                Err(_) if more > 0 => {
-                    for one in run {
-                        if let Err(error) = self.send_run(one, std::slice::from_ref(one)) {
-                            debug!(%error, "a packet could not be sent");
-                        }
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => debug!(%error, "a packet could not be sent"),
             }
-            sent += more + 1;
+            sent += 1;
+            rest = more;
         }
-        sent
+        (sent > 0).then_some(sent)
     }
 
-    fn send_run(&mut self, first: &Transmit, run: &[Transmit]) -> io::Result<()> {
-        let is_run = run.len() > 1;
-        if is_run {
-            self.run.clear();
-            for transmit in run {
-                self.run.extend_from_slice(&transmit.contents);
-            }
-        }
-        let source = first.source.ip();
+    fn send_call(&mut self, run: Run<'_>) -> io::Result<()> {
+        let source = run.source.ip();
         let datagrams = quinn_udp::Transmit {
-            destination: self.for_system(first.destination),
+            destination: self.for_system(run.destination),
             ecn: None,
-            contents: if is_run { &self.run } else { &first.contents },
-            segment_size: is_run.then_some(first.contents.len()),
+            contents: run.bytes,
+            segment_size: (run.bytes.len() > run.segment).then_some(run.segment),
             src_ip: (!source.is_unspecified()).then_some(source),
         };
         self.sent.calls += 1;
@@ -266,26 +264,6 @@ impl MediaSocket {
     }
 }
 
-/// How many of `rest` can go out together with `first`: same way, same size, except that the last
-/// one may be shorter.
-fn run_length(first: &Transmit, rest: &[Transmit], segments_max: usize) -> usize {
-    let size = first.contents.len();
-    let (mut count, mut bytes) = (0, size);
-    for next in rest.iter().take(segments_max.saturating_sub(1)) {
-        let length = next.contents.len();
-        let is_same_way = next.destination == first.destination && next.source == first.source;
-        if !is_same_way || length > size || bytes + length > RUN_BYTES_MAX {
-            break;
-        }
-        count += 1;
-        bytes += length;
-        if length < size {
-            break;
-        }
-    }
-    count
-}
-
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -294,34 +272,10 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 const DATAGRAM_BYTES: usize = 1 << 16;
 /// What fits into one UDP datagram, which is what the system makes of a run.
 const RUN_BYTES_MAX: usize = 65_000;
-const BACKLOG_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn runs_are_equal_packets_to_one_receiver() {
-        let transmit = |to: &str, length| Transmit {
-            source: "192.0.2.1:10000".parse().unwrap(),
-            destination: to.parse().unwrap(),
-            contents: vec![0; length],
-        };
-        let (a, b) = ("192.0.2.2:1000", "192.0.2.3:1000");
-        let check = |rest: &[(&str, usize)], segments, expected| {
-            let rest: Vec<_> = rest
-                .iter()
-                .map(|(to, length)| transmit(to, *length))
-                .collect();
-            assert_eq!(run_length(&transmit(a, 1200), &rest, segments), expected);
-        };
-        check(&[(a, 1200), (a, 1200), (b, 1200)], 64, 2);
-        check(&[(a, 1200), (a, 700), (a, 1200)], 64, 2);
-        check(&[(a, 1201)], 64, 0);
-        check(&[(a, 1200), (a, 1200)], 2, 1);
-        check(&[(a, 1200), (a, 1200)], 1, 0);
-        check(&[(a, 1200); 60], 64, 53);
-    }
 
     #[tokio::test]
     async fn a_batch_arrives_in_order_and_answers_leave_from_where_they_were_asked() {
@@ -358,14 +312,17 @@ mod tests {
 
         let mut batch = Batch::default();
         for n in 0..10u8 {
-            batch.transmits.push(Transmit {
-                source: server,
-                destination: client.local_addr().unwrap(),
-                contents: vec![n; if n == 9 { 500 } else { 1000 }],
-            });
+            let contents = [n; 1000];
+            let length = if n == 9 { 500 } else { 1000 };
+            batch.push(server, client.local_addr().unwrap(), &contents[..length]);
+            if n == 4 {
+                // So far the system had no room; these are still the first.
+                here.backlog.append(&batch, Place::default());
+                batch.clear();
+            }
         }
         here.send(&mut batch);
-        assert!(batch.transmits.is_empty());
+        assert!(batch.is_empty() && here.backlog.is_empty());
         let calls = here.take_sent().calls;
         assert!((1..=11).contains(&calls), "{calls}");
         assert_eq!(here.take_sent(), Sent::default());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Worker};
+use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Transmit, Worker};
 use tertulia_model::{BridgeCommand, BridgeEvent, ChannelId, ConferenceId, Now};
 use tokio::io::Ready;
 use tokio::sync::mpsc;
@@ -184,7 +184,7 @@ impl MediaWorker {
     /// later, together. Not where more is there already than could be taken in, nor for what is
     /// answered by a packet or two.
     fn gather(&mut self, now: Now, is_empty: bool) {
-        if is_empty && self.batch.transmits.len() > ANSWERS {
+        if is_empty && self.batch.len() > ANSWERS {
             self.gathering = Some(now.mono + self.config.timers.gather);
         }
     }
@@ -316,7 +316,11 @@ impl MediaWorker {
                 config.loopback.clone_from(&loopback);
                 self.machine.set_addresses(addresses, loopback);
             }
-            WorkerCommand::Send(transmit) => self.batch.transmits.push(transmit),
+            WorkerCommand::Send(Transmit {
+                source,
+                destination,
+                contents,
+            }) => self.batch.push(source, destination, &contents),
         }
     }
 
@@ -367,7 +371,7 @@ impl MediaWorker {
         self.starts += 1;
         let config = Arc::clone(&self.config);
         self.machine = Worker::new(config, self.index, clock::seed(), clock::now());
-        self.batch.transmits.clear();
+        self.batch.clear();
         self.channels.clear();
         for (id, owner) in std::mem::take(&mut self.owners) {
             owner.control(ConferenceControl::Bridge(id, BridgeEvent::Failed));
