@@ -101,6 +101,7 @@ impl Checkers {
     /// After each step.
     pub fn check(&mut self, world: &mut World) {
         past::update(world);
+        world.hear_late();
         self.count_facts(world);
         self.claim_1_everyone_sees_the_same_occupants(world);
         self.claim_2_nobody_lingers(world);

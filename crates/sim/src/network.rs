@@ -19,6 +19,16 @@ pub struct Datagram {
     pub contents: Vec<u8>,
 }
 
+impl Datagram {
+    /// The SSRC and the number of a packet of RTP; None for everything else.
+    pub fn rtp(&self) -> Option<(u32, u16)> {
+        match Kind::of(&self.contents) {
+            Kind::Rtp(stream) => Some((stream, rtp_number(&self.contents))),
+            Kind::Rtcp | Kind::Dtls | Kind::Other => None,
+        }
+    }
+}
+
 /// How good one direction of a link is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Quality {
@@ -146,7 +156,7 @@ impl Link {
         let place = *place;
         // Of RTP the number in the stream, which is the same whoever sent what before.
         let number = match kind {
-            Kind::Rtp(_) => rtp_number(&datagram.contents),
+            Kind::Rtp(_) => rtp_number(&datagram.contents).into(),
             _ => place,
         };
         let draw = self.draw(kind, number).f32();
@@ -294,9 +304,9 @@ impl Kind {
     }
 }
 
-fn rtp_number(contents: &[u8]) -> u64 {
+fn rtp_number(contents: &[u8]) -> u16 {
     let number = contents.get(2..4).and_then(|bytes| bytes.try_into().ok());
-    u64::from(number.map_or(0, u16::from_be_bytes))
+    number.map_or(0, u16::from_be_bytes)
 }
 
 impl Burst {

@@ -7,7 +7,7 @@ use tertulia_client::{
     ChannelKind, Client, ClientConfig, Habits, MediaKind, Notice, Redial, Refusal, RequestKind,
     VideoConfig,
 };
-use tertulia_model::{ChannelId, Hosts, Now, RoomJid};
+use tertulia_model::{ChannelId, Hosts, Now, RoomJid, Ssrc};
 use tertulia_stanza::muc::{Affiliation, Role};
 
 use crate::network::{Link, Quality};
@@ -81,6 +81,14 @@ pub struct Past {
     pub last_dark: Option<Instant>,
     /// The browser died without a word.
     pub is_crashed: bool,
+    /// When a packet of each stream came last that the browser could not take
+    /// ([`Person::note_packet`]).
+    pub refused: BTreeMap<Ssrc, Instant>,
+    /// The number of each stream's first packet in this media session.
+    pub first_numbers: BTreeMap<Ssrc, u16>,
+    /// By when the server has forgotten the session of each nick at the latest, where that is
+    /// later than others stop seeing it: whoever leaves says goodbye to the room first.
+    pub sessions: BTreeMap<String, Instant>,
     /// A moderator asked for its removal.
     pub kicked: Option<Instant>,
     /// Alone in the room since then.
@@ -191,6 +199,30 @@ impl Person {
         self.disturbed();
     }
 
+    /// The server may hold the session under the present nick until `deadline`.
+    pub fn may_be_held(&mut self, deadline: Instant) {
+        if let Some(nick) = self.nick().map(str::to_owned) {
+            let until = self.past.sessions.entry(nick).or_insert(deadline);
+            *until = deadline.max(*until);
+        }
+    }
+
+    /// A packet of a stream has come. It is not taken while nobody has announced the stream, nor
+    /// if a later one came first.
+    pub fn note_packet(&mut self, ssrc: Ssrc, number: u16, now: Instant) {
+        let client = self.client.as_ref();
+        let past = &mut self.past;
+        if client.is_some_and(|client| client.expects_stream(ssrc)) {
+            let first = *past.first_numbers.entry(ssrc).or_insert(number);
+            if !(1..OVERTAKEN_MAX).contains(&first.wrapping_sub(number)) {
+                return;
+            }
+        } else {
+            past.first_numbers.remove(&ssrc);
+        }
+        past.refused.insert(ssrc, now);
+    }
+
     /// The page is gone, and the server has not been told.
     pub fn is_lost_unseen(&mut self) {
         let nick = self.nick().map(str::to_owned);
@@ -223,6 +255,9 @@ impl Person {
         self.past.media_since = None;
     }
 }
+
+/// A first packet overtakes fewer than this.
+const OVERTAKEN_MAX: u16 = 1_000;
 
 /// How a person will take part.
 pub struct Plan {

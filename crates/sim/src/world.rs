@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tertulia_client::{MediaKind, Notice, Output as ClientOutput, Trouble};
-use tertulia_model::{ChannelId, Hosts, MediaType, Now, Random, RequestId, RoomJid};
+use tertulia_model::{ChannelId, Hosts, MediaType, Now, Random, RequestId, RoomJid, Ssrc};
 
 use crate::clock::Clock;
 use crate::coverage::{Coverage, Mark};
@@ -47,6 +47,9 @@ pub struct World {
     pub story: Story,
     /// What reached people and was not for them, as complaints.
     pub overheard: Vec<String>,
+    /// What people wanted who were no moderators then, while no socket of theirs was alive: by
+    /// whom, and when.
+    unheard: Vec<(usize, Instant, Command)>,
     /// When the server was started, stopped or killed last.
     pub server_changed: Instant,
     pub(crate) random: Random,
@@ -152,6 +155,7 @@ impl World {
             questions: Vec::new(),
             story: Story::default(),
             overheard: Vec::new(),
+            unheard: Vec::new(),
             server_changed: clock.now().mono,
             random: Random::from_seed(bytes),
             node: None,
@@ -253,6 +257,9 @@ impl World {
                 }
             }
             while let Some(datagram) = self.people[index].down.receive(now.mono) {
+                if let Some((stream, number)) = datagram.rtp() {
+                    self.people[index].note_packet(Ssrc(stream), number, now.mono);
+                }
                 if let Some(client) = &mut self.people[index].client {
                     client.handle_datagram(now, datagram.from, &datagram.contents);
                     self.drain_person(index);

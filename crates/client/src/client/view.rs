@@ -154,6 +154,12 @@ impl Client {
         remote.collect()
     }
 
+    /// Whether packets of this stream are taken: it was announced, or the bridge said whose it is.
+    pub fn expects_stream(&self, ssrc: Ssrc) -> bool {
+        let call = self.call.as_ref();
+        call.is_some_and(|call| call.media.expects(ssrc))
+    }
+
     /// What was received and sent since the client was made.
     pub fn media_totals(&self) -> MediaTotals {
         let mut totals = self.past_media.clone();

@@ -329,6 +329,11 @@ impl MediaSession {
             .map(|(ssrc, remote)| (&remote.name, *ssrc, &remote.reception))
     }
 
+    /// Whether packets of this stream have a place to go to.
+    pub(crate) fn expects(&self, ssrc: Ssrc) -> bool {
+        self.remote.contains_key(&ssrc)
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         self.is_connected
     }

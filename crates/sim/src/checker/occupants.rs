@@ -141,7 +141,18 @@ impl Checkers {
                     .flat_map(|person| &person.past.strays)
                     .filter(|(name, _)| *name == nick)
                     .find_map(|(_, until)| *until);
-                let until = until.map(|until| given_again.map_or(until, |again| until.max(again)));
+                // Whoever is leaving says goodbye to the room, waits for the answer, which nobody
+                // gives who refused it, and closes its stream then, unless the socket is lost.
+                let owner_past = world.people.get(owner).map(|person| &person.past);
+                let held = owner_past
+                    .and_then(|past| past.sessions.get(&nick))
+                    .copied();
+                let until = until.map(|until| {
+                    given_again
+                        .into_iter()
+                        .chain(held)
+                        .fold(until, Instant::max)
+                });
                 if until.is_some_and(|until| until + grace < now) {
                     complaints.push(format!("claim 2: the server still holds p{owner}"));
                 }

@@ -89,7 +89,10 @@ impl World {
         self.journal
             .note(format_args!("p{index} loses its socket {loss:?}"));
         self.coverage.count(Mark::SocketLoss);
-        self.people[index].disturbed();
+        let deadline = self.now().mono + self.linger(loss);
+        let person = &mut self.people[index];
+        person.disturbed();
+        person.may_be_held(deadline);
         self.sever(wire);
         if loss == Loss::Seen {
             self.post_up(wire, Post::ClosedUp(wire, None));

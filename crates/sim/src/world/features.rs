@@ -111,8 +111,30 @@ impl World {
                 let word = word.to_owned();
                 self.story.forgeries.push(Forgery { by, at: now, word });
             }
+            if !self.is_wired(by) {
+                self.unheard.push((by, now, command.clone()));
+            }
         }
         self.carry_out(by, command);
+    }
+
+    /// What was wanted over a dead socket reaches the server over the next one. Whoever is a
+    /// moderator by then has decided it, though it was none before.
+    pub fn hear_late(&mut self) {
+        let (people, rights) = (&self.people, &self.story.rights);
+        let is_decided = |(by, at, _): &(usize, Instant, Command)| {
+            let client = people[*by].client.as_ref();
+            let is_moderator = client.is_some_and(Client::is_moderator);
+            is_moderator || rights.get(by).is_some_and(|changed| changed > at)
+        };
+        let decided: Vec<_> = self
+            .unheard
+            .extract_if(.., |wish| is_decided(wish))
+            .collect();
+        let now = self.now().mono;
+        for (_, _, command) in decided {
+            self.take_down(&command, now);
+        }
     }
 
     /// What the command means for what others may expect.

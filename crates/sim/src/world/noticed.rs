@@ -19,7 +19,14 @@ impl World {
             Notice::Flaw(_, Flaw::Gap { missing, .. }) => {
                 self.coverage.add(Mark::StreamGap, *missing);
             }
-            Notice::MediaEnded | Notice::Invited => self.people[index].past.media_since = None,
+            // Only now the stream is closed, which takes its way.
+            Notice::Left => {
+                self.people[index].may_be_held(now + super::deadlines::LINGER_SLACK);
+            }
+            Notice::MediaEnded | Notice::Invited => {
+                self.people[index].past.media_since = None;
+                self.people[index].past.first_numbers.clear();
+            }
             Notice::Trouble(Trouble::Kicked | Trouble::RoomDestroyed(_)) => {
                 self.people[index].expires(now + super::deadlines::LINGER_SLACK);
             }
