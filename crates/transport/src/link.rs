@@ -376,9 +376,13 @@ impl Link {
         self.out.pop_front().unwrap_or(Output::Timeout(self.wake))
     }
 
-    /// When it wants to be driven again.
+    /// When it wants to be driven again: at once while there is something to poll.
     pub fn wake(&self) -> Instant {
-        self.wake
+        if self.out.is_empty() {
+            self.wake
+        } else {
+            self.clock
+        }
     }
 
     /// By which way the client is reached; None until a check was answered.

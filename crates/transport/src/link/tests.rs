@@ -568,8 +568,12 @@ fn time_never_goes_back() {
     pair.link.write_text(now - SECOND, "hello").expect("open");
     pair.take();
     assert!(matches!(pair.link.poll(), Output::Timeout(at) if at > now));
+    assert!(pair.link.wake() > now);
+    pair.link.write_text(now, "world").expect("open");
+    assert_eq!(pair.link.wake(), now, "there is something to poll");
+    pair.take();
     pair.run(SECOND);
-    assert_eq!(pair.heard, [b"hello"]);
+    assert_eq!(pair.heard, [b"hello", b"world"]);
 }
 
 #[test]
