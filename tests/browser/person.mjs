@@ -32,15 +32,17 @@ const FIREFOX_PREFERENCES = {
 // The switch has had two names.
 const WITHOUT_UDP = ["webrtc", "force-webrtc"].map((name) => `--${name}-ip-handling-policy=disable_non_proxied_udp`);
 
-const launch = (kind, flags) =>
+const launch = (kind, flags, settings) =>
   kind === "firefox"
     ? puppeteer.launch({
+        ...settings,
         browser: "firefox",
         executablePath: "/usr/bin/firefox-esr",
         headless: true,
         extraPrefsFirefox: FIREFOX_PREFERENCES,
       })
     : puppeteer.launch({
+        ...settings,
         browser: "chrome",
         protocol: "webDriverBiDi",
         executablePath: "/usr/bin/chromium",
@@ -72,17 +74,17 @@ export const until = async (what, seconds, probe) => {
 };
 
 export class Person {
-  /** Opens the browser and the room's page, up to the join button. */
-  static async arrive(kind, origin, room, name, flags = []) {
+  /** Opens the browser and the room's page, up to the join button. `settings` are those of puppeteer's launch, `hash` the address's. */
+  static async arrive(kind, origin, room, name, flags = [], settings = {}, hash = "") {
     const person = new Person();
     person.kind = kind;
     person.name = name;
-    person.browser = await launch(kind, flags);
+    person.browser = await launch(kind, flags, settings);
     person.page = await person.browser.newPage();
     await person.page.evaluateOnNewDocument(rememberConnections);
     person.complaints = [];
     person.page.on("pageerror", (error) => person.complaints.push(String(error)));
-    await person.page.goto(`${origin}/${room}?lang=en`);
+    await person.page.goto(`${origin}/${room}?lang=en${hash}`);
     await person.page.waitForSelector('[data-action="join"]', { timeout: 15_000 });
     await (await person.page.waitForSelector("input[name=name]")).click();
     await person.page.keyboard.type(name);

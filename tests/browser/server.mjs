@@ -7,7 +7,7 @@ import { createSocket } from "node:dgram";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const BINARY = new URL("../../target/release/tertulia", import.meta.url).pathname;
+export const BINARY = process.env.MEASURE_SERVER ?? new URL("../../target/release/tertulia", import.meta.url).pathname;
 
 /** A TCP port that was free a moment ago. */
 const freeTcpPort = () =>

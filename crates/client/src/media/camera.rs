@@ -236,7 +236,7 @@ impl Packetizer {
             frame: *frame,
             picture_id: self.picture_id,
             tl0_pic_idx: self.tl0_pic_idx,
-            size: (frame.size / parts).max(Stamp::LENGTH + 16),
+            size: (frame.size / parts).max(LEAST_PACKET_BYTES),
             next: 0,
             parts: parts as u8,
         }
@@ -280,7 +280,9 @@ impl Cut {
         };
         descriptor.write(&mut payload);
         if part == 0 {
-            write_frame_header(frame.is_key, frame.width, frame.stamp.height, &mut payload);
+            let size = (frame.width, frame.stamp.height);
+            let bytes = usize::from(self.parts) * (self.size - Descriptor::LENGTH);
+            write_frame_header(frame.is_key, size, bytes, &mut payload);
         }
         let stamp = Stamp {
             part,
@@ -289,7 +291,7 @@ impl Cut {
             ..frame.stamp
         };
         stamp.write(&mut payload);
-        payload.resize(self.size.max(payload.len()), 0xa5);
+        payload.resize(self.size.max(payload.len()), 0);
         Some(payload)
     }
 
@@ -301,6 +303,8 @@ impl Cut {
 
 const KEY_FRAME_SPACING: Duration = Duration::from_millis(300);
 const PACKET_BYTES: usize = 1100;
+/// Room for all headers and the stamp.
+const LEAST_PACKET_BYTES: usize = Stamp::LENGTH + 32;
 const KEY_FRAME_INTERVAL: Duration = Duration::from_secs(10);
 const KEY_FRAME_RATIO: f64 = 7.5;
 /// Of many key frames in a row no more than this is saved again.

@@ -7,7 +7,7 @@ use super::Stamp;
 pub struct Voice {
     /// Bytes of a packet while its user speaks.
     pub speaking_bytes: usize,
-    /// Bytes of a packet while its user is quiet or muted; at least 30.
+    /// Bytes of a packet while its user is quiet or muted; at least 32.
     pub silent_bytes: usize,
     /// With discontinuous transmission only every n-th packet of silence is sent; 1 sends all.
     pub silence_step: u32,
@@ -24,7 +24,7 @@ impl Voice {
     /// 36 kbit/s of voice at 50 packets a second, and silence as browsers encode it.
     pub const LIFELIKE: Voice = Voice {
         speaking_bytes: 90,
-        silent_bytes: 30,
+        silent_bytes: 32,
         silence_step: 1,
     };
 
@@ -35,7 +35,7 @@ impl Voice {
     };
 }
 
-/// Makes Opus packets: a header byte of a 20 ms wideband frame, a stamp, and filler.
+/// Makes Opus packets: 20 ms of silence for every decoder, a stamp, and filler.
 pub(crate) struct Microphone {
     source: Ssrc,
     next: u32,
@@ -51,7 +51,7 @@ impl Microphone {
         let number = self.next;
         self.next += 1;
         let mut payload = Vec::with_capacity(bytes);
-        payload.push(OPUS_20_MS);
+        payload.extend_from_slice(&SILENCE);
         let stamp = Stamp {
             source: self.source,
             number,
@@ -70,11 +70,12 @@ impl Microphone {
 
 /// The stamp of an Opus packet that [`Microphone`] made.
 pub(crate) fn read_packet(payload: &[u8]) -> Option<Stamp> {
-    Stamp::read(payload.strip_prefix(&[OPUS_20_MS])?)
+    Stamp::read(payload.strip_prefix(&SILENCE)?)
 }
 
-/// RFC 6716 3.1: configuration 9 (SILK wideband, 20 ms), mono, one frame.
-const OPUS_20_MS: u8 = 9 << 3;
+/// RFC 6716: configuration 31 (CELT, full band, 20 ms), mono, one frame, whose first bit that is
+/// coded says that it is silent (4.3). Nothing is read after it.
+const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 
 #[cfg(test)]
 mod tests {

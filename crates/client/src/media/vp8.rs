@@ -15,6 +15,9 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
+    /// Bytes of a written descriptor.
+    pub(crate) const LENGTH: usize = 6;
+
     /// Appends the descriptor with a 15-bit picture id.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let mut first = 0x80;
@@ -66,25 +69,64 @@ impl Descriptor {
     }
 }
 
-/// Appends the frame header (RFC 6386 9.1) that opens a frame: 10 bytes with the size of the
-/// picture for a key frame, 3 otherwise.
-pub(crate) fn write_frame_header(is_key: bool, width: u16, height: u16, out: &mut Vec<u8>) {
+/// Appends what opens a frame of so many bytes (all of them, without payload descriptors): its
+/// header (RFC 6386 9.1) and the beginning of the first partition. Followed by zeros it is a grey
+/// picture for every decoder; other bytes among the zeros change the shade of some parts.
+pub(crate) fn write_frame_header(
+    is_key: bool,
+    (width, height): (u16, u16),
+    bytes: usize,
+    out: &mut Vec<u8>,
+) {
+    let (tag, start): (usize, &[u8]) = match is_key {
+        true => (KEY_TAG, &KEY_START),
+        false => (INTER_TAG, &INTER_START),
+    };
+    let room = bytes.saturating_sub(tag + start.len());
+    let first_partition = bytes.saturating_sub(tag + room.min(COEFFICIENT_BYTES));
+    let first_partition = u32::try_from(first_partition).map_or(0, |size| size & 0x7_ffff);
     let shown = 0x10;
+    let [low, middle, high, _] = (first_partition << 5 | shown | u32::from(!is_key)).to_le_bytes();
+    out.extend_from_slice(&[low, middle, high]);
     if is_key {
-        out.extend_from_slice(&[shown, 0, 0, 0x9d, 0x01, 0x2a]);
+        out.extend_from_slice(&[0x9d, 0x01, 0x2a]);
         out.extend_from_slice(&width.to_le_bytes());
         out.extend_from_slice(&height.to_le_bytes());
-    } else {
-        out.extend_from_slice(&[shown | 1, 0, 0]);
     }
+    out.extend_from_slice(start);
 }
 
 /// Reads what [`write_frame_header`] wrote: whether it is a key frame, and the rest.
 pub(crate) fn read_frame_header(data: &[u8]) -> Option<(bool, &[u8])> {
     let is_key = data.first()? & 1 == 0;
-    let rest = data.get(if is_key { 10 } else { 3 }..)?;
-    Some((is_key, rest))
+    let length = match is_key {
+        true => KEY_TAG + KEY_START.len(),
+        false => INTER_TAG + INTER_START.len(),
+    };
+    Some((is_key, data.get(length..)?))
 }
+
+/// Bytes of the frame header (RFC 6386 9.1).
+const KEY_TAG: usize = 10;
+const INTER_TAG: usize = 3;
+
+/// The fields of RFC 6386 19.2 of a key frame, bool-coded: no segments, no loop filter, one
+/// partition of coefficients, the finest quantiser, probability 255 for "no coefficients" of each
+/// kind of block, and no skipping.
+const KEY_START: [u8; 12] = [
+    0x00, 0x00, 0x00, 0x0e, 0xee, 0x17, 0x76, 0x11, 0xbf, 0x3f, 0xa0, 0x00,
+];
+
+/// The same of any other frame; it replaces the last picture, and macroblocks that are predicted
+/// from themselves, by their mean, have probability 255.
+const INTER_START: [u8; 23] = [
+    0x00, 0x00, 0x00, 0x00, 0x3d, 0xdc, 0x2e, 0xec, 0x23, 0x7e, 0x7f, 0x4c, 0xdf, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xfc, 0xc8,
+];
+
+/// At the end of a frame, for its second partition: at 0.0056 bits for each of the 25 blocks of a
+/// macroblock, those of 720 lines have no coefficients in 63 bytes.
+const COEFFICIENT_BYTES: usize = 80;
 
 pub(crate) const PICTURE_ID_MAX: u16 = 0x7fff;
 
@@ -105,7 +147,7 @@ mod tests {
             };
             let mut bytes = Vec::new();
             descriptor.write(&mut bytes);
-            write_frame_header(is_key, 640, 360, &mut bytes);
+            write_frame_header(is_key, (640, 360), 1000, &mut bytes);
             bytes.push(9);
             let (read, rest) = Descriptor::read(&bytes).unwrap();
             assert_eq!(read, descriptor);
@@ -116,6 +158,22 @@ mod tests {
                     .picture_id(),
                 Some(0x7abc)
             );
+        }
+    }
+
+    /// A decoder refuses a frame whose first partition is longer than the rest.
+    #[test]
+    fn both_partitions_have_room_in_the_frame() {
+        for bytes in [45, 120, 625, 66_000] {
+            for (is_key, tag) in [(true, KEY_TAG), (false, INTER_TAG)] {
+                let mut header = Vec::new();
+                write_frame_header(is_key, (1280, 720), bytes, &mut header);
+                assert_eq!(header[0] & 1 == 0, is_key);
+                let size = u32::from_le_bytes([header[0], header[1], header[2], 0]) >> 5;
+                let second = bytes - tag - size as usize;
+                assert!(size as usize >= header.len() - tag, "{bytes}: {size}");
+                assert!(bytes < 120 || second == COEFFICIENT_BYTES, "{second}");
+            }
         }
     }
 
