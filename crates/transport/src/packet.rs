@@ -216,7 +216,8 @@ pub const DESCRIPTOR_MAX: usize = 255;
 pub const HEADER_MAX: usize = FIXED + BLOCK_HEADER + (2 + 1) + (2 + 3) + (2 + 2) + (2 + 255) + 3;
 
 impl NewHeader<'_> {
-    /// Appends the header and says how long it is.
+    /// Appends the header and says how long it is. Whoever wants `out` to stay where it is has
+    /// room for [`HEADER_MAX`] bytes in it, however short the header will be.
     ///
     /// The extensions are of the one-byte form, which everybody reads, unless the descriptor is
     /// empty or longer than 16 bytes or an id above 14: then of the other (`extmap-allow-mixed`).
@@ -243,11 +244,19 @@ impl NewHeader<'_> {
         let [n0, n1] = self.number.to_be_bytes();
         let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
         let [s0, s1, s2, s3] = self.ssrc.to_be_bytes();
-        out.extend_from_slice(&[first, second, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3]);
-        if let Some(form) = form {
-            block.write(form, out);
+        let fixed = [first, second, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3];
+        // written where it stays, to a number of bytes that the compiler knows
+        match form {
+            None => out.extend_from_slice(&fixed),
+            Some(Form::OneByte) => out.extend_from_slice(&[0; SHORT_MAX]),
+            Some(Form::TwoBytes) => out.extend_from_slice(&[0; HEADER_MAX]),
         }
-        out.len() - start
+        let (Some(form), Some(room)) = (form, out.get_mut(start..)) else {
+            return FIXED;
+        };
+        let length = block.write(form, &fixed, room);
+        out.truncate(start + length);
+        length
     }
 }
 
@@ -268,24 +277,44 @@ impl Block<'_> {
             self.transport_number.map(|(id, _)| id),
             self.descriptor.map(|(id, _)| id),
         ];
-        let highest = ids.into_iter().flatten().max()?;
+        if ids == [None; 4] {
+            return None;
+        }
+        let is_short = ids.iter().all(|id| id.is_none_or(|id| id <= 14));
         let length = self.descriptor.map_or(1, |(_, bytes)| bytes.len());
-        match (highest, length) {
-            (..=14, 1..=16) => Some(Form::OneByte),
-            _ => Some(Form::TwoBytes),
+        match is_short && matches!(length, 1..=16) {
+            true => Some(Form::OneByte),
+            false => Some(Form::TwoBytes),
         }
     }
 
-    fn write(&self, form: Form, out: &mut Vec<u8>) {
-        let mut length = 0;
-        let mut count = |bytes: Option<usize>| {
-            length += bytes.map_or(0, |bytes| form.overhead() + bytes);
+    /// Writes the whole header to zeros, as many as the form may need, and says how long it is.
+    #[inline]
+    fn write(&self, form: Form, fixed: &[u8; FIXED], room: &mut [u8]) -> usize {
+        let mut out = Room {
+            room: &mut *room,
+            written: 0,
         };
-        count(self.audio_level.map(|_| 1));
-        count(self.absolute_send_time.map(|_| 3));
-        count(self.transport_number.map(|_| 2));
-        count(self.descriptor.map(|(_, bytes)| bytes.len()));
-        let words = length.div_ceil(4);
+        out.put(*fixed);
+        out.put([0; BLOCK_HEADER]);
+        if let Some((id, level)) = self.audio_level {
+            form.begin(id, 1, &mut out);
+            out.put([level.decibels_below & 0x7f | u8::from(level.is_voice) << 7]);
+        }
+        if let Some((id, time)) = self.absolute_send_time {
+            form.begin(id, 3, &mut out);
+            let [_, a, b, c] = time.to_be_bytes();
+            out.put([a, b, c]);
+        }
+        if let Some((id, number)) = self.transport_number {
+            form.begin(id, 2, &mut out);
+            out.put(number.to_be_bytes());
+        }
+        if let Some((id, descriptor)) = self.descriptor {
+            form.begin(id, descriptor.len(), &mut out);
+            out.put_slice(descriptor);
+        }
+        let words = (out.written - FIXED - BLOCK_HEADER).div_ceil(4);
         let profile = match form {
             Form::OneByte => ONE_BYTE,
             Form::TwoBytes => TWO_BYTES,
@@ -293,23 +322,36 @@ impl Block<'_> {
         let [p0, p1] = profile.to_be_bytes();
         // at most 68 words
         let [w0, w1] = (words as u16).to_be_bytes();
-        out.extend_from_slice(&[p0, p1, w0, w1]);
-        let end = out.len() + words * 4;
-        if let Some((id, level)) = self.audio_level {
-            let level = level.decibels_below & 0x7f | u8::from(level.is_voice) << 7;
-            form.write(id, &[level], out);
+        if let Some(to) = room.get_mut(FIXED..FIXED + BLOCK_HEADER) {
+            to.copy_from_slice(&[p0, p1, w0, w1]);
         }
-        if let Some((id, time)) = self.absolute_send_time {
-            let [_, a, b, c] = time.to_be_bytes();
-            form.write(id, &[a, b, c], out);
+        FIXED + BLOCK_HEADER + words * 4
+    }
+}
+
+/// Bytes to write to, and how many of them are written.
+struct Room<'a> {
+    room: &'a mut [u8],
+    written: usize,
+}
+
+impl Room<'_> {
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        let end = self.written + N;
+        if let Some(to) = self.room.get_mut(self.written..end) {
+            to.copy_from_slice(&bytes);
+            self.written = end;
         }
-        if let Some((id, number)) = self.transport_number {
-            form.write(id, &number.to_be_bytes(), out);
+    }
+
+    #[inline]
+    fn put_slice(&mut self, bytes: &[u8]) {
+        let end = self.written + bytes.len();
+        if let Some(to) = self.room.get_mut(self.written..end) {
+            to.copy_from_slice(bytes);
+            self.written = end;
         }
-        if let Some((id, descriptor)) = self.descriptor {
-            form.write(id, descriptor, out);
-        }
-        out.resize(end, 0);
     }
 }
 
@@ -321,24 +363,18 @@ enum Form {
 }
 
 impl Form {
-    /// Bytes before each value.
-    fn overhead(self) -> usize {
+    /// What is before each value; its length must fit the form.
+    #[inline]
+    fn begin(self, id: u8, length: usize, out: &mut Room<'_>) {
         match self {
-            Form::OneByte => 1,
-            Form::TwoBytes => 2,
+            Form::OneByte => out.put([id << 4 | (length.saturating_sub(1) & 0x0f) as u8]),
+            Form::TwoBytes => out.put([id, length as u8]),
         }
-    }
-
-    /// `value` must fit the form.
-    fn write(self, id: u8, value: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Form::OneByte => out.push(id << 4 | (value.len().saturating_sub(1) & 0x0f) as u8),
-            Form::TwoBytes => out.extend_from_slice(&[id, value.len() as u8]),
-        }
-        out.extend_from_slice(value);
     }
 }
 
+/// The longest header of the one-byte form.
+const SHORT_MAX: usize = FIXED + BLOCK_HEADER + (1 + 1) + (1 + 3) + (1 + 2) + (1 + 16) + 2;
 /// The header up to the SSRC.
 const FIXED: usize = 12;
 /// Profile and length of the block of extensions.
