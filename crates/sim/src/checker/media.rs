@@ -92,6 +92,11 @@ impl Checkers {
             if is_first && was_refused(world, *index, source, *since, *at) {
                 continue;
             }
+            // What is overtaken by others, and by a decision that it must not be sent, is not
+            // passed on any more.
+            if was_forbidden(world, source, *since, *at) {
+                continue;
+            }
             if !was_lost(world, *index, source, *since, *at) {
                 let flaw = match flaw {
                     Flaw::Gap { missing, .. } => format!("{missing} packets missing"),
@@ -360,6 +365,20 @@ fn was_lost(
         counts && has_lost(&person.up)
     });
     is_up_lost || has_lost(&world.people[receiver].down)
+}
+
+/// Whether packets of a source overtake each other on their way to the bridge, and it was forbidden,
+/// or muted, around then.
+fn was_forbidden(world: &World, source: &SourceName, since: Instant, at: Instant) -> bool {
+    let sender = world.people.get(owner_of(world, source.owner()));
+    let (Some(sender), Some(kind)) = (sender, kind_of(source)) else {
+        return false;
+    };
+    let muted = world.story.muted.get(&(sender.index, kind)).copied();
+    let changed = muted.max(world.story.last_change_of(sender.index, kind));
+    let from = since.checked_sub(NEWS).unwrap_or(since);
+    let is_then = changed.is_some_and(|changed| (from..=at).contains(&changed));
+    is_then && sender.up.quality().reorder_gap.is_some()
 }
 
 /// Whether packets with which a stream began came around then, and the receiver did not take them.
