@@ -108,6 +108,8 @@ pub struct Estimator {
     grown: i64,
     round_trip: Option<i64>,
     usual_loss: f64,
+    /// What left before took another path.
+    path: i64,
     /// When feedback came last.
     heard: Option<i64>,
 }
@@ -148,6 +150,7 @@ impl Estimator {
             grown: 0,
             round_trip: None,
             usual_loss: 0.0,
+            path: 0,
             heard: None,
         }
     }
@@ -183,6 +186,9 @@ impl Estimator {
                 continue;
             };
             reported = reported.max(Some(packet.at));
+            if packet.at < self.path {
+                continue;
+            }
             match turn {
                 Turn::Arrived => self.losses.note(packet.at, false),
                 Turn::Lost => self.losses.note(packet.at, true),
@@ -283,6 +289,19 @@ impl Estimator {
         self.cut = now;
         self.losses.begin_anew(now);
         self.prober.begin_anew(now);
+    }
+
+    /// Packets take another path from now on: what is believed stays until more is known, but its
+    /// delays and losses are not compared with the former's.
+    pub fn change_path(&mut self, now: Instant) {
+        let estimate = self.estimate();
+        self.path = self.micros(now);
+        self.arrivals.forget();
+        self.losses = Losses::default();
+        self.usual_loss = 0.0;
+        self.round_trip = None;
+        self.queue = 0;
+        self.begin_with(now, estimate);
     }
 
     /// While it rests nothing is probed, and what arrives changes nothing. After that it begins

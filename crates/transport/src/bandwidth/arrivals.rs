@@ -229,6 +229,16 @@ impl Arrivals {
         (span >= THROUGHPUT_LEAST).then(|| bytes as f64 * 8e6 / span as f64)
     }
 
+    /// Another path begins; the clock stays.
+    pub(super) fn forget(&mut self) {
+        *self = Arrivals {
+            newest: self.newest,
+            groups: std::mem::take(&mut self.groups),
+            ..Arrivals::default()
+        };
+        self.groups.clear();
+    }
+
     /// The waits of late are the path's, not a queue's.
     pub(super) fn take_for_granted(&mut self, queue: i64) {
         if let Some(base) = self.base() {

@@ -416,6 +416,19 @@ fn a_path_that_becomes_longer_is_no_queue_for_long() {
     });
 }
 
+/// Who is told of another path does not take it for a queue.
+#[test]
+fn another_path_is_no_queue() {
+    let (name, link) = changing().swap_remove(6);
+    let mut call = Call::new(link, SEVEN, 0);
+    call.run(20);
+    call.change_path();
+    for (place, second) in call.run(20).seconds.iter().enumerate() {
+        assert_eq!(second.stage, 3, "{name}: second {place}");
+    }
+    assert!(call.seconds[25..].iter().all(|second| second.tiles == 5));
+}
+
 /// While nobody films nothing is padded. Then it goes on as before; a link that has become narrow
 /// meanwhile is noticed soon.
 #[test]

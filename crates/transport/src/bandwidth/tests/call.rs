@@ -181,6 +181,11 @@ impl Call {
         self
     }
 
+    /// Tells the estimator.
+    pub(super) fn change_path(&mut self) {
+        self.estimator.change_path(self.now());
+    }
+
     fn now(&self) -> Instant {
         self.origin + Duration::from_millis(self.ms)
     }
