@@ -5,10 +5,11 @@ FROM ?= 1
 # Further arguments for the server: make run ARGS="--cert fullchain.pem --key privkey.pem"
 ARGS ?=
 LOAD ?=
+MEASURE ?=
 
 export PUPPETEER_SKIP_DOWNLOAD = 1
 
-.PHONY: build run check test sim quality bench fuzz web-check browser-test clean
+.PHONY: build run check test sim quality bench measure fuzz web-check browser-test clean
 
 ## build the release binary with the web client inside
 build:
@@ -59,6 +60,13 @@ bench: build
 	cargo test --locked -q -p tertulia-bridge --test allocations
 	bench/run.sh target/release/tertulia-bench $(LOAD)
 	node scripts/bench-table.mjs
+
+## real browsers on bad networks, changing sizes and addresses; by hand, as root, on a quiet machine.
+## tests/browser/measure/README.md; make measure MEASURE="quality --network wifi" for one of them
+measure: build tests/browser/node_modules/.package-lock.json
+	cargo build --release --locked -p tertulia-bench --bin tertulia-link
+	cd tests/browser/measure && for one in $(if $(MEASURE),"$(MEASURE)",switches move quality); do \
+		set -- $$one; part=$$1; shift; node $$part.mjs "$$@" || exit 1; done
 
 ## fuzz one parser by hand (nightly compiler and cargo-fuzz): make fuzz TARGET=stream
 fuzz:

@@ -483,7 +483,12 @@ impl MediaSession {
         let Some(audio) = self.audio.as_mut().filter(|audio| is_due(audio.due, now)) else {
             return;
         };
-        audio.due = Some(next_due(audio.due, now, audio.interval));
+        // A sound card counts samples, whenever its packets are fetched.
+        let recorded = audio.due.unwrap_or(now);
+        audio.due = match now < recorded + MICROPHONE_BUFFER {
+            true => Some(recorded + audio.interval),
+            false => Some(now + audio.interval),
+        };
         // A muted microphone goes on sending silence (Chromium and Firefox do).
         let level = match self.live {
             Live {
@@ -511,7 +516,7 @@ impl MediaSession {
         let payload = audio.microphone.packet(bytes, sent);
         self.past.sent_packets += 1;
         self.past.sent_bytes += payload.len() as u64;
-        let time = audio.outgoing.time(now, 48_000);
+        let time = audio.outgoing.time(recorded, 48_000);
         let write = audio.outgoing.write(time, self.offer.opus, payload);
         self.leg.write(Write {
             level: Some(level),
@@ -664,6 +669,8 @@ impl Outgoing {
 const DEAD_AFTER: Duration = Duration::from_secs(3);
 /// -dBov of somebody who speaks.
 const SPEAKING: u8 = 20;
+/// So much a sound card keeps for a program that is late.
+const MICROPHONE_BUFFER: Duration = Duration::from_millis(200);
 /// libwebrtc's pacer sends in bursts of this length.
 const PACE_STEP: Duration = Duration::from_millis(5);
 
