@@ -20,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("room", &["model", "stanza"]),
     ("focus", &["model", "stanza"]),
     ("conference", &["model", "stanza", "room", "focus"]),
-    ("bridge", &["model"]),
+    ("transport", &[]),
+    ("bridge", &["model", "transport"]),
     ("turn", &["model"]),
     ("store", &["model"]),
     (
@@ -73,6 +74,7 @@ const SANS_IO: &[&str] = &[
     "room",
     "focus",
     "conference",
+    "transport",
     "bridge",
     "turn",
     "client",

@@ -1,0 +1,299 @@
+//! The other end of a transport, made by others: str0m, behaving as a browser does.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::bwe::{Bitrate, BweKind};
+use str0m::channel::{ChannelConfig, ChannelId};
+use str0m::config::{CryptoProvider, Fingerprint};
+use str0m::format::{Codec, FormatParams};
+use str0m::ice::IceCreds;
+use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite};
+use str0m::stats::{MediaEgressStats, MediaIngressStats, PeerStats};
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
+
+/// A datagram on its way.
+#[derive(Clone)]
+pub(crate) struct Parcel {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) data: Vec<u8>,
+}
+
+/// What a peer does otherwise than a browser that was just invited.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Habits {
+    /// It waits for the other side to begin the DTLS handshake.
+    pub(crate) is_dtls_server: bool,
+    pub(crate) is_controlling: bool,
+    /// It has a public address and waits for checks.
+    pub(crate) is_lite: bool,
+    /// It opens no data channel.
+    pub(crate) has_no_channel: bool,
+    /// It estimates what it can send, beginning with so much.
+    pub(crate) estimates_from: Option<u64>,
+    /// Its DTLS and SRTP are these.
+    pub(crate) crypto: Option<&'static CryptoProvider>,
+}
+
+/// One peer, and all that it has noticed.
+pub(crate) struct Peer {
+    pub(crate) rtc: Rtc,
+    pub(crate) address: SocketAddr,
+    habits: Habits,
+    clock: Instant,
+    pub(crate) wake: Instant,
+    mids: BTreeMap<Mid, u32>,
+    /// Datagrams that are to be sent.
+    pub(crate) outbox: Vec<Parcel>,
+    pub(crate) is_connected: bool,
+    pub(crate) is_closed: bool,
+    pub(crate) received: Vec<RtpPacket>,
+    /// SSRCs of streams for which key frames were asked for.
+    pub(crate) keyframes_wanted: Vec<u32>,
+    pub(crate) estimates: Vec<u64>,
+    pub(crate) channel: Option<ChannelId>,
+    pub(crate) texts: Vec<String>,
+    /// The latest statistics, by SSRC.
+    pub(crate) sent: BTreeMap<u32, MediaEgressStats>,
+    pub(crate) came: BTreeMap<u32, MediaIngressStats>,
+    /// Of what it sent in each stream, as reports told one after the other.
+    pub(crate) losses: BTreeMap<u32, Vec<f32>>,
+    pub(crate) path: Option<PeerStats>,
+}
+
+/// A packet that a peer is to send.
+#[derive(Clone, Default)]
+pub(crate) struct Made {
+    pub(crate) payload_type: u8,
+    pub(crate) number: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) is_marked: bool,
+    pub(crate) payload: Vec<u8>,
+    /// Decibels below the loudest, and whether it is a voice.
+    pub(crate) level: Option<(u8, bool)>,
+}
+
+impl Peer {
+    pub(crate) fn new(address: SocketAddr, habits: Habits, now: Instant) -> Peer {
+        let mut extensions = ExtensionMap::empty();
+        extensions.set(AUDIO_LEVEL, Extension::AudioLevel);
+        extensions.set(ABSOLUTE_SEND_TIME, Extension::AbsoluteSendTime);
+        extensions.set(TRANSPORT_NUMBER, Extension::TransportSequenceNumber);
+        let mut config = RtcConfig::new()
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .set_ice_lite(habits.is_lite)
+            .set_extension_map(extensions)
+            .set_stats_interval(Some(Duration::from_millis(500)));
+        if let Some(bps) = habits.estimates_from {
+            config = config.enable_bwe(Some(Bitrate::bps(bps)));
+        }
+        if let Some(crypto) = habits.crypto {
+            config = config.set_crypto_provider(Arc::new(crypto.clone()));
+        }
+        let codecs = config.codec_config();
+        let hz = Frequency::FORTY_EIGHT_KHZ;
+        let plain = FormatParams::default();
+        codecs.add_config(OPUS.into(), None, Codec::Opus, hz, Some(2), plain);
+        let (hz, rtx) = (Frequency::NINETY_KHZ, Some(VP8_RTX.into()));
+        codecs.add_config(VP8.into(), rtx, Codec::Vp8, hz, None, plain);
+        let mut rtc = config.build(now);
+        rtc.add_local_candidate(host(address));
+        Peer {
+            rtc,
+            address,
+            habits,
+            clock: now,
+            wake: now,
+            mids: BTreeMap::new(),
+            outbox: Vec::new(),
+            is_connected: false,
+            is_closed: false,
+            received: Vec::new(),
+            keyframes_wanted: Vec::new(),
+            estimates: Vec::new(),
+            channel: None,
+            texts: Vec::new(),
+            sent: BTreeMap::new(),
+            came: BTreeMap::new(),
+            losses: BTreeMap::new(),
+            path: None,
+        }
+    }
+
+    /// User fragment and password.
+    pub(crate) fn credentials(&mut self) -> (String, String) {
+        let credentials = self.rtc.direct_api().local_ice_credentials();
+        (credentials.ufrag, credentials.pass)
+    }
+
+    /// The hash of its certificate, and that hash's name.
+    pub(crate) fn fingerprint(&mut self) -> (String, Vec<u8>) {
+        let direct = self.rtc.direct_api();
+        let fingerprint = direct.local_dtls_fingerprint();
+        (fingerprint.hash_func.clone(), fingerprint.bytes.clone())
+    }
+
+    /// Takes in the other side's half; checks and handshake begin.
+    pub(crate) fn connect(
+        &mut self,
+        (ufrag, pass): (String, String),
+        (hash_func, bytes): (String, Vec<u8>),
+        addresses: &[SocketAddr],
+    ) {
+        for address in addresses {
+            self.rtc.add_remote_candidate(host(*address));
+        }
+        let mut direct = self.rtc.direct_api();
+        direct.set_ice_controlling(self.habits.is_controlling);
+        direct.set_remote_ice_credentials(IceCreds { ufrag, pass });
+        direct.set_remote_fingerprint(Fingerprint { hash_func, bytes });
+        direct.enable_twcc_feedback();
+        direct.start_dtls(!self.habits.is_dtls_server).unwrap();
+        if !self.habits.has_no_channel {
+            direct.start_sctp(true);
+            direct.create_data_channel(ChannelConfig {
+                label: "JVB data channel".to_owned(),
+                protocol: "http://jitsi.org/protocols/colibri".to_owned(),
+                ..ChannelConfig::default()
+            });
+        }
+    }
+
+    fn mid(&mut self, ssrc: u32) -> Mid {
+        let mid = Mid::from(format!("m{}", self.mids.len()).as_str());
+        self.mids.insert(mid, ssrc);
+        mid
+    }
+
+    /// Gets ready to send a stream.
+    pub(crate) fn add_stream(&mut self, ssrc: u32, rtx: Option<u32>, kind: MediaKind) {
+        let mid = self.mid(ssrc);
+        let mut direct = self.rtc.direct_api();
+        direct.declare_media(mid, kind);
+        let stream = direct.declare_stream_tx(ssrc.into(), rtx.map(Into::into), mid, None);
+        // Browsers don't give up when much must be sent again.
+        stream.set_rtx_cache(1_024, Duration::from_secs(3), Some(0.5));
+    }
+
+    /// Gets ready to receive a stream.
+    pub(crate) fn expect_stream(&mut self, ssrc: u32, rtx: Option<u32>, kind: MediaKind) {
+        let mid = self.mid(ssrc);
+        let mut direct = self.rtc.direct_api();
+        direct.declare_media(mid, kind);
+        direct.expect_stream_rx(ssrc.into(), rtx.map(Into::into), mid, None);
+    }
+
+    /// Queues a packet; it leaves with the next [`Peer::drive`].
+    pub(crate) fn write(&mut self, now: Instant, ssrc: u32, made: Made) {
+        let values = ExtensionValues {
+            audio_level: made.level.map(|(below, _)| -(below as i8)),
+            voice_activity: made.level.map(|(_, is_voice)| is_voice),
+            ..ExtensionValues::default()
+        };
+        let write = RtpWrite::new(
+            made.payload_type.into(),
+            made.number.into(),
+            made.timestamp,
+            now,
+            made.payload,
+        )
+        .marker(made.is_marked)
+        .nackable(made.payload_type != OPUS)
+        .ext_vals(values);
+        let mut direct = self.rtc.direct_api();
+        direct.stream_tx(&ssrc.into()).unwrap().write_rtp(write);
+    }
+
+    /// Asks for a key frame, as a decoder would.
+    pub(crate) fn request_keyframe(&mut self, ssrc: u32) {
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_rx(&ssrc.into()).unwrap();
+        stream.request_keyframe(KeyframeRequestKind::Pli);
+    }
+
+    /// Writes into its data channel.
+    pub(crate) fn say(&mut self, text: &str) {
+        let channel = self.channel.expect("an open channel");
+        let mut channel = self.rtc.channel(channel).unwrap();
+        assert!(channel.write(false, text.as_bytes()).unwrap());
+    }
+
+    /// A datagram arrives.
+    pub(crate) fn receive(&mut self, now: Instant, parcel: &Parcel) {
+        self.clock = self.clock.max(now);
+        let datagram = Receive::new(Protocol::Udp, parcel.from, parcel.to, &parcel.data);
+        let input = Input::Receive(self.clock, datagram.expect("a datagram that it can read"));
+        self.rtc.handle_input(input).unwrap();
+        self.drain();
+    }
+
+    /// After writes, and whenever [`Peer::wake`] has come.
+    pub(crate) fn drive(&mut self, now: Instant) {
+        self.clock = self.clock.max(now);
+        loop {
+            self.rtc.handle_input(Input::Timeout(self.clock)).unwrap();
+            self.drain();
+            if self.wake > self.clock || self.is_closed {
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.rtc.poll_output().unwrap() {
+                Output::Timeout(at) => {
+                    self.wake = at;
+                    return;
+                }
+                Output::Transmit(transmit) => self.outbox.push(Parcel {
+                    from: transmit.source,
+                    to: transmit.destination,
+                    data: transmit.contents.into(),
+                }),
+                Output::Event(event) => self.note(event),
+            }
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Connected => self.is_connected = true,
+            Event::Closed => self.is_closed = true,
+            Event::RtpPacket(packet) => self.received.push(packet),
+            Event::KeyframeRequest(request) => self.keyframes_wanted.push(self.mids[&request.mid]),
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                self.estimates.push(estimate.as_u64());
+            }
+            Event::ChannelOpen(id, _) => self.channel = Some(id),
+            Event::ChannelData(data) => self.texts.push(String::from_utf8(data.data).unwrap()),
+            Event::MediaEgressStats(stats) => {
+                let ssrc = self.mids[&stats.mid];
+                self.losses.entry(ssrc).or_default().extend(stats.loss);
+                self.sent.insert(ssrc, stats);
+            }
+            Event::MediaIngressStats(stats) => {
+                self.came.insert(self.mids[&stats.mid], stats);
+            }
+            Event::PeerStats(stats) => self.path = Some(stats),
+            _ => {}
+        }
+    }
+}
+
+fn host(address: SocketAddr) -> Candidate {
+    Candidate::host(address, "udp").expect("an address that a host can have")
+}
+
+pub(crate) const AUDIO_LEVEL: u8 = 1;
+pub(crate) const ABSOLUTE_SEND_TIME: u8 = 3;
+pub(crate) const TRANSPORT_NUMBER: u8 = 5;
+pub(crate) const OPUS: u8 = 111;
+pub(crate) const VP8: u8 = 100;
+pub(crate) const VP8_RTX: u8 = 96;
