@@ -194,7 +194,7 @@ impl Estimator {
                 Turn::Lost => self.losses.note(packet.at, true),
                 Turn::Found => self.losses.note_found(),
             }
-            let arrived = arrived.map(|arrived| self.arrivals.unwrap(arrived));
+            let arrived = arrived.map(|arrived| self.arrivals.unwrap(packet.at, arrived));
             if packet.is_probe && turn != Turn::Found {
                 self.prober.note_report(packet.at, packet.bytes, arrived);
             }
@@ -296,7 +296,7 @@ impl Estimator {
     pub fn change_path(&mut self, now: Instant) {
         let estimate = self.estimate();
         self.path = self.micros(now);
-        self.arrivals.forget();
+        self.arrivals = Arrivals::default();
         self.losses = Losses::default();
         self.usual_loss = 0.0;
         self.round_trip = None;

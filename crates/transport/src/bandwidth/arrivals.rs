@@ -57,18 +57,23 @@ pub(super) struct Standing {
 }
 
 impl Arrivals {
-    /// The time of an arrival without its wrapping.
-    pub(super) fn unwrap(&self, arrived: i64) -> i64 {
-        let Some(newest) = self.newest else {
-            return arrived;
-        };
-        let ahead = (arrived - newest).rem_euclid(WRAP);
-        let ahead = if ahead > WRAP / 2 {
-            ahead - WRAP
-        } else {
-            ahead
-        };
-        newest + ahead
+    /// The time of an arrival without its wrapping, for a packet that left at `sent`.
+    pub(super) fn unwrap(&mut self, sent: i64, arrived: i64) -> i64 {
+        let arrived = arrived.rem_euclid(WRAP);
+        if let (Some(newest), Some(group)) = (self.newest, self.groups.back()) {
+            let ahead = (arrived - newest).rem_euclid(WRAP);
+            let ahead = if ahead > WRAP / 2 {
+                ahead - WRAP
+            } else {
+                ahead
+            };
+            if (ahead - (sent - group.sent_last)).abs() <= CLOCK_MOST {
+                return newest + ahead;
+            }
+            // Its clock was set, or it talks nonsense.
+            *self = Arrivals::default();
+        }
+        arrived
     }
 
     /// A packet arrived; in the order of sending. `unseen` more bytes arrived before it, nobody
@@ -229,16 +234,6 @@ impl Arrivals {
         (span >= THROUGHPUT_LEAST).then(|| bytes as f64 * 8e6 / span as f64)
     }
 
-    /// Another path begins; the clock stays.
-    pub(super) fn forget(&mut self) {
-        *self = Arrivals {
-            newest: self.newest,
-            groups: std::mem::take(&mut self.groups),
-            ..Arrivals::default()
-        };
-        self.groups.clear();
-    }
-
     /// The waits of late are the path's, not a queue's.
     pub(super) fn take_for_granted(&mut self, queue: i64) {
         if let Some(base) = self.base() {
@@ -249,6 +244,8 @@ impl Arrivals {
 
 /// Of the receiver's clock as feedback tells it: 24 bits of 64 milliseconds.
 const WRAP: i64 = (1 << 24) * 64_000;
+/// Two clocks do not differ by so much suddenly.
+const CLOCK_MOST: i64 = 60_000_000;
 /// Packets that left and arrived within so many microseconds are looked at together.
 const GROUP: i64 = 5_000;
 const GROUPS_MAX: usize = 256;
@@ -289,12 +286,31 @@ mod tests {
     fn the_clock_of_the_receiver_wraps() {
         let mut arrivals = Arrivals::default();
         let late = WRAP - 1_000;
-        arrivals.note(0, arrivals.unwrap(late), 100, 0);
-        assert_eq!(arrivals.unwrap(late - 5_000), late - 5_000);
-        assert_eq!(arrivals.unwrap(4_000), late + 5_000);
-        arrivals.note(5_000, arrivals.unwrap(4_000), 100, 0);
-        assert_eq!(arrivals.unwrap(9_000), late + 10_000);
+        let mut note = |sent, arrived| {
+            let arrived = arrivals.unwrap(sent, arrived);
+            arrivals.note(sent, arrived, 100, 0);
+            arrived
+        };
+        assert_eq!(note(0, late), late);
+        assert_eq!(note(1_000, late - 5_000), late - 5_000);
+        assert_eq!(note(5_000, 4_000), late + 5_000);
+        assert_eq!(note(10_000, 9_000), late + 10_000);
+        assert_eq!(arrivals.waiting(), 6_000);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_begins_anew() {
+        let mut arrivals = Arrivals::default();
+        play(&mut arrivals, (0..50).map(|n| (n * 20, n * 20)));
+        let arrived = arrivals.unwrap(1_000_000, 500_000_000);
+        assert_eq!(arrived, 500_000_000);
+        arrivals.note(1_000_000, arrived, 100, 0);
         assert_eq!(arrivals.waiting(), 0);
+        let silent = 3_600_000_000;
+        let arrived = arrivals.unwrap(silent, silent + 499_000_000);
+        assert_eq!(arrived, silent + 499_000_000, "nobody spoke for an hour");
+        arrivals.note(silent, arrived, 100, 0);
+        assert_eq!(arrivals.groups.len(), 2);
     }
 
     /// 800 kbit/s through 400: each packet arrives 20 ms after the one before.

@@ -2,6 +2,11 @@
 
 mod call;
 
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::{Estimator, Settings, Sort};
 use call::{Call, Link, Second, Wish};
 
 const TWO: Wish = Wish {
@@ -460,6 +465,79 @@ fn rest_costs_nothing() {
             .iter()
             .all(|second| second.estimate > 350e3)
     );
+}
+
+/// What may happen to an estimator.
+#[derive(Clone, Debug)]
+enum Step {
+    Pass(u64),
+    Send(u16, usize, bool),
+    Report(Vec<(u16, Option<i64>)>),
+    Want(u64, u64),
+    Rest(bool),
+    Begin(u64),
+    ChangePath,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // Most numbers are near those that are sent.
+    let number = prop_oneof![4 => 0u16..200, 1 => any::<u16>()];
+    let arrival = prop_oneof![4 => 0i64..3_000_000, 1 => any::<i64>()];
+    let report = (number, prop::option::of(arrival));
+    prop_oneof![
+        4 => (0u64..300_000).prop_map(Step::Pass),
+        1 => (0u64..100_000_000).prop_map(Step::Pass),
+        6 => (1u16..40, 0usize..2_000, any::<bool>())
+            .prop_map(|(count, bytes, is_padding)| Step::Send(count, bytes, is_padding)),
+        4 => prop::collection::vec(report, 0..60).prop_map(Step::Report),
+        1 => (any::<u64>(), any::<u64>()).prop_map(|(step, all)| Step::Want(step, all)),
+        1 => any::<bool>().prop_map(Step::Rest),
+        1 => any::<u64>().prop_map(Step::Begin),
+        1 => Just(Step::ChangePath),
+    ]
+}
+
+proptest! {
+    /// Whatever a receiver reports, the estimate stays within its bounds, and who waits until it
+    /// wants to be woken has not to ask twice.
+    #[test]
+    fn no_report_does_harm(steps in prop::collection::vec(step(), 0..120)) {
+        let mut now = Instant::now();
+        let settings = Settings {
+            initial_bps: 2_500_000,
+            least_bps: 30_000,
+            most_bps: 20_000_000,
+        };
+        let mut estimator = Estimator::new(now, settings);
+        let mut number = 0u16;
+        for step in steps {
+            match step {
+                Step::Pass(micros) => now += Duration::from_micros(micros),
+                Step::Send(count, bytes, is_padding) => {
+                    for _ in 0..count {
+                        let sort = if is_padding { Sort::Padding } else { Sort::Media };
+                        estimator.sent(now, number, bytes, sort);
+                        number = number.wrapping_add(1);
+                    }
+                }
+                Step::Report(report) => estimator.feedback(now, report),
+                Step::Want(step, all) => estimator.set_wanted(now, step, all),
+                Step::Rest(is_resting) => estimator.set_resting(now, is_resting),
+                Step::Begin(bps) => estimator.begin_with(now, bps),
+                Step::ChangePath => estimator.change_path(now),
+            }
+            estimator.handle_timeout(now);
+            if let Some(probe) = estimator.probe(now) {
+                prop_assert!(probe.bytes > 0 && probe.packet > 0 && probe.rate_bps > 0);
+            }
+            prop_assert!(estimator.wake().is_none_or(|wake| wake > now));
+            prop_assert!((30_000..=20_000_000).contains(&estimator.estimate()));
+            let pacing = estimator.pacing_bps();
+            prop_assert!(pacing >= estimator.estimate() && pacing <= 50_000_000);
+            let loss = estimator.quality(now).loss;
+            prop_assert!(loss.is_none_or(|loss| (0.0..=1.0).contains(&loss)));
+        }
+    }
 }
 
 fn mean(seconds: &[Second], of: impl Fn(&Second) -> f64) -> f64 {
