@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tertulia_tests::fuzz::TARGETS;
 
-/// Mutations of each file; more by `FUZZ_ROUNDS`.
+/// Mutations of each file; more by `FUZZ_ROUNDS`, of one target alone by `FUZZ_TARGET`.
 const ROUNDS: usize = 60;
 
 #[test]
@@ -15,7 +15,11 @@ fn no_parser_panics() {
         .and_then(|rounds| rounds.parse().ok());
     let rounds: usize = rounds.unwrap_or(ROUNDS);
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let only = std::env::var("FUZZ_TARGET").ok();
     for (name, target) in TARGETS {
+        if only.as_deref().is_some_and(|only| only != name) {
+            continue;
+        }
         let seeds = read(&corpus.join(name));
         assert!(!seeds.is_empty(), "{name} has a corpus");
         let mut rng = fastrand::Rng::with_seed(7);

@@ -33,7 +33,7 @@ use tertulia_stream::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 17] = [
     ("negotiation", negotiation),
     ("bosh", bosh),
     ("session", session),
@@ -48,11 +48,29 @@ pub const TARGETS: [Target; 14] = [
     ("datagram", datagram),
     ("descriptor", descriptor),
     ("turn", turn),
+    ("rtp", rtp),
+    ("rtcp", rtcp),
+    ("arrivals", arrivals),
 ];
 
 /// Messages to the TURN server.
 pub fn turn(data: &[u8]) {
     crate::fuzz_turn::turn(data);
+}
+
+/// A datagram that is taken for RTP, behind a byte that chooses the ids of extensions.
+pub fn rtp(data: &[u8]) {
+    crate::fuzz_media::rtp(data);
+}
+
+/// A datagram of RTCP, decrypted.
+pub fn rtcp(data: &[u8]) {
+    crate::fuzz_media::rtcp(data);
+}
+
+/// When which packets of one stream arrive, four bytes each.
+pub fn arrivals(data: &[u8]) {
+    crate::fuzz_media::arrivals(data);
 }
 
 /// Frames, one a line, before log-in.

@@ -3,4 +3,5 @@
 
 pub mod conversation;
 pub mod fuzz;
+mod fuzz_media;
 mod fuzz_turn;
