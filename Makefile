@@ -55,6 +55,7 @@ bench: build
 	scripts/need.sh bench
 	rm -rf target/bench
 	cargo build --release --locked -p tertulia-bench
+	cargo bench --locked -p tertulia-transport --bench forward
 	cargo bench --locked -p tertulia-bridge --bench forward
 	cargo bench --locked -p tertulia-conference --bench broadcast
 	cargo test --locked -q -p tertulia-bridge --test allocations
