@@ -13,7 +13,9 @@ use tertulia_transport::receive;
 use tertulia_transport::send::{self, Keep, NtpClock};
 use tertulia_transport::session::{Event, PathReport, Received, Settings, Transport};
 
-use crate::peer::{ABSOLUTE_SEND_TIME, AUDIO_LEVEL, Parcel, Peer, TRANSPORT_NUMBER, VP8, VP8_RTX};
+use crate::peer::{
+    ABSOLUTE_SEND_TIME, AUDIO_LEVEL, DESCRIPTOR, Parcel, Peer, TRANSPORT_NUMBER, VP8, VP8_RTX,
+};
 
 /// A transport and what it has told.
 pub(crate) struct End {
@@ -117,6 +119,24 @@ impl End {
         self.turn(now);
     }
 
+    /// New credentials for both; the peer may have another address.
+    pub(crate) fn restart_ice(
+        &mut self,
+        now: Instant,
+        peer: &mut Peer,
+        address: Option<SocketAddr>,
+    ) {
+        self.credentials = IceCredentials {
+            ufrag: "again".to_owned(),
+            pwd: "another password of more than 22".to_owned(),
+        };
+        let ours = self.credentials.clone();
+        let (ufrag, pwd) = peer.restart_ice((ours.ufrag.clone(), ours.pwd.clone()), address);
+        let theirs = IceCredentials { ufrag, pwd };
+        self.transport.restart(now, ours, theirs, &[]);
+        self.turn(now);
+    }
+
     /// A datagram arrives.
     pub(crate) fn receive(&mut self, now: Instant, parcel: &Parcel) {
         let (ways, data) = ((parcel.from, parcel.to), &parcel.data);
@@ -167,6 +187,6 @@ pub(crate) const IDS: ExtensionIds = ExtensionIds {
     audio_level: Some(AUDIO_LEVEL),
     absolute_send_time: Some(ABSOLUTE_SEND_TIME),
     transport_number: Some(TRANSPORT_NUMBER),
-    descriptor: None,
+    descriptor: Some(DESCRIPTOR),
 };
 const REPORTER: u32 = 1;

@@ -6,10 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use str0m::media::MediaKind;
 use tertulia_transport::packet::AudioLevel;
 use tertulia_transport::receive::Expected;
-use tertulia_transport::send::{NewStream, Outgoing, Patch, StreamKey};
+use tertulia_transport::send::{Descriptor, NewStream, Outgoing, Patch, StreamKey};
 
 use crate::network::Pair;
-use crate::peer::{Habits, Made, OPUS, Parcel, VP8};
+use crate::peer::{self, Habits, Made, OPUS, Parcel, VP8};
 
 /// A microphone and a camera on each side.
 struct Call {
@@ -112,6 +112,7 @@ impl Call {
             is_marked: number.is_multiple_of(50),
             payload: self::payload(THEIR_AUDIO, number, 80),
             level: Some(level),
+            ..Made::default()
         };
         self.pair.peer.write(now, THEIR_AUDIO, made);
     }
@@ -146,7 +147,7 @@ impl Call {
                 timestamp,
                 is_marked,
                 payload: self::payload(THEIR_VIDEO, number, VIDEO_BYTES),
-                level: None,
+                ..Made::default()
             };
             self.pair.peer.write(now, THEIR_VIDEO, made);
         }
@@ -428,6 +429,88 @@ fn its_estimate_follows_a_link_by_our_feedback() {
     // Its padding and its probes are no media.
     let video = call.we_got(THEIR_VIDEO, VIDEO_BYTES);
     all_but(&video, FIRST..call.video_number, 300);
+}
+
+#[test]
+fn descriptors_of_any_length_arrive_both_ways() {
+    let mut call = Call::new(None, Habits::default());
+    let bytes = |number: u64| -> Vec<u8> { (0..number % 61).map(|n| n as u8 ^ 0x5a).collect() };
+    for number in 1..200u64 {
+        let now = call.pair.now;
+        let packet = Outgoing {
+            payload_type: VP8,
+            number,
+            timestamp: 0,
+            arrived: now,
+            is_marked: true,
+            payload: payload(OUR_VIDEO, number, 100).into(),
+            audio_level: None,
+            patch: None,
+            descriptor: Some(Descriptor::new(&bytes(number))),
+        };
+        call.pair.ours.transport.write_picture(call.video, packet);
+        let made = Made {
+            payload_type: VP8,
+            number,
+            payload: payload(THEIR_VIDEO, number, 100),
+            descriptor: Some(bytes(number)),
+            ..Made::default()
+        };
+        call.pair.peer.write(now, THEIR_VIDEO, made);
+        call.pair.run(Duration::from_millis(5));
+    }
+    call.pair.run(Duration::from_millis(50));
+    all_but(&call.we_got(THEIR_VIDEO, 100), 1..200, 0);
+    all_but(&call.peer_got(OUR_VIDEO, 100), 1..200, 0);
+    for packet in &call.pair.ours.received {
+        let got = packet
+            .descriptor
+            .as_ref()
+            .map_or(&[][..], Descriptor::bytes);
+        assert_eq!(got, bytes(packet.number));
+    }
+    for packet in &call.pair.peer.received {
+        let got = peer::descriptor(packet).unwrap_or_default();
+        assert_eq!(got, bytes(*packet.seq_no));
+    }
+}
+
+#[test]
+fn media_goes_on_through_restarts_of_ice() {
+    let mut call = Call::new(Some(3_000_000), Habits::default());
+    call.run(Duration::from_secs(1), 3);
+    let Pair {
+        now, ours, peer, ..
+    } = &mut call.pair;
+    ours.restart_ice(*now, peer, None);
+    call.run(Duration::from_secs(2), 3);
+    // Neither address nor keys are others: nothing is lost.
+    let (audio, video) = (FIRST..call.audio_number, FIRST..call.video_number);
+    call.pair.run(Duration::from_millis(100));
+    all_but(&call.peer_got(OUR_AUDIO, 80), audio.clone(), 0);
+    all_but(&call.we_got(THEIR_AUDIO, 80), audio, 0);
+    all_but(&call.peer_got(OUR_VIDEO, VIDEO_BYTES), video.clone(), 0);
+    all_but(&call.we_got(THEIR_VIDEO, VIDEO_BYTES), video, 0);
+
+    let elsewhere = ([192, 0, 2, 3], 4_001).into();
+    let Pair {
+        now, ours, peer, ..
+    } = &mut call.pair;
+    let former = peer.address;
+    ours.restart_ice(*now, peer, Some(elsewhere));
+    // As the bridge does once the new address has sent a check.
+    ours.transport.give_up_address(*now, former);
+    call.run(Duration::from_secs(3), 3);
+    let (ours, theirs) = (call.peer_got(OUR_AUDIO, 80), call.we_got(THEIR_AUDIO, 80));
+    let second = |numbers: &[u64]| {
+        let last = numbers.iter().filter(|n| **n + 50 >= call.audio_number);
+        last.count()
+    };
+    assert!(second(&ours) >= 49, "the last second is whole again");
+    assert!(second(&theirs) >= 49);
+    let path = call.pair.ours.transport.path().expect("a path");
+    assert_eq!(path.destination, elsewhere);
+    assert!(call.pair.ours.failure.is_none());
 }
 
 #[test]

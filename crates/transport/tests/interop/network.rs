@@ -150,8 +150,11 @@ impl Pair {
             }
             self.ours.turn(now);
             self.peer.drive(now);
+            let here = self.peer.address;
             for parcel in std::mem::take(&mut self.ours.outbox) {
-                self.down.send(now, parcel);
+                if parcel.to == here {
+                    self.down.send(now, parcel);
+                }
             }
             for parcel in std::mem::take(&mut self.peer.outbox) {
                 self.up.send(now, parcel);

@@ -12,7 +12,9 @@ use str0m::format::{Codec, FormatParams};
 use str0m::ice::IceCreds;
 use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite};
+use str0m::rtp::{
+    Extension, ExtensionMap, ExtensionSerializer, ExtensionValues, RtpPacket, RtpWrite,
+};
 use str0m::stats::{MediaEgressStats, MediaIngressStats, PeerStats};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
@@ -76,6 +78,50 @@ pub(crate) struct Made {
     pub(crate) payload: Vec<u8>,
     /// Decibels below the loudest, and whether it is a voice.
     pub(crate) level: Option<(u8, bool)>,
+    pub(crate) descriptor: Option<Vec<u8>>,
+}
+
+/// The bytes of a dependency descriptor, as str0m hands them over.
+#[derive(Debug)]
+struct DescriptorBytes(Vec<u8>);
+
+#[derive(Debug)]
+struct DescriptorExtension;
+
+impl ExtensionSerializer for DescriptorExtension {
+    fn write_to(&self, buffer: &mut [u8], values: &ExtensionValues) -> usize {
+        let bytes = values.user_values.get::<DescriptorBytes>();
+        bytes.map_or(0, |DescriptorBytes(bytes)| {
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            bytes.len()
+        })
+    }
+
+    fn parse_value(&self, buffer: &[u8], values: &mut ExtensionValues) -> bool {
+        values.user_values.set(DescriptorBytes(buffer.to_vec()));
+        true
+    }
+
+    fn is_video(&self) -> bool {
+        true
+    }
+
+    fn is_audio(&self) -> bool {
+        false
+    }
+
+    fn requires_two_byte_form(&self, values: &ExtensionValues) -> bool {
+        let bytes = values.user_values.get::<DescriptorBytes>();
+        bytes.is_some_and(|bytes| bytes.0.len() > 16)
+    }
+}
+
+/// The descriptor of a packet that a peer got.
+pub(crate) fn descriptor(packet: &RtpPacket) -> Option<&[u8]> {
+    let values = &packet.header.ext_vals.user_values;
+    values
+        .get::<DescriptorBytes>()
+        .map(|bytes| bytes.0.as_slice())
 }
 
 impl Peer {
@@ -84,6 +130,9 @@ impl Peer {
         extensions.set(AUDIO_LEVEL, Extension::AudioLevel);
         extensions.set(ABSOLUTE_SEND_TIME, Extension::AbsoluteSendTime);
         extensions.set(TRANSPORT_NUMBER, Extension::TransportSequenceNumber);
+        let uri = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+        let descriptor = Extension::with_serializer(uri, DescriptorExtension);
+        extensions.set(DESCRIPTOR, descriptor);
         let mut config = RtcConfig::new()
             .set_rtp_mode(true)
             .clear_codecs()
@@ -191,11 +240,14 @@ impl Peer {
 
     /// Queues a packet; it leaves with the next [`Peer::drive`].
     pub(crate) fn write(&mut self, now: Instant, ssrc: u32, made: Made) {
-        let values = ExtensionValues {
+        let mut values = ExtensionValues {
             audio_level: made.level.map(|(below, _)| -(below as i8)),
             voice_activity: made.level.map(|(_, is_voice)| is_voice),
             ..ExtensionValues::default()
         };
+        if let Some(bytes) = made.descriptor {
+            values.user_values.set(DescriptorBytes(bytes));
+        }
         let write = RtpWrite::new(
             made.payload_type.into(),
             made.number.into(),
@@ -208,6 +260,25 @@ impl Peer {
         .ext_vals(values);
         let mut direct = self.rtc.direct_api();
         direct.stream_tx(&ssrc.into()).unwrap().write_rtp(write);
+    }
+
+    /// Takes in new credentials, from a new address on if there is one; gives back its own.
+    pub(crate) fn restart_ice(
+        &mut self,
+        (ufrag, pass): (String, String),
+        address: Option<SocketAddr>,
+    ) -> (String, String) {
+        if let Some(address) = address {
+            let former = std::mem::replace(&mut self.address, address);
+            self.rtc.add_local_candidate(host(address));
+            let mut direct = self.rtc.direct_api();
+            assert!(direct.invalidate_candidate(&host(former)));
+        }
+        let own = IceCreds::new();
+        let mut direct = self.rtc.direct_api();
+        direct.set_local_ice_credentials(own.clone());
+        direct.set_remote_ice_credentials(IceCreds { ufrag, pass });
+        (own.ufrag, own.pass)
     }
 
     /// Asks for a key frame, as a decoder would.
@@ -294,6 +365,7 @@ fn host(address: SocketAddr) -> Candidate {
 pub(crate) const AUDIO_LEVEL: u8 = 1;
 pub(crate) const ABSOLUTE_SEND_TIME: u8 = 3;
 pub(crate) const TRANSPORT_NUMBER: u8 = 5;
+pub(crate) const DESCRIPTOR: u8 = 11;
 pub(crate) const OPUS: u8 = 111;
 pub(crate) const VP8: u8 = 100;
 pub(crate) const VP8_RTX: u8 = 96;

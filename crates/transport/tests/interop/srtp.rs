@@ -51,6 +51,7 @@ fn both_ways(profile: Profile, preset: &'static Preset) {
             is_marked: number % 7 == 0,
             payload: number.to_be_bytes().repeat(1 + number as usize % 60),
             level: Some((number as u8 & 0x7f, number % 2 == 0)),
+            ..Made::default()
         };
         pair.peer.write(pair.now, THEIR_AUDIO, made);
         pair.seal(number);
