@@ -24,6 +24,7 @@ export interface BridgeSessionOptions {
   readonly tracks: OwnTracks;
   readonly constraints: VideoConstraints;
   readonly isSctpPreferred: boolean;
+  readonly canRestartIce: boolean;
   readonly iceServers: readonly RTCIceServer[];
   readonly listener: BridgeSessionListener;
 }
@@ -33,6 +34,8 @@ export interface BridgeSessionListener {
   send(jingle: JingleOut): Promise<void>;
   tracksChanged(): void;
   received(message: BridgeMessage): void;
+  /** Nothing comes from the bridge any more; perhaps our address is another. */
+  interrupted(): void;
   /** The bridge can't be reached, or refused us. The session is of no use any more. */
   failed(reason: string): void;
   sourceRefused(source: OwnSource, error: unknown): void;
@@ -51,7 +54,7 @@ export function createBridgeSession(options: BridgeSessionOptions): BridgeSessio
 export class BridgeSession extends MediaConnection {
   readonly sid: string;
   readonly #options: BridgeSessionOptions;
-  readonly #transport: Transport;
+  #transport: Transport;
   readonly #slots: BridgeSlots;
   readonly #channel: BridgeChannel;
   readonly #usesData: boolean;
@@ -63,6 +66,7 @@ export class BridgeSession extends MediaConnection {
   #isPaused = false;
   #isScreenSignalled = false;
   #failTimer: ReturnType<typeof setTimeout> | undefined;
+  #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: BridgeSessionOptions, audio: RtpDescription, video: RtpDescription, transport: Transport) {
     super(options.iceServers);
@@ -145,6 +149,33 @@ export class BridgeSession extends MediaConnection {
   setConstraints(constraints: VideoConstraints): void {
     this.#constraints = constraints;
     this.#channel.send(writeReceiverVideoConstraints(constraints));
+  }
+
+  /** Our address may be another: asks the focus for new ICE credentials, so that a new path is looked for. */
+  renewPath(): void {
+    const id = this.bridgeSessionId;
+    const now = performance.now();
+    if (!this.#options.canRestartIce || id === null || now - this.#renewedAt < RENEW_MIN_MS) return;
+    this.#renewedAt = now;
+    const bridgeSession = { id, isRestart: false, isIceRestart: true };
+    // Refused or lost, the old path may still come back; if it does not, there will be a new session.
+    void this.#options.listener.send({ action: "session-info", sid: this.sid, bridgeSession }).catch(ignore);
+  }
+
+  /** The bridge's new ICE credentials; we answer with ours. Encryption and streams stay as they are. */
+  changeTransport(jingle: Jingle): void {
+    const fresh = jingle.contents.find((content) => content.transport?.iceGeneration !== undefined)?.transport ?? null;
+    if (fresh === null || fresh.ufrag === null || fresh.pwd === null) return;
+    const { ufrag, pwd, candidates, iceGeneration } = fresh;
+    void this.enqueue("renewing the path", async () => {
+      this.#transport = { ...this.#transport, ufrag, pwd, candidates };
+      await this.#negotiate();
+      const own = this.#localMedia()[0]?.transport;
+      if (own === undefined) return;
+      const transport = { ...NO_TRANSPORT, ufrag: own.ufrag, pwd: own.pwd, iceGeneration };
+      const content: ContentOut = { name: "audio", senders: "both", media: "audio", rtp: null, transport, sources: [], groups: [] };
+      await this.#options.listener.send({ action: "transport-info", sid: this.sid, contents: [content] });
+    }).catch(ignore);
   }
 
   override close(): void {
@@ -286,6 +317,7 @@ export class BridgeSession extends MediaConnection {
     const state = this.connection.iceConnectionState;
     if (state === "failed") this.#fail("ice failed");
     else if (state === "disconnected") {
+      this.#options.listener.interrupted();
       this.#failTimer = setTimeout(() => this.#fail("ice disconnected"), DISCONNECTED_MS);
     }
   }
@@ -313,6 +345,18 @@ const ACCEPTED: readonly (readonly [string, string, OwnSource | null])[] = [
 /** In the order in which they are sent; all are shown. */
 const VIDEO_CODECS = ["vp8", "vp9", "h264", "av1"];
 const EMPTY_RTP: RtpDescription = { payloadTypes: [], headerExtensions: [], isExtmapAllowMixed: false };
+
+const NO_TRANSPORT: Transport = {
+  ufrag: null,
+  pwd: null,
+  fingerprints: [],
+  candidates: [],
+  webSocketUrl: null,
+  sctpPort: null,
+};
+
+/** The focus allows one restart of ICE in so long a time. */
+const RENEW_MIN_MS = 5000;
 
 /** Browsers take up to half a minute from "disconnected" to "failed"; a person does not wait that long. */
 const DISCONNECTED_MS = 10_000;

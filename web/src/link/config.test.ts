@@ -21,6 +21,7 @@ describe("config.js", () => {
       isPeerToPeerEnabled: true,
       stunServers: [],
       backToPeerMs: 5000,
+      canRestartIce: false,
       isSctpPreferred: true,
       captureHeight: 720,
       startMutedAfter: { microphone: Number.POSITIVE_INFINITY, camera: Number.POSITIVE_INFINITY },
@@ -35,6 +36,7 @@ describe("config.js", () => {
         focusUserJid: "focus@auth.localhost",
         resolution: 360,
         bridgeChannel: { preferSctp: false },
+        enableIceRestart: true,
         startAudioMuted: 9,
         startVideoMuted: -1,
         p2p: { enabled: false, stunServers: [{ urls: "stun:s.example:3478" }, 7], backToP2PDelay: 1 },
@@ -48,6 +50,7 @@ describe("config.js", () => {
       stunServers: [{ urls: "stun:s.example:3478" }],
       backToPeerMs: 1000,
       isSctpPreferred: false,
+      canRestartIce: true,
       captureHeight: 360,
       startMutedAfter: { microphone: 9, camera: Number.POSITIVE_INFINITY },
     });

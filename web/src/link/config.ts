@@ -18,6 +18,8 @@ export interface LinkConfig {
   /** How long two people who remained wait before they connect directly. */
   readonly backToPeerMs: number;
   readonly isSctpPreferred: boolean;
+  /** The server gives new ICE credentials within a session. */
+  readonly canRestartIce: boolean;
   /** Lines of the camera's picture. */
   readonly captureHeight: number;
   /** With more people than that, newcomers begin muted; `Infinity`: never. */
@@ -51,6 +53,7 @@ export function readConfig(raw: unknown, page: PageAddress): LinkConfig | null {
     stunServers: readStunServers(p2p["stunServers"]),
     backToPeerMs: 1000 * (numberOf(p2p["backToP2PDelay"]) ?? 5),
     isSctpPreferred: channel["preferSctp"] !== false,
+    canRestartIce: raw["enableIceRestart"] === true,
     captureHeight: Math.min(Math.max(Math.round(resolution), MIN_HEIGHT), MAX_HEIGHT),
     startMutedAfter: { microphone: threshold(raw["startAudioMuted"]), camera: threshold(raw["startVideoMuted"]) },
   };

@@ -147,6 +147,34 @@ describe("a line", () => {
     expect(kinds().at(2)).toBe("waiting");
   });
 
+  it("is renewed at once when the address changed, and nobody waits", async () => {
+    const { connection, kinds, server } = start();
+    connection.renew();
+    expect(server.urls).toEqual([]);
+    connection.open();
+    await vi.advanceTimersByTimeAsync(100);
+    connection.renew();
+    await vi.advanceTimersByTimeAsync(50);
+    expect(kinds()).toEqual(["connecting", "bound", "connecting", "resumed"]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(server.urls.length).toBe(2);
+  });
+
+  it("is renewed soon when it is checked and does not answer, and kept when it does", async () => {
+    const { connection, kinds, server } = start();
+    connection.open();
+    await vi.advanceTimersByTimeAsync(100);
+    connection.checkNow();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(kinds()).toEqual(["connecting", "bound"]);
+    server.isSilent = true;
+    connection.checkNow();
+    await vi.advanceTimersByTimeAsync(290);
+    server.isSilent = false;
+    await vi.advanceTimersByTimeAsync(50);
+    expect(kinds()).toEqual(["connecting", "bound", "connecting", "resumed"]);
+  });
+
   it("says goodbye and never dials again", async () => {
     const { connection, server } = start();
     connection.open();

@@ -118,16 +118,26 @@ export class Connection {
     this.#rejectAll();
   }
 
-  /** Tries at once instead of at the end of the wait: the network is back. */
-  retryNow(): void {
-    if (!this.#isWanted || this.#transport !== null) return;
-    clearTimeout(this.#retryTimer);
+  /** Takes the session to a new socket at once: our address is another, so the old socket is dead. */
+  renew(): void {
+    if (!this.#isWanted) return;
+    this.#stopTimers();
+    this.#generation += 1;
+    this.#transport?.drop();
+    this.#transport = null;
+    this.#session.closed();
     this.#dial();
   }
 
-  /** Checks at once whether the socket still lives: the network changed, or the machine woke up. */
+  /** Checks at once whether the socket still lives, and renews it if not: perhaps our address is another. */
   checkNow(): void {
-    if (this.#session.isReady) this.#ping();
+    if (!this.#session.isReady) return;
+    const generation = this.#generation;
+    const askedAt = Date.now();
+    this.#ping();
+    setTimeout(() => {
+      if (generation === this.#generation && this.#heardAt < askedAt) this.renew();
+    }, CHECK_MS);
   }
 
   send(stanza: XmlElement): void {
@@ -264,3 +274,5 @@ const REQUEST_TIMEOUT_MS = 15_000;
 const PING_AFTER_MS = 10_000;
 const PING_CHECK_MS = 2000;
 const PING_TIMEOUT_MS = 5000;
+/** Longer than the way to any server and back; a socket that is renewed without need costs little. */
+const CHECK_MS = 300;

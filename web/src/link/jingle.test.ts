@@ -192,6 +192,24 @@ describe("writing", () => {
     );
   });
 
+  it("asks for new ICE credentials, and answers them by their generation", () => {
+    const bridgeSession = { id: "BS1", isRestart: false, isIceRestart: true };
+    expect(serialize(writeJingle({ action: "session-info", sid: "s", bridgeSession }))).toBe(
+      '<jingle xmlns="urn:xmpp:jingle:1" action="session-info" sid="s">' +
+        '<bridge-session xmlns="http://jitsi.org/protocol/focus" id="BS1" ice-restart="true"/></jingle>',
+    );
+    const offered = element("transport", { xmlns: NS.iceUdp, ufrag: "u", pwd: "p", "ice-generation": 2 });
+    const read = readJingle(element("jingle", {}, element("content", { name: "audio" }, offered))).contents[0]?.transport;
+    expect(read).toMatchObject({ ufrag: "u", pwd: "p", iceGeneration: 2 });
+    const content = { name: "audio", senders: "both", media: "audio", rtp: null, sources: [], groups: [] } as const;
+    const written = writeJingle({ action: "transport-info", sid: "s", contents: [{ ...content, transport: read ?? null }] });
+    const answered = child(child(written, "content"), "transport");
+    expect(attribute(answered, "ice-generation")).toBe("2");
+    expect(readJingle(element("jingle", {}, element("content", { name: "audio" }, transport()))).contents[0]?.transport).toMatchObject({
+      iceGeneration: undefined,
+    });
+  });
+
   it("describes sources, groups and the data channel as Jitsi's client does", () => {
     const source = { ssrc: 5, media: "video" as const, name: "a-v0", owner: "a", msid: "s t", isScreen: false };
     const written = writeJingle({

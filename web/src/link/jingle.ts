@@ -82,6 +82,8 @@ export interface Transport {
   readonly candidates: readonly Candidate[];
   readonly webSocketUrl: string | null;
   readonly sctpPort: number | null;
+  /** Which restart of ICE this belongs to, counted by the focus from 1. */
+  readonly iceGeneration?: number | undefined;
 }
 
 export interface Fingerprint {
@@ -110,7 +112,10 @@ export interface Reason {
 
 export interface BridgeSession {
   readonly id: string;
+  /** A new session is wanted. */
   readonly isRestart: boolean;
+  /** New ICE credentials are wanted, in the session as it is. */
+  readonly isIceRestart?: boolean | undefined;
 }
 
 /** Reads a `<jingle/>` element; what is malformed in it is left out. */
@@ -196,6 +201,7 @@ export function writeJingle(out: JingleOut): XmlElement {
           xmlns: NS.focus,
           id: out.bridgeSession.id,
           restart: out.bridgeSession.isRestart ? "true" : undefined,
+          "ice-restart": out.bridgeSession.isIceRestart === true ? "true" : undefined,
         }),
   );
 }
@@ -259,6 +265,7 @@ function readTransport(of: XmlElement): Transport {
     candidates: children(of, "candidate").flatMap((candidate) => readCandidate(candidate) ?? []),
     webSocketUrl: attribute(child(of, "web-socket"), "url"),
     sctpPort: map === null ? null : (readInteger(attribute(map, "number"), 65_535) ?? 5000),
+    iceGeneration: readInteger(attribute(of, "ice-generation")) ?? undefined,
   };
 }
 
@@ -386,7 +393,12 @@ function writeDescription(content: ContentOut): XmlElement {
 function writeTransport(transport: Transport): XmlElement {
   return element(
     "transport",
-    { xmlns: NS.iceUdp, ufrag: transport.ufrag ?? undefined, pwd: transport.pwd ?? undefined },
+    {
+      xmlns: NS.iceUdp,
+      ufrag: transport.ufrag ?? undefined,
+      pwd: transport.pwd ?? undefined,
+      "ice-generation": transport.iceGeneration,
+    },
     transport.sctpPort === null
       ? null
       : element("sctpmap", {

@@ -91,9 +91,10 @@ export class Link {
       ended: (source) => this.#listener({ kind: "capture-ended", source }),
       devicesChanged: (devices) => this.#listener({ kind: "devices", devices }),
     });
+    // Chromium says so of every change of address.
     window.addEventListener("online", () => {
-      this.#connection.retryNow();
-      this.#connection.checkNow();
+      this.#connection.renew();
+      this.#paths?.networkChanged();
     });
     void this.#capture.listDevices();
   }
@@ -307,6 +308,11 @@ export class Link {
       send: (to, jingle) => this.#sendJingle(to === "focus" ? (room.focus ?? `${room.jid}/focus`) : `${room.jid}/${to}`, jingle),
       listener: (event) => {
         if (this.#room === room) this.#listener(event);
+      },
+      interrupted: () => {
+        // Firefox says nothing of a change of address, but its connections notice.
+        this.#connection.checkNow();
+        this.#paths?.networkChanged();
       },
       lost: () => this.#reenter(room),
     });

@@ -31,6 +31,8 @@ export interface MediaPathsOptions {
   /** Sends to an occupant (`focus` or a nick); rejects with a `RequestError`. */
   readonly send: (to: string, jingle: JingleOut) => Promise<void>;
   readonly listener: (event: LinkEvent) => void;
+  /** Media stopped; perhaps our address is another, and the line to the server is dead as well. */
+  readonly interrupted: () => void;
   /** The focus will not have us any more: only a new entrance into the room helps. */
   readonly lost: () => void;
 }
@@ -81,6 +83,11 @@ export class MediaPaths {
     this.#bridge?.setConstraints(constraints);
   }
 
+  /** Our address may be another. */
+  networkChanged(): void {
+    this.#bridge?.renewPath();
+  }
+
   /** Somebody came, went or changed. `left` is who went. */
   occupantsChanged(occupants: ReadonlyMap<string, Occupant>, left: string | null): void {
     const countBefore = this.#occupants.size;
@@ -114,6 +121,7 @@ export class MediaPaths {
         this.#endBridge();
         return "result";
       case "transport-info":
+        bridge.changeTransport(jingle);
         return "result";
       default:
         return "bad-request";
@@ -196,11 +204,13 @@ export class MediaPaths {
       tracks: this.#tracks,
       constraints: this.#constraints,
       isSctpPreferred: config.isSctpPreferred,
+      canRestartIce: config.canRestartIce,
       iceServers: this.#options.iceServers().filter((server) => !isStun(server)),
       listener: {
         send: (jingle) => this.#options.send("focus", jingle),
         tracksChanged: () => this.#publish(),
         received: (message) => this.#receivedFromBridge(message),
+        interrupted: () => this.#options.interrupted(),
         failed: (reason) => this.#bridgeFailed(bridge, reason),
         sourceRefused: (source, error) => this.#sourceRefused(source, error),
       },
