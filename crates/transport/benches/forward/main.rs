@@ -190,14 +190,15 @@ fn address(host: u8, number: u8) -> SocketAddr {
     SocketAddr::from(([198, 51, 100, host], 4_000 + u16::from(number)))
 }
 
-/// Receivers, estimation, and ours ÷ floor: what was reached when this was written, and a tenth.
+/// Receivers, estimation, and ours ÷ floor: what was reached when this was written, with other work
+/// on the machine. Quiet it is about a sixth less: the floor hardly needs memory, this does.
 const CASES: [(usize, bool, f64); 6] = [
-    (1, false, 2.5),
-    (10, false, 2.4),
+    (1, false, 2.7),
+    (10, false, 2.5),
     (50, false, 2.6),
-    (1, true, 2.7),
+    (1, true, 2.9),
     (10, true, 2.8),
-    (50, true, 3.1),
+    (50, true, 3.2),
 ];
 const ROUNDS: usize = 11;
 /// Four seconds.
