@@ -94,9 +94,9 @@ const measure = async (network) => {
     const results = [];
     for (const person of browsers) {
       const names = new Map((await person.evaluate(people)).map(({ id, name }) => [id, name]));
-      const { tracks, seconds: measured } = await person.evaluate(endWatch);
+      const { tracks, sent, seconds: measured } = await person.evaluate(endWatch);
       for (const track of tracks) track.from = names.get(track.source?.slice(0, 8)) ?? track.source;
-      results.push({ browser: person.name, seconds: measured, tracks: tracks.filter((track) => track.packetsReceived > 0) });
+      results.push({ browser: person.name, seconds: measured, sent, tracks: tracks.filter((track) => track.packetsReceived > 0) });
     }
     return { network, busy, results };
   } catch (error) {
@@ -112,14 +112,21 @@ const tell = ({ network, busy, results }) => {
   console.log(`\n${network}: processor ${Math.round(busy * 100)} % busy${busy > 0.9 ? " (void: what is late may be late for that)" : ""}`);
   const video = [];
   const audio = [];
-  for (const { browser, tracks } of results) {
+  const out = [];
+  for (const { browser, tracks, sent } of results) {
+    for (const one of sent) {
+      const { kind, lines, packetsSent, retransmittedPacketsSent, nackCount, framesEncoded, keyFramesEncoded, pliCount, targetBitrate } = one;
+      const rate = targetBitrate == null ? null : Math.round(targetBitrate / 1000);
+      out.push([`${browser} sends ${kind}`, lines, packetsSent, retransmittedPacketsSent, nackCount, framesEncoded, keyFramesEncoded, pliCount, rate]);
+    }
     for (const track of tracks) {
       const who = `${track.from} → ${browser}`;
       const received = [track.packetsReceived, track.packetsLost, track.jitterBufferDelayMs.toFixed(0)];
       if (track.kind === "video") {
         const heights = Object.entries(track.heights).sort((a, b) => b[1] - a[1]);
-        const { framesDecoded, freezeCount, totalFreezesDuration, longestFreeze, pliCount, nackCount } = track;
-        video.push([who, heights[0]?.[0], ...received, framesDecoded, freezeCount, totalFreezesDuration?.toFixed(2), longestFreeze.toFixed(2), pliCount, nackCount]);
+        const { framesDecoded, freezeCount, totalFreezesDuration, longestFreeze, pauses, pausedSeconds, pliCount, nackCount } = track;
+        const pause = pauses > 0 ? `${pauses}, ${pausedSeconds.toFixed(1)} s` : "0";
+        video.push([who, heights[0]?.[0], ...received, framesDecoded, freezeCount, totalFreezesDuration?.toFixed(2), longestFreeze.toFixed(2), pause, pliCount, nackCount]);
       } else {
         const { concealedSamples, silentConcealedSamples, concealmentEvents, longestGapMs, totalSamplesReceived } = track;
         const share = totalSamplesReceived > 0 ? `${((100 * concealedSamples) / totalSamplesReceived).toFixed(2)} %` : null;
@@ -127,7 +134,9 @@ const tell = ({ network, busy, results }) => {
       }
     }
   }
-  printTable(["video", "lines", "packets", "lost", "buffer ms", "framesDecoded", "freezeCount", "totalFreezesDuration", "longest s", "PLI", "NACK"], video);
+  printTable(["video", "lines", "packets", "lost", "buffer ms", "framesDecoded", "freezeCount", "totalFreezesDuration", "longest s", "of them not sent", "PLI", "NACK"], video);
+  console.log();
+  printTable(["", "lines", "packets", "sent again", "NACK", "framesEncoded", "key frames", "PLI", "kbit/s at the end"], out);
   console.log();
   printTable(["audio", "packets", "lost", "buffer ms", "concealedSamples", "silent", "share", "concealmentEvents", "longest ms"], audio);
 };

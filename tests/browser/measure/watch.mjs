@@ -3,7 +3,8 @@
 /** Begins to look at all that comes in, every so many milliseconds. */
 export const startWatch = (interval) => {
   const tracks = new Map();
-  const watch = { tracks, began: performance.now(), isDone: false };
+  const sent = new Map();
+  const watch = { tracks, sent, began: performance.now(), isDone: false };
   window.__watch = watch;
 
   /** Stream of each m-line, as the description names it: `1a2b3c4d-v0`. */
@@ -17,16 +18,31 @@ export const startWatch = (interval) => {
     return found;
   };
 
-  const note = (key, source, entry) => {
+  /** Cameras that the bridge says it does not send now. */
+  const paused = () =>
+    window.__meeting.state.participants.flatMap(({ sources }) => sources.filter((one) => !one.isForwarded).map((one) => one.name));
+
+  const note = (key, source, entry, isPaused) => {
     let track = tracks.get(key);
     if (track === undefined) {
-      track = { source, kind: entry.kind, first: entry, last: entry, longestFreeze: 0, longestGap: 0, gap: 0, heights: {} };
+      track = { source, kind: entry.kind, first: entry, last: entry, heights: {}, gap: 0, longestGap: 0 };
+      Object.assign(track, { longestFreeze: 0, pauses: 0, paused: 0, wasPaused: isPaused });
       tracks.set(key, track);
       return;
     }
     const grown = (name) => (entry[name] ?? 0) - (track.last[name] ?? 0);
     if (entry.kind === "video") {
-      track.longestFreeze = Math.max(track.longestFreeze, grown("totalFreezesDuration"));
+      // Browsers count a freeze when it is over, and one that the bridge meant like any other.
+      track.wasPaused ||= isPaused;
+      if (grown("framesDecoded") > 0) {
+        const frozen = grown("totalFreezesDuration");
+        if (!track.wasPaused) track.longestFreeze = Math.max(track.longestFreeze, frozen);
+        else if (frozen > 0) {
+          track.pauses += 1;
+          track.paused += frozen;
+        }
+        track.wasPaused = isPaused;
+      }
       if (entry.frameHeight !== undefined) track.heights[entry.frameHeight] = (track.heights[entry.frameHeight] ?? 0) + 1;
     } else {
       // A gap may go on from one look to the next. Samples are at 48 kHz.
@@ -41,9 +57,15 @@ export const startWatch = (interval) => {
     for (const [index, connection] of window.__connections.entries()) {
       if (connection.connectionState === "closed") continue;
       const names = sources(connection);
+      const unsent = new Set(paused());
       for (const entry of (await connection.getStats()).values()) {
+        if (entry.type === "outbound-rtp") {
+          const key = `${index}/${entry.mid}/${entry.ssrc}`;
+          sent.set(key, { first: sent.get(key)?.first ?? entry, last: { ...entry } });
+        }
         if (entry.type !== "inbound-rtp") continue;
-        note(`${index}/${entry.mid}/${entry.ssrc}`, names.get(entry.mid) ?? null, { ...entry });
+        const source = names.get(entry.mid) ?? null;
+        note(`${index}/${entry.mid}/${entry.ssrc}`, source, { ...entry }, unsent.has(source));
       }
     }
     if (!watch.isDone) setTimeout(() => void look(), interval);
@@ -51,7 +73,7 @@ export const startWatch = (interval) => {
   return look();
 };
 
-/** What came in since. */
+/** What came in since, and what was sent. */
 export const endWatch = () => {
   const watch = window.__watch;
   watch.isDone = true;
@@ -78,6 +100,8 @@ export const endWatch = () => {
           freezeCount: grown(track, "freezeCount"),
           totalFreezesDuration: grown(track, "totalFreezesDuration"),
           longestFreeze: track.longestFreeze,
+          pauses: track.pauses,
+          pausedSeconds: track.paused,
           pliCount: grown(track, "pliCount"),
           nackCount: grown(track, "nackCount"),
           heights: track.heights,
@@ -90,7 +114,23 @@ export const endWatch = () => {
           longestGapMs: track.longestGap,
         }),
   }));
-  return { seconds, tracks };
+  const sent = [...watch.sent.values()].map((track) => ({
+    kind: track.last.kind,
+    lines: track.last.frameHeight ?? null,
+    packetsSent: grown(track, "packetsSent"),
+    retransmittedPacketsSent: grown(track, "retransmittedPacketsSent"),
+    nackCount: grown(track, "nackCount"),
+    ...(track.last.kind === "video"
+      ? {
+          framesEncoded: grown(track, "framesEncoded"),
+          keyFramesEncoded: grown(track, "keyFramesEncoded"),
+          pliCount: grown(track, "pliCount"),
+          targetBitrate: track.last.targetBitrate ?? null,
+          qualityLimitationReason: track.last.qualityLimitationReason ?? null,
+        }
+      : {}),
+  }));
+  return { seconds, tracks, sent: sent.filter((one) => one.packetsSent > 0) };
 };
 
 /** The meeting as the page knows it: names by endpoint. */
