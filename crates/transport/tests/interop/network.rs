@@ -51,7 +51,8 @@ impl Way {
         }
     }
 
-    fn draw(&mut self) -> u64 {
+    /// Below a thousand.
+    pub(crate) fn draw(&mut self) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
@@ -99,6 +100,12 @@ impl Pair {
         pair.run(Duration::from_secs(2));
         assert!(pair.ours.is_connected && pair.peer.is_connected);
         pair
+    }
+
+    /// Losses are others then.
+    pub(crate) fn seed(&mut self, seed: u64) {
+        self.up.random = 1 + seed;
+        self.down.random = 1_000 + seed;
     }
 
     /// Both, as they begin to connect.
