@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use tertulia_model::jid::Jid;
-use tertulia_model::{EndReason, Now, RoomJid, SessionId};
+use tertulia_model::{ConferenceId, EndReason, Now, RoomJid, SessionId};
 use tertulia_room::Candidate;
 use tertulia_stanza::muc::Affiliation;
 
@@ -97,8 +97,12 @@ impl Conference {
         }
         self.close_lobby(Some(Jid::from(self.main.bare().clone())), None);
         self.lobby = Lobby::default();
-        let (main, id) = (self.main.clone(), self.id().clone());
-        self.halls.remove(&main);
+        let main = self.main.clone();
+        if let Some(mut hall) = self.halls.remove(&main) {
+            self.close_media(&mut hall);
+        }
+        // Who was in the former meeting, and waits now, knows that by its id.
+        let id = ConferenceId::new(&self.random.uuid());
         self.open(now, main, id);
     }
 }

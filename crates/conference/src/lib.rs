@@ -145,8 +145,9 @@ enum Queued {
 }
 
 impl Conference {
-    /// A conference in that room, without anybody. `id` is that of its main room on the bridge;
-    /// `journal` is what was kept of a meeting in this room that a crash cut off, or empty.
+    /// A conference in that room, without anybody. `id` is that of its main room on the bridge,
+    /// until another group begins anew there; `journal` is what was kept of a meeting in this room
+    /// that a crash cut off, or empty.
     pub fn new(
         config: Arc<Config>,
         room: RoomJid,

@@ -181,10 +181,12 @@ fn a_lobby_keeps_no_group_out_of_a_room_that_nobody_is_in() {
     knock(&mut w, 5, "Dan", "tea@conference.localhost/dan");
     assert_eq!(w.refusal(5), Some(Condition::RegistrationRequired));
     assert!(!w.is_closed, "somebody waits");
+    let former = w.conference.id().clone();
     w.wait(2);
     w.got.clear();
     assert_eq!(come(&mut w, 5, "dan"), None);
     assert!(is_owner(&w, "dan"));
+    assert_ne!(*w.conference.id(), former, "another meeting");
     assert!(w.last(4).to_string().contains("<destroy jid='tea@"));
     assert_eq!(come(&mut w, 4, "eve"), None);
     assert!(!w.journal.contains_key("lobby"));
