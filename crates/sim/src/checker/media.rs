@@ -173,7 +173,10 @@ impl Checkers {
         // A retransmission of what was lost before may still come.
         let key = (v, source.name.clone());
         let before = self.unasked.entry(key).or_insert((asked, packets));
-        if before.0 != asked {
+        // What was lost in the dark is sent again when it is asked for, or as padding.
+        let last_dark = world.people.get(v).and_then(|person| person.past.last_dark);
+        let is_resent = last_dark.is_some_and(|last| now < last + RESENT);
+        if before.0 != asked || is_resent {
             *before = (asked, packets);
         }
         if height == 0 {
@@ -458,6 +461,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 const FREEZE: Duration = Duration::from_secs(5);
 /// Longest pause of a data channel after the dark.
 const SAID_AGAIN: Duration = Duration::from_secs(30);
+/// So long after the dark what was lost in it may be sent again.
+const RESENT: Duration = Duration::from_secs(20);
 /// By so much one packet overtakes another at most, with some slack.
 const OVERTAKEN: Duration = Duration::from_millis(50);
 const LOSS_SLACK: Duration = Duration::from_secs(3);

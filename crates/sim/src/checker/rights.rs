@@ -13,6 +13,14 @@ impl Checkers {
         let participants = settled.iter().filter(|person| !person.client.is_visitor());
         let is_anybody = participants.clone().next().is_some();
         let is_led = settled.iter().any(|person| person.client.is_moderator());
+        // Who is lost without the server's knowing may have been elected before anybody knew.
+        let may_be_lost = world.people.iter().any(|person| {
+            let until = person
+                .nick()
+                .and_then(|nick| person.past.sessions.get(nick));
+            !world.is_wired(person.index) && until.is_some_and(|until| *until > now)
+        });
+        let is_led = is_led || may_be_lost;
         let patience = world.config.conference.owner_patience;
         let limit = world.linger(Loss::Silent) + patience + NEWS;
         let what = "moderator";
