@@ -31,10 +31,25 @@ const watchPauses = () => {
   for (const connection of window.__connections) {
     if (connection.connectionState === "closed") continue;
     connection.addEventListener("iceconnectionstatechange", () => say(`ice ${connection.iceConnectionState}`));
+    connection.addEventListener("icecandidate", ({ candidate }) => {
+      if (candidate?.address) say(`candidate ${candidate.address}`);
+    });
+    const [transport] = connection.getTransceivers().flatMap(({ sender }) => sender.transport?.iceTransport ?? []);
+    transport?.addEventListener("selectedcandidatepairchange", () => say("another pair"));
   }
+  window.WebSocket = class extends WebSocket {
+    constructor(...of) {
+      super(...of);
+      say("dials");
+      this.addEventListener("open", () => say("socket opened"));
+      this.addEventListener("message", ({ data }) => {
+        const what = /<resumed|action=.transport-info|ice-generation/.exec(data)?.[0];
+        if (what !== undefined) say(what);
+      });
+    }
+  };
   addEventListener("online", () => say("online"));
   addEventListener("offline", () => say("offline"));
-  navigator.connection?.addEventListener("change", () => say("connection change"));
   const look = async () => {
     const counts = { audio: 0, video: 0 };
     for (const connection of window.__connections) {

@@ -12,6 +12,7 @@ import { planCamera, planScreen } from "./encodings";
 import type { ContentOut, Jingle, JingleOut, RtpDescription, Transport } from "./jingle";
 import { addSimulcast, readSdp, withCodecs, withoutMid, writeSdp } from "./jingle_sdp";
 import type { LocalMedia } from "./jingle_sdp";
+import { Flow, LOOK_MS } from "./flow";
 import { captureHeight, isFirefox, MediaConnection, ownStreams, randomSsrc, sourceName } from "./media_connection";
 import type { OwnSource, OwnTracks } from "./media_connection";
 import { BridgeSlots, CAMERA_MID, DATA_MID, MICROPHONE_MID, SCREEN_MID } from "./slots";
@@ -67,6 +68,9 @@ export class BridgeSession extends MediaConnection {
   #isScreenSignalled = false;
   #failTimer: ReturnType<typeof setTimeout> | undefined;
   #renewedAt = Number.NEGATIVE_INFINITY;
+  readonly #flow = new Flow();
+  #newest = 0;
+  readonly #flowTimer: ReturnType<typeof setInterval>;
 
   constructor(options: BridgeSessionOptions, audio: RtpDescription, video: RtpDescription, transport: Transport) {
     super(options.iceServers);
@@ -87,6 +91,7 @@ export class BridgeSession extends MediaConnection {
     this.connection.onconnectionstatechange = () => {
       if (this.connection.connectionState === "failed") this.#fail("connection failed");
     };
+    this.#flowTimer = setInterval(() => this.#lookAtFlow(), LOOK_MS);
   }
 
   get bridgeSessionId(): string | null {
@@ -180,6 +185,7 @@ export class BridgeSession extends MediaConnection {
 
   override close(): void {
     clearTimeout(this.#failTimer);
+    clearInterval(this.#flowTimer);
     this.#channel.close();
     super.close();
   }
@@ -320,6 +326,12 @@ export class BridgeSession extends MediaConnection {
       this.#options.listener.interrupted();
       this.#failTimer = setTimeout(() => this.#fail("ice disconnected"), DISCONNECTED_MS);
     }
+  }
+
+  #lookAtFlow(): void {
+    if (this.#isPaused) return;
+    this.#newest = this.newestSince(this.#newest);
+    if (this.#flow.look(performance.now(), this.#newest)) this.#options.listener.interrupted();
   }
 
   #fail(reason: string): void {

@@ -31,6 +31,8 @@ export abstract class MediaConnection {
   protected version = 0;
   #queue: Promise<void> = Promise.resolve();
   readonly #number = nextNumber++;
+  /** Who had news at the last look: mostly it has again. */
+  #lively: RTCRtpReceiver | null = null;
 
   protected constructor(iceServers: readonly RTCIceServer[]) {
     this.connection = new RTCPeerConnection({ iceServers: [...iceServers], bundlePolicy: "max-bundle" });
@@ -62,6 +64,20 @@ export abstract class MediaConnection {
 
   audioLevel(source: string): number {
     return this.#receiver(source)?.getSynchronizationSources()[0]?.audioLevel ?? 0;
+  }
+
+  /** When the newest packet that is newer than `known` was played, in the browser's milliseconds; else `known`. */
+  protected newestSince(known: number): number {
+    const played = (receiver: RTCRtpReceiver): number => receiver.getSynchronizationSources()[0]?.timestamp ?? 0;
+    const before = this.#lively === null ? 0 : played(this.#lively);
+    if (before > known) return before;
+    for (const receiver of this.connection.getReceivers()) {
+      const at = played(receiver);
+      if (at <= known) continue;
+      this.#lively = receiver;
+      return at;
+    }
+    return known;
   }
 
   async statistics(source: string): Promise<SourceStatistics | null> {
