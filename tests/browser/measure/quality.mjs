@@ -124,9 +124,10 @@ const tell = ({ network, busy, results }) => {
       const received = [track.packetsReceived, track.packetsLost, track.jitterBufferDelayMs.toFixed(0)];
       if (track.kind === "video") {
         const heights = Object.entries(track.heights).sort((a, b) => b[1] - a[1]);
-        const { framesDecoded, freezeCount, totalFreezesDuration, longestFreeze, pauses, pausedSeconds, pliCount, nackCount } = track;
+        const { framesDecoded, freezeCount, totalFreezesDuration, longestFreeze, pauses, pausedSeconds, stillSeconds, isPausedAtEnd, pliCount, nackCount } = track;
+        const still = stillSeconds < 1 ? "0" : `${stillSeconds.toFixed(1)}${isPausedAtEnd ? ", not sent" : ""}`;
         const pause = pauses > 0 ? `${pauses}, ${pausedSeconds.toFixed(1)} s` : "0";
-        video.push([who, heights[0]?.[0], ...received, framesDecoded, freezeCount, totalFreezesDuration?.toFixed(2), longestFreeze.toFixed(2), pause, pliCount, nackCount]);
+        video.push([who, heights[0]?.[0], ...received, framesDecoded, freezeCount, totalFreezesDuration?.toFixed(2), longestFreeze.toFixed(2), pause, still, pliCount, nackCount]);
       } else {
         const { concealedSamples, silentConcealedSamples, concealmentEvents, longestGapMs, totalSamplesReceived } = track;
         const share = totalSamplesReceived > 0 ? `${((100 * concealedSamples) / totalSamplesReceived).toFixed(2)} %` : null;
@@ -134,7 +135,7 @@ const tell = ({ network, busy, results }) => {
       }
     }
   }
-  printTable(["video", "lines", "packets", "lost", "buffer ms", "framesDecoded", "freezeCount", "totalFreezesDuration", "longest s", "of them not sent", "PLI", "NACK"], video);
+  printTable(["video", "lines", "packets", "lost", "buffer ms", "framesDecoded", "freezeCount", "totalFreezesDuration", "longest s", "of them not sent", "still at the end s", "PLI", "NACK"], video);
   console.log();
   printTable(["", "lines", "packets", "sent again", "NACK", "framesEncoded", "key frames", "PLI", "kbit/s at the end"], out);
   console.log();

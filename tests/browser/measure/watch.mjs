@@ -26,7 +26,7 @@ export const startWatch = (interval) => {
     let track = tracks.get(key);
     if (track === undefined) {
       track = { source, kind: entry.kind, first: entry, last: entry, heights: {}, gap: 0, longestGap: 0 };
-      Object.assign(track, { longestFreeze: 0, pauses: 0, paused: 0, wasPaused: isPaused });
+      Object.assign(track, { longestFreeze: 0, pauses: 0, paused: 0, wasPaused: isPaused, movedAt: performance.now() });
       tracks.set(key, track);
       return;
     }
@@ -42,6 +42,7 @@ export const startWatch = (interval) => {
           track.paused += frozen;
         }
         track.wasPaused = isPaused;
+        track.movedAt = performance.now();
       }
       if (entry.frameHeight !== undefined) track.heights[entry.frameHeight] = (track.heights[entry.frameHeight] ?? 0) + 1;
     } else {
@@ -102,6 +103,8 @@ export const endWatch = () => {
           longestFreeze: track.longestFreeze,
           pauses: track.pauses,
           pausedSeconds: track.paused,
+          stillSeconds: (performance.now() - track.movedAt) / 1000,
+          isPausedAtEnd: track.wasPaused,
           pliCount: grown(track, "pliCount"),
           nackCount: grown(track, "nackCount"),
           heights: track.heights,
