@@ -2,6 +2,7 @@
 //! and the rest of the server.
 
 mod backlog;
+mod sleep;
 mod socket;
 mod worker;
 

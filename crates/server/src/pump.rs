@@ -2,8 +2,8 @@
 //! wants to be woken, let others run, and keep a panic inside.
 //!
 //! The page itself is the same for all (`conference_task`, `session_task`, `listen::websocket`,
-//! `media::worker`): wait for one of mailbox, socket and timer; call one `handle_*`; drain
-//! `poll_output`; again.
+//! and `media::worker`, which sleeps without a runtime): wait for one of mailbox, socket and timer;
+//! call one `handle_*`; drain `poll_output`; again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

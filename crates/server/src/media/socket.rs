@@ -3,22 +3,21 @@
 //! Per packet: no allocation on the way in; no copy on the way out, unless the system has no room.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use tertulia_bridge::{Batch, Run};
 use tertulia_model::Now;
-use tokio::io::{Interest, Ready};
-use tokio::net::UdpSocket;
 use tracing::debug;
 
 use super::backlog::{Backlog, Place};
 
 /// The media port, bound once for each worker.
 pub(crate) struct BoundSockets {
-    pub(crate) sockets: Vec<StdUdpSocket>,
+    pub(crate) sockets: Vec<UdpSocket>,
     pub(crate) port: u16,
 }
 
@@ -34,7 +33,7 @@ pub(crate) fn bind(port: u16, workers: u16, has_ipv6: bool) -> io::Result<BoundS
     first.bind(&SocketAddr::new(any, port).into())?;
     // From here on those who ask for it too may share the port.
     first.set_reuse_port(true)?;
-    let first = StdUdpSocket::from(first);
+    let first = UdpSocket::from(first);
     let port = first.local_addr()?.port();
     let mut sockets = vec![first];
     for _ in 1..workers {
@@ -86,10 +85,9 @@ pub(crate) struct Sent {
 }
 
 impl MediaSocket {
-    /// Takes over a bound socket; inside the worker's runtime.
-    pub(crate) fn new(socket: StdUdpSocket, buffer_bytes: usize) -> io::Result<MediaSocket> {
-        let address = socket.local_addr()?;
-        let io = UdpSocket::from_std(socket)?;
+    /// Takes over a bound socket that does not block.
+    pub(crate) fn new(io: UdpSocket, buffer_bytes: usize) -> io::Result<MediaSocket> {
+        let address = io.local_addr()?;
         let state = UdpSocketState::new((&io).into())?;
         // The system gives what its administrator allows; too little shows as loss under load.
         let _ = state.set_send_buffer_size((&io).into(), buffer_bytes);
@@ -111,14 +109,9 @@ impl MediaSocket {
         })
     }
 
-    /// Waits until there is something to receive, or room for what could not be sent. Cancel safe.
-    pub(crate) async fn ready(&self) -> io::Result<Ready> {
-        let interest = if self.backlog.is_empty() {
-            Interest::READABLE
-        } else {
-            Interest::READABLE | Interest::WRITABLE
-        };
-        self.io.ready(interest).await
+    /// Whether there is something that the system had no room for.
+    pub(crate) fn wants_room(&self) -> bool {
+        !self.backlog.is_empty()
     }
 
     /// Receives one batch and hands on each datagram: from where, to which of our addresses, and
@@ -133,10 +126,7 @@ impl MediaSocket {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
             IoSliceMut::new(chunks.next().expect("the buffer holds a batch"))
         });
-        let (io, state) = (&self.io, &self.state);
-        let received = io.try_io(Interest::READABLE, || {
-            state.recv(io.into(), &mut slices, &mut metas)
-        });
+        let received = self.state.recv((&self.io).into(), &mut slices, &mut metas);
         let count = match received {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -249,8 +239,7 @@ impl MediaSocket {
             src_ip: (!source.is_unspecified()).then_some(source),
         };
         self.sent.calls += 1;
-        let (io, state) = (&self.io, &self.state);
-        io.try_io(Interest::WRITABLE, || state.try_send(io.into(), &datagrams))
+        self.state.try_send((&self.io).into(), &datagrams)
     }
 
     /// An IPv6 socket wants IPv4 addresses mapped.
@@ -261,6 +250,12 @@ impl MediaSocket {
             }
             _ => address,
         }
+    }
+}
+
+impl AsFd for MediaSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
     }
 }
 
@@ -276,9 +271,10 @@ const RUN_BYTES_MAX: usize = 65_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::sleep::Sleep;
 
-    #[tokio::test]
-    async fn a_batch_arrives_in_order_and_answers_leave_from_where_they_were_asked() {
+    #[test]
+    fn a_batch_arrives_in_order_and_answers_leave_from_where_they_were_asked() {
         let bound = bind(0, 2, true).unwrap();
         let port = bound.port;
         assert!(bind(port, 1, true).is_err(), "a second server is noticed");
@@ -287,15 +283,19 @@ mod tests {
             .into_iter()
             .map(|one| MediaSocket::new(one, 1 << 20).unwrap())
             .collect();
-        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let server: SocketAddr = format!("127.0.0.2:{port}").parse().unwrap();
-        client.send_to(b"hello", server).await.unwrap();
+        client.send_to(b"hello", server).unwrap();
 
-        let (first, second) = ours.split_at_mut(1);
-        let (first, second) = (&mut first[0], &mut second[0]);
-        let here = tokio::select! {
-            ready = first.ready() => { ready.unwrap(); first }
-            ready = second.ready() => { ready.unwrap(); second }
+        let sleep = Sleep::new(std::time::Instant::now()).unwrap();
+        let is_readable = |one: &MediaSocket| {
+            let moment = Some(Duration::from_millis(1));
+            sleep.wait(one, false, moment).unwrap().is_readable
+        };
+        let here = loop {
+            if let Some(index) = ours.iter().position(is_readable) {
+                break &mut ours[index];
+            }
         };
         let mut seen = Vec::new();
         let later = crate::clock::now().later(Duration::from_secs(2));
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(here.take_sent(), Sent::default());
         let mut buffer = [0; 2000];
         for n in 0..10u8 {
-            let (length, from) = client.recv_from(&mut buffer).await.unwrap();
+            let (length, from) = client.recv_from(&mut buffer).unwrap();
             assert_eq!((buffer[0], from), (n, server));
             assert_eq!(length, if n == 9 { 500 } else { 1000 });
         }

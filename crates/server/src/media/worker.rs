@@ -4,22 +4,23 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Transmit, Worker};
 use tertulia_model::{BridgeCommand, BridgeEvent, ChannelId, ConferenceId, Now};
-use tokio::io::Ready;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{debug, error};
 
-use super::socket::{MediaSocket, Received};
+use super::sleep::{Ready, Sleep};
+use super::socket::MediaSocket;
 use super::{ChannelMail, OpenChannel, WorkerCommand, WorkerHandle, WorkerReading};
 use crate::addresses::Answers;
 use crate::clock;
 use crate::conference_task::{ConferenceControl, ConferenceHandle};
-use crate::pump::{Panicked, Timer, guarded};
+use crate::pump::{Panicked, guarded};
 
 /// Starts one thread for each socket.
 pub(crate) fn start(
@@ -35,18 +36,13 @@ pub(crate) fn start(
     let mut handles = Vec::new();
     for (index, (socket, ring)) in (0..).zip(sockets.into_iter().zip(rings_out)) {
         let (commands, commands_out) = mpsc::channel(COMMANDS);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let socket = {
-            let _inside = runtime.enter();
-            MediaSocket::new(socket, buffer_bytes)?
-        };
+        let start = clock::now();
         let worker = MediaWorker {
-            machine: Worker::new(Arc::clone(config), index, clock::seed(), clock::now()),
+            machine: Worker::new(Arc::clone(config), index, clock::seed(), start),
             config: Arc::clone(config),
             index,
-            socket,
+            socket: MediaSocket::new(socket, buffer_bytes)?,
+            sleep: Sleep::new(start.mono)?,
             commands: commands_out,
             ring,
             rings: rings.clone(),
@@ -60,12 +56,10 @@ pub(crate) fn start(
         };
         thread::Builder::new()
             .name(format!("media-{index}"))
-            .spawn(move || {
-                // A task of its own: waking the future of `block_on` costs a system call.
-                let ended = runtime.block_on(async { tokio::spawn(worker.run()).await });
-                if let Err(error) = ended {
-                    error!(%error, "a media thread broke");
-                }
+            .spawn(move || match guarded(|| worker.run()) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => error!(%error, "the media socket broke"),
+                Err(Panicked) => error!("a media thread broke"),
             })?;
         handles.push(WorkerHandle::new(commands));
     }
@@ -84,6 +78,7 @@ struct MediaWorker {
     index: u16,
     machine: Worker,
     socket: MediaSocket,
+    sleep: Sleep,
     commands: mpsc::Receiver<WorkerCommand>,
     ring: mpsc::Receiver<Foreign>,
     /// The rings of all workers, by index.
@@ -101,34 +96,20 @@ struct MediaWorker {
     gathering: Option<Instant>,
 }
 
-enum Woken {
-    Socket(Ready),
-    Command(WorkerCommand),
-    Foreign(Foreign),
-    Time,
+/// What there is to do.
+struct Work {
+    ready: Ready,
+    command: Option<WorkerCommand>,
+    foreign: Option<Foreign>,
 }
 
 impl MediaWorker {
-    async fn run(mut self) {
-        let mut timer = Timer::new();
-        loop {
-            timer.set(self.machine.next_timeout());
-            let woken = tokio::select! {
-                ready = self.socket.ready() => match ready {
-                    Ok(ready) => Woken::Socket(ready),
-                    Err(error) => return error!(%error, "the media socket broke"),
-                },
-                command = self.commands.recv() => match command {
-                    Some(command) => Woken::Command(command),
-                    None => return,
-                },
-                // Never closed: this worker has a sender of its own ring.
-                Some(foreign) = self.ring.recv() => Woken::Foreign(foreign),
-                () = timer.expired() => Woken::Time,
-            };
+    /// Until nobody can give commands any more.
+    fn run(mut self) -> io::Result<()> {
+        while let Some(work) = self.wait()? {
             let turn = guarded(|| {
                 let now = clock::now();
-                self.turn(now, woken);
+                self.turn(now, work);
                 self.drain(now);
             });
             if let Err(Panicked) = turn {
@@ -139,44 +120,82 @@ impl MediaWorker {
             self.machine.note_sent(sent.calls, sent.dropped);
             self.wait_for_more();
         }
+        Ok(())
     }
 
-    fn turn(&mut self, now: Now, woken: Woken) {
-        match woken {
-            Woken::Socket(ready) => {
-                if ready.is_writable() {
-                    self.socket.send_backlog();
-                }
-                if ready.is_readable() {
-                    let is_empty = self.receive(now);
-                    self.gather(now, is_empty);
+    /// Sleeps until there is something to do; None when nobody can give commands any more.
+    fn wait(&mut self) -> io::Result<Option<Work>> {
+        let waker = self.sleep.waker();
+        let mut context = Context::from_waker(&waker);
+        let command = match self.commands.poll_recv(&mut context) {
+            Poll::Ready(Some(command)) => Some(command),
+            Poll::Ready(None) => return Ok(None),
+            Poll::Pending => None,
+        };
+        let foreign = match self.ring.poll_recv(&mut context) {
+            Poll::Ready(foreign) => foreign,
+            Poll::Pending => None,
+        };
+        let timeout = if command.is_some() || foreign.is_some() {
+            Some(Duration::ZERO)
+        } else {
+            self.deadline()
+                .map(|due| due.saturating_duration_since(clock::now().mono))
+        };
+        let wants_room = self.socket.wants_room();
+        let ready = self.sleep.wait(&self.socket, wants_room, timeout)?;
+        Ok(Some(Work {
+            ready,
+            command,
+            foreign,
+        }))
+    }
+
+    /// When the machine's timers ring next.
+    fn deadline(&self) -> Option<Instant> {
+        let due = self.machine.next_timeout()?;
+        Some(self.sleep.deadline(due))
+    }
+
+    fn turn(&mut self, now: Now, work: Work) {
+        let Work {
+            ready,
+            command,
+            foreign,
+        } = work;
+        if ready.is_writable {
+            self.socket.send_backlog();
+        }
+        if ready.is_readable {
+            let is_empty = self.receive(now);
+            self.gather(now, is_empty);
+        }
+        if let Some(foreign) = foreign {
+            let mut next = Some(foreign);
+            let mut left = DATAGRAMS_AT_ONCE;
+            while let Some(Foreign { from, to, data }) = next.take() {
+                self.machine
+                    .handle_datagram(now, from, to, &data, &mut self.batch);
+                left -= 1;
+                if left > 0 {
+                    next = self.ring.try_recv().ok();
                 }
             }
-            Woken::Command(command) => {
+            self.machine.finish_batch(now, &mut self.batch);
+            self.gather(now, left > 0);
+        }
+        if let Some(command) = command {
+            self.carry_out(now, command);
+            for _ in 0..COMMANDS_AT_ONCE {
+                let Ok(command) = self.commands.try_recv() else {
+                    break;
+                };
+                self.drain(now);
                 self.carry_out(now, command);
-                for _ in 0..COMMANDS_AT_ONCE {
-                    let Ok(command) = self.commands.try_recv() else {
-                        break;
-                    };
-                    self.drain(now);
-                    self.carry_out(now, command);
-                }
             }
-            Woken::Foreign(foreign) => {
-                let mut next = Some(foreign);
-                let mut left = DATAGRAMS_AT_ONCE;
-                while let Some(Foreign { from, to, data }) = next.take() {
-                    self.machine
-                        .handle_datagram(now, from, to, &data, &mut self.batch);
-                    left -= 1;
-                    if left > 0 {
-                        next = self.ring.try_recv().ok();
-                    }
-                }
-                self.machine.finish_batch(now, &mut self.batch);
-                self.gather(now, left > 0);
-            }
-            Woken::Time => self.machine.handle_timeout(now, &mut self.batch),
+        }
+        if self.deadline().is_some_and(|due| due <= now.mono) {
+            self.machine.handle_timeout(now, &mut self.batch);
         }
     }
 
@@ -230,10 +249,14 @@ impl MediaWorker {
                     }
                 });
             match received {
-                Ok(Received { datagrams: 0, .. }) => break,
                 Ok(received) => {
                     left = left.saturating_sub(received.datagrams);
                     waited = waited.max(received.waited);
+                    // One alone is an answer; of a burst more has come meanwhile, and leaves
+                    // together with what is here.
+                    if received.datagrams <= 1 {
+                        break;
+                    }
                 }
                 // Answers of routers to packets of ours; the next call has the next datagram.
                 Err(error) => {
