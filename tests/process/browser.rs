@@ -58,7 +58,7 @@ impl Browser {
         config: impl FnOnce(SocketAddr) -> ClientConfig,
         user: User,
     ) -> Browser {
-        tertulia_bridge::install_crypto();
+        tertulia_client::install_crypto();
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let config = config(udp.local_addr().unwrap());
         let query = format!("?room={}", config.room.name());

@@ -379,7 +379,6 @@ pub fn descriptor(data: &[u8]) {
 }
 
 fn worker_with_endpoint() -> (Worker, String) {
-    tertulia_bridge::install_crypto();
     let media = SocketAddr::from(([192, 0, 2, 1], 10_000));
     let config = Arc::clone(&NodeConfig::usual(media).bridge);
     let mut worker = Worker::new(config, 0, [4; 32], now());

@@ -19,12 +19,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tertulia_model::{AllocationId, BridgeEvent, ChannelId, ConferenceId, Random};
+use tertulia_model::{AllocationId, BridgeEvent, ChannelId, ConferenceId, Random, Ssrc};
+use tertulia_transport::session::Event;
 
 use crate::config::Config;
 use crate::demux;
-use crate::endpoint::EndpointEvent;
-use crate::forward::Copies;
 use crate::loudest::Loudest;
 use crate::seat::Seat;
 use crate::source::SourceState;
@@ -66,11 +65,9 @@ pub(crate) struct Conference {
     touched: Vec<usize>,
     freed: Freed,
     /// Kept to save allocations, as is the next.
-    events: Vec<EndpointEvent>,
+    events: Vec<Event>,
     /// Receivers that have no slot for a packet.
     without_slot: Vec<usize>,
-    /// Of the payload that is being forwarded.
-    copies: Copies,
 }
 
 /// What the worker must forget.
@@ -100,7 +97,6 @@ impl Conference {
             freed: Freed::default(),
             events: Vec::new(),
             without_slot: Vec::new(),
-            copies: Copies::new(),
         }
     }
 
@@ -213,7 +209,7 @@ impl Conference {
         if let Some(seat) = self.seats.get_mut(index).and_then(Option::as_deref_mut) {
             seat.is_dirty = false;
             let waiting = seat.outbox.len();
-            messages::flush(seat);
+            messages::flush(seat, cx.now);
             let written = waiting.saturating_sub(seat.outbox.len());
             cx.statistics.data_channel_messages_out += written as u64;
             seat.endpoint.turn(cx.now, cx.batch, &mut events);
@@ -240,7 +236,7 @@ impl Conference {
             }
             is_readable = seat
                 .endpoint
-                .receive(cx.now, from, to, data, cx.batch, &mut events);
+                .receive(cx.now, (from, to), data, cx.batch, &mut events);
         }
         self.handle_events(cx, index, &mut events);
         self.events = events;
@@ -249,28 +245,33 @@ impl Conference {
         is_readable
     }
 
-    fn handle_events(&mut self, cx: &mut Cx<'_>, index: usize, events: &mut Vec<EndpointEvent>) {
+    fn handle_events(&mut self, cx: &mut Cx<'_>, index: usize, events: &mut Vec<Event>) {
         for event in events.drain(..) {
             match event {
-                EndpointEvent::Rtp(packet) => {
+                Event::Packet(packet) => {
                     self.note_rtp(cx, index, &packet);
                     self.ingest(cx, index, packet);
                 }
-                EndpointEvent::KeyframeWanted(mid) => self.handle_keyframe_wanted(cx, index, mid),
-                EndpointEvent::Estimate(bps) => self.handle_estimate(cx, index, bps),
-                EndpointEvent::Quality(quality) => self.handle_quality(cx, index, quality),
-                EndpointEvent::Connected => self.handle_connected(cx, index),
-                EndpointEvent::Closed => self.handle_closed(cx, index),
-                EndpointEvent::ChannelOpen => self.greet(cx, index, false),
-                EndpointEvent::ChannelText(text) => {
+                Event::KeyframeWanted(ssrc) => self.handle_keyframe_wanted(cx, index, Ssrc(ssrc)),
+                Event::Estimate(bps) => self.handle_estimate(cx, index, bps),
+                Event::Report(report) => self.handle_report(index, report),
+                Event::Connected => self.handle_connected(cx, index),
+                Event::Closed => self.handle_closed(cx, index),
+                Event::ChannelOpen => self.greet(cx, index, false),
+                Event::ChannelText(text) => {
                     cx.statistics.data_channel_messages_in += 1;
                     if let Some(seat) = self.seat_mut(index) {
                         seat.prefers_data_channel = true;
                     }
                     self.handle_text(cx, index, &text);
                 }
-                EndpointEvent::ChannelRoom => self.mark(index),
-                EndpointEvent::ChannelClosed => {
+                Event::Failed(failure) => {
+                    if let Some(seat) = self.seat_mut(index) {
+                        seat.endpoint.fail(failure);
+                    }
+                }
+                Event::ChannelRoom => self.mark(index),
+                Event::ChannelClosed => {
                     if let Some(seat) = self.seat_mut(index) {
                         seat.outbox.clear();
                     }

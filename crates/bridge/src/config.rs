@@ -29,6 +29,9 @@ pub struct Config {
     pub audio: AudioPolicy,
     /// What is done when there are more packets than a thread can carry.
     pub load: LoadPolicy,
+    /// Only for simulations: draws how long DTLS waits before it sends a flight again, so that a
+    /// run can be repeated (None).
+    pub dtls_timer_seed: Option<u64>,
 }
 
 /// One address of a media socket.
@@ -80,8 +83,12 @@ pub struct Bandwidth {
     pub initial_bps: u64,
     /// What is believed at least, once measured (30 000).
     pub least_bps: u64,
-    /// Sent packets kept per stream for retransmission (256).
+    /// What is believed at most (100 000 000).
+    pub most_bps: u64,
+    /// Sent packets kept per stream for retransmission (512).
     pub retransmission_packets: usize,
+    /// The same in bytes of payloads, which all receivers of a stream share (524 288).
+    pub retransmission_bytes: usize,
     /// Share of retransmissions above which they are given up (0.3).
     pub retransmission_share: f32,
     /// How much a shared screen on stage may exceed the estimate (500 000).

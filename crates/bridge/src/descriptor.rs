@@ -12,6 +12,7 @@ mod bits;
 mod tests;
 
 use bits::{BitReader, BitWriter};
+use tertulia_transport::send::Descriptor as DescriptorBytes;
 
 /// How the frames of a stream are made, until the next key frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -427,6 +428,17 @@ impl Descriptor {
         edit.number == self.number
             && edit.template_shift.is_multiple_of(TEMPLATES_MAX)
             && (edit.active.is_none() || edit.active == self.active)
+    }
+
+    /// The bytes that it was read from as they are for a receiver. Where the edited ones would be
+    /// too long, it is left out.
+    pub(crate) fn edited(&self, bytes: &DescriptorBytes, edit: &Edit) -> Option<DescriptorBytes> {
+        if self.is_unchanged_by(edit) {
+            return Some(bytes.clone());
+        }
+        let mut edited = [0; BYTES_MAX];
+        let length = self.write_edited(bytes.bytes(), edit, &mut edited)?;
+        Some(DescriptorBytes::new(edited.get(..length)?))
     }
 
     /// Writes it again: `bytes` are those that it was read from. Gives back how many were written;

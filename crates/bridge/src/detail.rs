@@ -5,11 +5,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use str0m::stats::PeerStats;
 use tertulia_model::bridge::EndpointOffer;
 use tertulia_model::{
     AllocationId, ConferenceId, EndpointId, MayForward, MediaType, SourceName, Ssrc, VideoType,
 };
+use tertulia_transport::session::PathReport;
 
 /// A conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,18 +99,16 @@ pub struct Path {
 }
 
 impl Path {
-    pub(crate) fn of(stats: &PeerStats) -> Path {
-        let pair = stats.selected_candidate_pair.as_ref();
-        let of_checks = pair.and_then(|pair| pair.current_round_trip_time);
+    pub(crate) fn of(report: &PathReport) -> Path {
         Path {
-            local: pair.map(|pair| pair.local.addr),
-            remote: pair.map(|pair| pair.remote.addr),
+            local: report.path.map(|path| path.source),
+            remote: report.path.map(|path| path.destination),
             // Checks are answered by whoever is there, media or not.
-            round_trip: of_checks.or(stats.rtt),
-            incoming_loss: stats.ingress_loss_fraction,
-            outgoing_loss: stats.egress_loss_fraction,
-            bytes_in: stats.peer_bytes_rx,
-            bytes_out: stats.peer_bytes_tx,
+            round_trip: report.check.or(report.round_trip),
+            incoming_loss: report.incoming_loss,
+            outgoing_loss: report.outgoing_loss,
+            bytes_in: report.bytes_in,
+            bytes_out: report.bytes_out,
         }
     }
 }

@@ -4,23 +4,19 @@
 //! shared; what differs per receiver are numbers. The streams are kept in vectors, by the index of
 //! the source and of the receiver.
 //!
-//! Two exceptions. VP9 has numbers inside its payload that str0m does not change while it seals:
-//! the payload is copied once for each distinct pair of them, at most once for each receiver,
-//! and not at all for those who have been sent one encoding since it was first wanted. And a
-//! dependency descriptor of more than seven bytes, as key frames have, is written once for each
-//! receiver.
+//! One exception: a dependency descriptor of more than 22 bytes, as key frames have, is written
+//! once for each receiver.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use tertulia_model::MediaType;
+use tertulia_transport::packet::AudioLevel;
+use tertulia_transport::payload::Payload;
+use tertulia_transport::send::{Descriptor as DescriptorBytes, Outgoing};
 
 use crate::descriptor::Structure;
-use crate::endpoint::Outgoing;
-use crate::extension::DescriptorBytes;
-use crate::rewrite::header::{Own, VideoHeader};
-use crate::rewrite::video::{Numbers, PayloadEdit, Verdict, VideoPacket};
-use crate::rewrite::vp9::Vp9Edit;
+use crate::rewrite::header::VideoHeader;
+use crate::rewrite::video::{Numbers, Verdict, VideoPacket};
 use crate::seat::{Lane, Leg, Rewrite, Seat};
 
 /// A packet that passed its sender's checks.
@@ -38,8 +34,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) timestamp: u32,
     pub(crate) is_marked: bool,
     pub(crate) arrived: Instant,
-    pub(crate) payload: &'a Arc<[u8]>,
-    pub(crate) levels: Option<(i8, Option<bool>)>,
+    pub(crate) payload: &'a Payload,
+    pub(crate) audio_level: Option<AudioLevel>,
     pub(crate) video: Option<Video<'a>>,
 }
 
@@ -52,8 +48,8 @@ impl Incoming<'_> {
             timestamp: self.timestamp,
             arrived: self.arrived,
             is_marked: self.is_marked,
-            payload: Arc::clone(self.payload),
-            levels: self.levels,
+            payload: self.payload.clone(),
+            audio_level: self.audio_level,
             patch: None,
             descriptor: None,
         }
@@ -69,9 +65,6 @@ pub(crate) struct Video<'a> {
     /// What that refers to.
     pub(crate) structure: Option<&'a Structure>,
 }
-
-/// One payload of VP9 with other numbers, for as many receivers as need the same.
-pub(crate) type Copies = Vec<(Vp9Edit, Arc<[u8]>)>;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,14 +86,13 @@ pub(crate) enum Outcome {
 }
 
 /// Writes a packet to all receivers; those it was written to are noted in `dirty`, those that have
-/// no slot for it in `without_slot`. `copies` is left empty.
+/// no slot for it in `without_slot`.
 pub(crate) fn forward(
     packet: &Incoming<'_>,
     now: Instant,
     seats: &mut [Option<Box<Seat>>],
     dirty: &mut Vec<usize>,
     without_slot: &mut Vec<usize>,
-    copies: &mut Copies,
 ) -> Forwarded {
     let mut forwarded = Forwarded::default();
     for (index, seat) in seats.iter_mut().enumerate() {
@@ -110,7 +102,7 @@ pub(crate) fn forward(
         if index == packet.sender {
             continue;
         }
-        match forward_to(packet, now, seat, copies) {
+        match forward_to(packet, now, seat) {
             Outcome::Sent => {
                 forwarded.receivers += 1;
                 if !seat.is_dirty {
@@ -123,17 +115,11 @@ pub(crate) fn forward(
             Outcome::WantsSlot => without_slot.push(index),
         }
     }
-    copies.clear();
     forwarded
 }
 
 /// Writes a packet to one receiver.
-pub(crate) fn forward_to(
-    packet: &Incoming<'_>,
-    now: Instant,
-    seat: &mut Seat,
-    copies: &mut Copies,
-) -> Outcome {
+pub(crate) fn forward_to(packet: &Incoming<'_>, now: Instant, seat: &mut Seat) -> Outcome {
     let is_meant = packet.for_red.is_none_or(|red| red == seat.offer.has_red);
     if !is_meant || !seat.is_reachable() {
         return Outcome::Dropped;
@@ -150,7 +136,7 @@ pub(crate) fn forward_to(
             Outcome::Dropped
         };
     }
-    let outgoing = match pass(packet, now, leg, copies) {
+    let outgoing = match pass(packet, now, leg) {
         Pass::Forward(outgoing) => outgoing,
         Pass::Drop => return Outcome::Dropped,
         Pass::WantKeyframe => return Outcome::WantsKeyframe,
@@ -158,13 +144,14 @@ pub(crate) fn forward_to(
     if let (Lane::Slot(place), Some(slots)) = (leg.lane, &mut seat.slots) {
         slots.touch(packet.media, place, now);
     }
-    leg.open(&mut seat.endpoint, packet.media);
-    let (ssrc, has_rtx) = (leg.ssrc, leg.has_rtx());
+    let Some(key) = leg.open(&mut seat.endpoint, packet.media) else {
+        return Outcome::Dropped;
+    };
     if packet.media == MediaType::Video {
         seat.was_sent_video = Some(now);
-        seat.endpoint.wake_up(seat.estimate_bps);
+        seat.endpoint.wake_up(now);
     }
-    seat.endpoint.write(packet.media, ssrc, has_rtx, outgoing);
+    seat.endpoint.write(packet.media, key, outgoing);
     Outcome::Sent
 }
 
@@ -174,7 +161,7 @@ enum Pass {
     WantKeyframe,
 }
 
-fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg, copies: &mut Copies) -> Pass {
+fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg) -> Pass {
     match (&mut leg.rewrite, packet.video) {
         (Rewrite::Plain(renumber), _) if !leg.is_wanted => {
             renumber.pause();
@@ -201,9 +188,7 @@ fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg, copies: &mut Copies)
             };
             let target = leg.target.filter(|_| leg.lane != Lane::NoSlot);
             match rewrite.pass(now, arrived, target) {
-                Verdict::Forward(numbers) => {
-                    Pass::Forward(renumbered(packet, &video, numbers, copies))
-                }
+                Verdict::Forward(numbers) => Pass::Forward(renumbered(packet, &video, numbers)),
                 Verdict::Drop => Pass::Drop,
                 Verdict::DropForWantOfKeyframe => Pass::WantKeyframe,
             }
@@ -212,39 +197,17 @@ fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg, copies: &mut Copies)
     }
 }
 
-fn renumbered(
-    packet: &Incoming<'_>,
-    video: &Video<'_>,
-    numbers: Numbers,
-    copies: &mut Copies,
-) -> Outgoing {
+fn renumbered(packet: &Incoming<'_>, video: &Video<'_>, numbers: Numbers) -> Outgoing {
     let mut outgoing = Outgoing {
         number: numbers.number,
         timestamp: numbers.timestamp,
         is_marked: numbers.is_marked,
+        patch: numbers.payload,
         ..packet.as_it_came()
     };
-    match (numbers.payload, &video.header.own) {
-        (PayloadEdit::Vp8(patch), _) => outgoing.patch = Some(patch),
-        (PayloadEdit::Vp9(edit), Own::Vp9(vp9)) => {
-            let known = copies.iter().find(|(of, _)| *of == edit);
-            let copy = known.map(|(_, copy)| Arc::clone(copy));
-            outgoing.payload = copy.unwrap_or_else(|| {
-                let copy = vp9.renumbered(packet.payload, edit);
-                if copies.len() < COPIES_MAX {
-                    copies.push((edit, Arc::clone(&copy)));
-                }
-                copy
-            });
-        }
-        _ => {}
-    }
     if let (Some(descriptor), Some(edit)) = (&video.header.descriptor, numbers.descriptor) {
         let bytes = video.descriptor;
-        outgoing.descriptor = bytes.and_then(|bytes| bytes.edited(descriptor, &edit));
+        outgoing.descriptor = bytes.and_then(|bytes| descriptor.edited(bytes, &edit));
     }
     outgoing
 }
-
-/// More are not kept at a time: looking through them would cost as much as another copy.
-const COPIES_MAX: usize = 32;

@@ -1,4 +1,4 @@
-//! One conference's media: endpoints on str0m, forwarding and renumbering, layers, allocation,
+//! One conference's media: endpoints, forwarding and renumbering, layers, allocation,
 //! loudest speaker, and the messages of the bridge channel.
 //!
 //! Without I/O: a [`Worker`] is handed datagrams, commands and the time, and gives back datagrams
@@ -9,18 +9,15 @@
 //! `poll_output` until `None`; then sleep until `next_timeout`. Time never goes backwards.
 
 mod allocate;
-mod batch;
 mod channel;
 mod codecs;
 mod conference;
 mod config;
-mod congestion;
 mod constraints;
 mod demux;
 mod descriptor;
 mod detail;
 mod endpoint;
-mod extension;
 mod figures;
 mod foreign;
 mod forward;
@@ -49,7 +46,6 @@ mod worker;
 
 use tertulia_model::{BridgeEvent, ChannelId, ConferenceId};
 
-pub use batch::{Batch, Datagram, Run, Transmit};
 pub use config::{AudioPolicy, Bandwidth, Config, LoadPolicy, LocalAddress, Timers, VideoPolicy};
 pub use descriptor::{
     BYTES_MAX as DESCRIPTOR_BYTES_MAX, DecodeTarget, Descriptor, Edit as DescriptorEdit,
@@ -64,6 +60,7 @@ pub use limits::Limits;
 pub use metrics::{METRICS, Metric, MetricKind};
 pub use statistics::{Dropped, Statistics};
 pub use stun::{MappingAnswer, MappingError, mapping_answer, mapping_request};
+pub use tertulia_transport::batch::{Batch, Datagram, Run, Transmit};
 pub use worker::{ChannelRefused, DatagramRoute, Worker};
 
 /// What a worker wants of the world, besides datagrams.
@@ -82,11 +79,4 @@ pub enum Output {
         code: u16,
         reason: &'static str,
     },
-}
-
-/// Chooses the cryptography of this process (aws-lc-rs). To be called once, before the first
-/// [`Worker`]; further calls do nothing.
-pub fn install_crypto() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| str0m::crypto::from_feature_flags().install_process_default());
 }

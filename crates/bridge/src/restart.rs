@@ -2,11 +2,11 @@
 //! 2.4), which gives both sides new credentials while DTLS, SRTP, the data channel and all that is
 //! known of the client stay.
 //!
-//! str0m knows one pair of credentials at a time, so the former ones are valid until the client's
+//! ICE knows one pair of credentials at a time, so the former ones are valid until the client's
 //! answer is there; its first checks with the new ones may find nobody, and are repeated within
 //! milliseconds. From then on media goes where it went until a check with the new credentials has
 //! shown a new path. The former addresses are given up as soon as one comes from another address:
-//! str0m would prefer a dead path to a new one for some twenty seconds. Without a restart that holds
+//! ICE would prefer a dead path to a new one for some twenty seconds. Without a restart that holds
 //! for the address that media goes to, once nothing comes from there and media comes from elsewhere.
 
 use std::net::SocketAddr;
@@ -124,7 +124,7 @@ impl Seat {
             restart.former.doubt(*address);
         }
         self.tag = offered.tag;
-        self.endpoint.reconnect(offered.ice, theirs, addresses);
+        self.endpoint.reconnect(now, offered.ice, theirs, addresses);
         true
     }
 
@@ -138,7 +138,7 @@ impl Seat {
             *address == former && now.saturating_duration_since(*heard) < SILENCE
         };
         if !self.addresses.iter().any(is_used) && self.restart.former.give_up(former) {
-            self.endpoint.give_up_address(former);
+            self.endpoint.give_up_address(now, former);
         }
     }
 
@@ -148,7 +148,7 @@ impl Seat {
         let known = restart.former.confirm(from);
         let is_new = known.is_none();
         if known == Some(true) {
-            self.endpoint.readmit_address(from);
+            self.endpoint.readmit_address(now, from);
         }
         // One that is used again says nothing about the others at first.
         let is_late = restart
@@ -156,7 +156,7 @@ impl Seat {
             .is_some_and(|answered| now.saturating_duration_since(answered) >= PATIENCE);
         if is_new || is_late {
             for former in restart.former.give_up_rest() {
-                self.endpoint.give_up_address(former);
+                self.endpoint.give_up_address(now, former);
             }
         }
     }

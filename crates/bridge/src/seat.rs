@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use str0m::media::Mid;
 use tertulia_model::bridge::{Candidate, EndpointOffer, FeedbackSources};
 use tertulia_model::{
     AllocationId, ChannelId, EndpointId, MayForward, MediaType, SourceName, Ssrc, VideoType,
 };
 
+use tertulia_transport::send::StreamKey;
+
 use crate::channel::Outbox;
-use crate::congestion::Congestion;
 use crate::constraints::{AudioSubscription, ReceiverConstraints};
 use crate::endpoint::Endpoint;
 use crate::keyframe::ReceiverRequests;
@@ -67,7 +67,6 @@ pub(crate) struct Seat {
     /// Video types told before their sources were signalled.
     pub(crate) video_types: BTreeMap<String, VideoType>,
     pub(crate) estimate_bps: Option<u64>,
-    pub(crate) congestion: Congestion,
     /// What all that it asks for would take.
     pub(crate) wanted_bps: u64,
     /// Of media in the last second.
@@ -115,7 +114,7 @@ pub(crate) struct Leg {
     /// It is not known how far the numbers of `rtx` have come: it can't be used again.
     is_rtx_spent: bool,
     /// The stream's handle, once something was sent.
-    pub(crate) mid: Option<Mid>,
+    pub(crate) key: Option<StreamKey>,
     pub(crate) rewrite: Rewrite,
     /// What of a video source is to be sent.
     pub(crate) target: Option<Target>,
@@ -151,7 +150,7 @@ struct Ended {
     is_rtx_spent: bool,
     sent: Sent,
     /// The stream, if it was kept.
-    mid: Option<Mid>,
+    key: Option<StreamKey>,
 }
 
 /// All that is known of a new endpoint.
@@ -201,7 +200,6 @@ impl Seat {
             audio: AudioSubscription::all(),
             video_types: BTreeMap::new(),
             estimate_bps: None,
-            congestion: Congestion::NEW,
             wanted_bps: 0,
             lost_percent: 0,
             is_jammed: false,
@@ -241,7 +239,7 @@ impl Seat {
             ssrc,
             rtx,
             is_rtx_spent: false,
-            mid: None,
+            key: None,
             rewrite: match source.media() {
                 MediaType::Audio => Rewrite::Plain(Renumber::default()),
                 MediaType::Video => Rewrite::Video(Box::default()),
@@ -283,12 +281,12 @@ impl Seat {
 
     /// Puts a stream of a source away.
     fn end_stream(&mut self, media: MediaType, leg: Leg) {
-        let mut mid = leg.mid;
+        let mut key = leg.key;
         // Audio has no retransmissions: its numbers are all that must go on.
         if (media == MediaType::Audio || leg.sent().is_none())
-            && let Some(mid) = mid.take()
+            && let Some(key) = key.take()
         {
-            self.endpoint.remove(mid);
+            self.endpoint.remove_stream(key);
         }
         let Some(sent) = leg.sent() else { return };
         self.ended.push_back(Ended {
@@ -296,13 +294,13 @@ impl Seat {
             rtx: leg.rtx,
             is_rtx_spent: leg.is_rtx_spent,
             sent,
-            mid,
+            key,
         });
-        let kept = self.ended.iter().filter(|ended| ended.mid.is_some());
+        let kept = self.ended.iter().filter(|ended| ended.key.is_some());
         if kept.count() > KEPT_MAX {
-            let oldest = self.ended.iter_mut().find_map(|ended| ended.mid.take());
-            if let Some(mid) = oldest {
-                self.endpoint.remove(mid);
+            let oldest = self.ended.iter_mut().find_map(|ended| ended.key.take());
+            if let Some(key) = oldest {
+                self.endpoint.remove_stream(key);
             }
         }
         if self.ended.len() > ENDED_MAX {
@@ -310,11 +308,12 @@ impl Seat {
         }
     }
 
-    /// The source whose stream has this handle.
-    pub(crate) fn source_of(&self, mid: Mid) -> Option<usize> {
+    /// The source that is sent in the stream of this SSRC.
+    pub(crate) fn source_of(&self, ssrc: Ssrc) -> Option<usize> {
+        let is_in_it = |leg: &Leg| leg.ssrc == ssrc && leg.key.is_some();
         self.legs
             .iter()
-            .position(|leg| leg.as_ref().is_some_and(|leg| leg.mid == Some(mid)))
+            .position(|leg| leg.as_ref().is_some_and(is_in_it))
     }
 
     /// Which of its own sources and encodings a packet belongs to.
@@ -323,27 +322,6 @@ impl Seat {
             .iter()
             .copied()
             .find(|stream| stream.ssrc == ssrc)
-    }
-
-    /// Video that was written and waits for the pacer.
-    pub(crate) fn waiting_bits(&mut self) -> u64 {
-        let endpoint = &mut self.endpoint;
-        let open = self.legs.iter().flatten().filter(|leg| leg.mid.is_some());
-        let bytes: usize = open
-            .filter(|leg| leg.is_video())
-            .map(|leg| endpoint.waiting(leg.ssrc))
-            .sum();
-        bytes as u64 * 8
-    }
-
-    /// What was sent is not sent again: most of it was lost, and to ask for all of that at once
-    /// would keep a narrow link full.
-    pub(crate) fn forget_sent(&mut self) {
-        for leg in self.legs.iter().flatten() {
-            if leg.mid.is_some() && leg.has_rtx() {
-                self.endpoint.forget_sent(leg.ssrc);
-            }
-        }
     }
 
     /// A packet came from one of its addresses.
@@ -360,20 +338,12 @@ impl Seat {
 }
 
 impl Leg {
-    fn is_video(&self) -> bool {
-        matches!(self.rewrite, Rewrite::Video(_))
-    }
-
     /// Makes the stream if there is none yet.
-    pub(crate) fn open(&mut self, endpoint: &mut Endpoint, media: MediaType) {
-        if self.mid.is_none() {
-            self.mid = endpoint.add_stream(media, self.ssrc, self.usable_rtx());
+    pub(crate) fn open(&mut self, endpoint: &mut Endpoint, media: MediaType) -> Option<StreamKey> {
+        if self.key.is_none() {
+            self.key = endpoint.add_stream(media, self.ssrc, self.usable_rtx());
         }
-    }
-
-    /// Whether what was lost can be sent again.
-    pub(crate) fn has_rtx(&self) -> bool {
-        self.usable_rtx().is_some()
+        self.key
     }
 
     fn usable_rtx(&self) -> Option<Ssrc> {
@@ -387,10 +357,10 @@ impl Leg {
             Rewrite::Video(rewrite) => rewrite.rebase(Some(ended.sent)),
         }
         let is_same = ended.rtx == self.rtx;
-        self.is_rtx_spent = ended.is_rtx_spent || !is_same || ended.mid.is_none();
-        match ended.mid {
-            Some(mid) if is_same => self.mid = Some(mid),
-            Some(mid) => endpoint.remove(mid),
+        self.is_rtx_spent = ended.is_rtx_spent || !is_same || ended.key.is_none();
+        match ended.key {
+            Some(key) if is_same => self.key = Some(key),
+            Some(key) => endpoint.remove_stream(key),
             None => {}
         }
     }
@@ -400,11 +370,11 @@ impl Leg {
         &mut self,
         place: usize,
         (ssrc, rtx): (Ssrc, Option<Ssrc>),
-        mid: Option<Mid>,
+        key: Option<StreamKey>,
         sent: Option<Sent>,
     ) {
         self.lane = Lane::Slot(place);
-        (self.ssrc, self.rtx, self.mid) = (ssrc, rtx, mid);
+        (self.ssrc, self.rtx, self.key) = (ssrc, rtx, key);
         self.is_rtx_spent = false;
         match &mut self.rewrite {
             Rewrite::Plain(renumber) => renumber.rebase(sent),
@@ -413,11 +383,11 @@ impl Leg {
     }
 
     /// Is not sent from now on: its slot is somebody else's. Gives back the handle of its stream.
-    pub(crate) fn leave_slot(&mut self) -> Option<Mid> {
+    pub(crate) fn leave_slot(&mut self) -> Option<StreamKey> {
         self.lane = Lane::NoSlot;
         self.target = None;
         self.pause();
-        self.mid.take()
+        self.key.take()
     }
 
     /// Where its stream stands.

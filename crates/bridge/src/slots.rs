@@ -14,8 +14,8 @@
 
 use std::time::{Duration, Instant};
 
-use str0m::media::Mid;
 use tertulia_model::{MediaType, SourceName, Ssrc};
+use tertulia_transport::send::StreamKey;
 
 use crate::limits::Limits;
 use crate::rewrite::Sent;
@@ -43,7 +43,7 @@ pub(crate) struct Slot {
     pub(crate) rtx: Option<Ssrc>,
     /// The stream's handle, once something was sent, while nobody uses it: an open stream costs
     /// time with every packet of any other.
-    mid: Option<Mid>,
+    key: Option<StreamKey>,
     /// Whose packets are in it now, by the index of the source.
     pub(crate) source: Option<usize>,
     /// Its last source.
@@ -196,7 +196,7 @@ impl Seat {
                 all.push(Slot {
                     ssrc,
                     rtx: (media == MediaType::Video).then_some(rtx),
-                    mid: None,
+                    key: None,
                     source: None,
                     name: source.name().clone(),
                     sent: None,
@@ -219,8 +219,8 @@ impl Seat {
         slot.name = source.name().clone();
         slot.lent = now;
         slot.is_told = false;
-        let (mid, sent) = (slot.mid.take(), slot.sent.take());
-        leg.enter(place, (slot.ssrc, slot.rtx), mid, sent);
+        let (key, sent) = (slot.key.take(), slot.sent.take());
+        leg.enter(place, (slot.ssrc, slot.rtx), key, sent);
     }
 
     /// Takes a slot back from its source.
@@ -234,7 +234,7 @@ impl Seat {
         };
         if let Some(Some(leg)) = self.legs.get_mut(source) {
             slot.sent = leg.sent();
-            slot.mid = leg.leave_slot();
+            slot.key = leg.leave_slot();
         }
     }
 }

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use str0m::media::Mid;
 use tertulia_model::{MayForward, MediaType, Source, SourceName, Ssrc, VideoCodec, VideoType};
 
 use crate::allocate::Layer;
 use crate::descriptor::{Descriptor, Structure};
-use crate::extension::DescriptorBytes;
 use crate::keyframe::KeyframeRequests;
 use crate::meter::Meter;
 use crate::red::Arrivals;
 use crate::rewrite::header::{Own, VideoHeader};
 use crate::rewrite::plain::GapCloser;
 use crate::rewrite::video::ENCODINGS_MAX;
+use tertulia_transport::send::Descriptor as DescriptorBytes;
 
 /// A signalled source.
 pub(crate) struct SourceState {
@@ -22,7 +21,6 @@ pub(crate) struct SourceState {
     pub(crate) told_type: Option<VideoType>,
     /// The seat of the endpoint that sends it.
     pub(crate) owner: usize,
-    pub(crate) mid: Mid,
     pub(crate) encodings: Vec<EncodingState>,
     pub(crate) requests: KeyframeRequests,
     /// What it was last seen to be coded in.
@@ -56,7 +54,7 @@ struct SpatialState {
 }
 
 impl SourceState {
-    pub(crate) fn new(signalled: Source, owner: usize, mid: Mid) -> SourceState {
+    pub(crate) fn new(signalled: Source, owner: usize) -> SourceState {
         let encodings = (0..signalled.encodings.len().min(ENCODINGS_MAX))
             .map(|index| EncodingState {
                 closer: GapCloser::default(),
@@ -68,7 +66,6 @@ impl SourceState {
             signalled,
             told_type: None,
             owner,
-            mid,
             encodings,
             requests: KeyframeRequests::default(),
             codec: None,
@@ -359,7 +356,7 @@ mod tests {
             video_type: VideoType::Camera,
             encodings: encodings.collect(),
         };
-        SourceState::new(signalled, 0, Mid::from("m1"))
+        SourceState::new(signalled, 0)
     }
 
     #[test]

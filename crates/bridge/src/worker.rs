@@ -13,11 +13,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use str0m::config::{CryptoProvider, DtlsCert};
 use tertulia_model::bridge::{AllocationFailure, EndpointOffer, FeedbackSources, LocalTransport};
 use tertulia_model::{
-    AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, EndpointId, Now, Random,
+    AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, EndpointId, Fingerprint,
+    Now, Random,
 };
+use tertulia_transport::link::Certificate;
+use tertulia_transport::send::NtpClock;
 use tracing::{debug, debug_span, error};
 
 use crate::conference::{Conference, Cx, TICK};
@@ -37,8 +39,10 @@ pub struct Worker {
     config: Arc<Config>,
     index: u16,
     random: Random,
+    /// What all senders of RTP go by.
+    clock: NtpClock,
     /// Drawn once; without it nothing can be allocated.
-    certificate: Option<DtlsCert>,
+    certificate: Option<Certificate>,
     conferences: Vec<Option<Conference>>,
     by_id: BTreeMap<ConferenceId, usize>,
     /// Where the endpoint of a number sits.
@@ -84,17 +88,15 @@ pub struct ChannelRefused;
 impl Worker {
     /// A worker without conferences.
     pub fn new(config: Arc<Config>, index: u16, seed: [u8; 32], now: Now) -> Worker {
-        crate::install_crypto();
-        let certificate = CryptoProvider::get_default()
-            .and_then(|provider| provider.dtls_provider.generate_certificate());
-        if certificate.is_none() {
-            error!("no DTLS certificate could be made: the bridge can't be used");
-        }
+        let certificate = Certificate::generate()
+            .inspect_err(|error| error!(%error, "the bridge can't be used"))
+            .ok();
         Worker {
             strangers: StrangerLimit::new(&config.limits, now.mono),
             config,
             index,
             random: Random::from_seed(seed),
+            clock: ntp_clock(now),
             certificate,
             conferences: Vec::new(),
             by_id: BTreeMap::new(),
@@ -191,10 +193,10 @@ impl Worker {
             .flatten();
         let number = match (addressee, known) {
             (Some(ufrag), known) if known != Some(ufrag.number) => {
-                self.admit_address(now.mono, (from, to), ufrag, data)
+                self.admit_address(now.mono, from, ufrag, data)
             }
             (Some(ufrag), Some(number)) => {
-                self.confirm_address(now.mono, (from, to), ufrag, data);
+                self.confirm_address(now.mono, from, ufrag, data);
                 Some(number)
             }
             (None, Some(number)) => Some(number),
@@ -221,7 +223,7 @@ impl Worker {
     fn admit_address(
         &mut self,
         now: Instant,
-        (from, to): (SocketAddr, SocketAddr),
+        from: SocketAddr,
         ufrag: Ufrag,
         data: &[u8],
     ) -> Option<u32> {
@@ -243,7 +245,7 @@ impl Worker {
             self.statistics.dropped.unknown_check += 1;
             return None;
         };
-        if !seat.endpoint.accepts(from, to, data) {
+        if !seat.endpoint.accepts(from, data) {
             self.statistics.dropped.unknown_check += 1;
             return None;
         }
@@ -272,19 +274,13 @@ impl Worker {
 
     /// A check from an address that is the addressee's already. After a restart of ICE it shows
     /// that the address is still of use.
-    fn confirm_address(
-        &mut self,
-        now: Instant,
-        (from, to): (SocketAddr, SocketAddr),
-        ufrag: Ufrag,
-        data: &[u8],
-    ) {
+    fn confirm_address(&mut self, now: Instant, from: SocketAddr, ufrag: Ufrag, data: &[u8]) {
         if let Some(place) = self.place(ufrag.number)
             && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
             && let Some(seat) = conference.seat_mut(place.seat)
             && seat.restart.is_in_doubt()
             && seat.tag == ufrag.tag
-            && seat.endpoint.accepts(from, to, data)
+            && seat.endpoint.accepts(from, data)
         {
             seat.confirm_address(from, now);
         }
@@ -419,19 +415,29 @@ impl Worker {
         });
         let (tag, ice) = demux::draw_credentials(self.index, number, &mut self.random);
         let config = Arc::clone(&self.config);
-        let mut endpoint = Endpoint::new(&config, &certificate, offer, ice.clone(), now);
-        let Some(fingerprint) = endpoint.fingerprint() else {
-            self.free_numbers.push_back(number);
-            return Err(AllocationFailure::Unavailable);
-        };
-        let candidates = endpoint.add_addresses(&config, offer.is_loopback);
-        let channel_password = self.random.token(demux::PASSWORD_LENGTH);
+        let clock = self.clock;
         let index = known.unwrap_or_else(|| self.add_conference(id, now));
         let (conference, mut cx) = self.lend(index, now, out);
         let conference = conference.ok_or(AllocationFailure::Unavailable)?;
-        let seat = conference.free_seat();
         let [audio, video] = conference.draw_ssrcs(cx.random);
         let feedback = FeedbackSources { audio, video };
+        let ours = ice.clone();
+        let mut endpoint = Endpoint::new(
+            &config,
+            &certificate,
+            offer,
+            feedback.video,
+            ours,
+            clock,
+            now,
+        );
+        let fingerprint = Fingerprint {
+            hash: certificate.fingerprint().hash.clone(),
+            bytes: certificate.fingerprint().bytes.clone(),
+        };
+        let candidates = endpoint.add_addresses(&config, offer.is_loopback);
+        let channel_password = cx.random.token(demux::PASSWORD_LENGTH);
+        let seat = conference.free_seat();
         conference.add_seat(
             &mut cx,
             NewSeat {
@@ -772,6 +778,15 @@ fn carry_out(conference: &mut Conference, cx: &mut Cx<'_>, command: BridgeComman
         BridgeCommand::Close => conference.expire_all(cx),
     }
 }
+
+/// The time of day as senders of RTP state it (RFC 3550, 4).
+fn ntp_clock(now: Now) -> NtpClock {
+    let since_1970 = u64::try_from(now.wall.timestamp_millis()).unwrap_or(0);
+    NtpClock::new(now.mono, NTP_EPOCH + Duration::from_millis(since_1970))
+}
+
+/// From 1900 to 1970.
+const NTP_EPOCH: Duration = Duration::from_secs(2_208_988_800);
 
 /// Takes as long whatever differs, so that a password can't be guessed byte by byte.
 fn is_equal(a: &[u8], b: &[u8]) -> bool {

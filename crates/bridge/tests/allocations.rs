@@ -1,9 +1,8 @@
-//! How often the bridge's own code asks for memory on the way of a packet. What str0m allocates
-//! (each datagram is a vector of its own) is not counted: of each allocation, the innermost
-//! function of a crate that is known decides whose it is.
+//! How often the code of bridge and transport asks for memory on the way of a packet. Of each
+//! allocation, the innermost function of a crate that is known decides whose it is.
 //!
-//! Decisions (who gets which layer, statistics, messages) may allocate: they come with time, not
-//! with packets.
+//! Decisions (who gets which layer, statistics, messages) and what goes through ICE, DTLS and SCTP
+//! may allocate: they come with time, not with packets.
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 #![allow(dead_code, reason = "the other tests' room")]
@@ -42,7 +41,7 @@ fn no_packet_costs_an_allocation_of_ours() {
     room.clients[0].film();
     room.run(2 * SECOND);
     room.all_ask(720);
-    room.run(8 * SECOND);
+    room.run(15 * SECOND);
 
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let file = folder.join("allocations.json");
@@ -79,12 +78,12 @@ fn no_packet_costs_an_allocation_of_ours() {
             .iter()
             .any(|frame| DECISIONS.iter().any(|name| frame.contains(name)));
         match owner {
-            Some(&"tertulia_bridge::") if is_decision => decisions += count,
-            Some(&"tertulia_bridge::") => {
+            Some(&("tertulia_bridge::" | "tertulia_transport::")) if is_decision => {
+                decisions += count
+            }
+            Some(&("tertulia_bridge::" | "tertulia_transport::")) => {
                 ours += count;
-                let own = stack
-                    .iter()
-                    .filter(|frame| frame.contains("tertulia_bridge::"));
+                let own = stack.iter().filter(|frame| frame.contains("tertulia_"));
                 let own: Vec<_> = own.take(3).collect();
                 println!("{count} × {own:#?}");
             }
@@ -119,8 +118,9 @@ fn report(per_packet: f64) {
 }
 
 /// Whose an allocation can be.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "tertulia_bridge::",
+    "tertulia_transport::",
     "str0m",
     "dimpl::",
     "sctp_proto::",
@@ -131,11 +131,12 @@ const KNOWN: [&str; 9] = [
     "tracing",
 ];
 /// What happens with time, not with packets.
-const DECISIONS: [&str; 6] = [
+const DECISIONS: [&str; 7] = [
     "conference::ticks::",
     "conference::allocation::",
     "handle_command",
     "handle_channel_text",
     "handle_connected",
+    "link::",
     "handle_keyframe_wanted",
 ];

@@ -488,8 +488,13 @@ const TABLE: &[Key] = &[
     ),
     key(
         "bridge.retransmission_packets",
-        "256",
+        "512",
         "Sent packets kept for that, per stream.",
+    ),
+    key(
+        "bridge.retransmission_bytes",
+        r#""512 KiB""#,
+        "Bytes of sent packets kept for that, per stream; all its receivers share them.",
     ),
     key(
         "bridge.retransmission_percent",
@@ -515,6 +520,11 @@ const TABLE: &[Key] = &[
         "bridge.least_bitrate",
         "30000",
         "Bits per second that are believed at least.",
+    ),
+    key(
+        "bridge.most_bitrate",
+        "100000000",
+        "Bits per second that are believed at most.",
     ),
     key(
         "bridge.oversend_bitrate",

@@ -356,7 +356,9 @@ fn bridge(keys: &mut Reader) -> bridge::Config {
             is_estimated: true,
             initial_bps: keys.number("bridge.initial_bitrate", 10_000, BITRATE_MAX),
             least_bps: keys.number("bridge.least_bitrate", 1_000, BITRATE_MAX),
+            most_bps: keys.number("bridge.most_bitrate", 1_000, BITRATE_MAX),
             retransmission_packets: keys.count("bridge.retransmission_packets"),
+            retransmission_bytes: keys.bytes("bridge.retransmission_bytes"),
             retransmission_share: f32::from(keys.number::<u8>(
                 "bridge.retransmission_percent",
                 0,
@@ -382,6 +384,7 @@ fn bridge(keys: &mut Reader) -> bridge::Config {
             recovery: keys.number("bridge.load_recovery", 1, MANY),
             lag: keys.duration("bridge.lag"),
         },
+        dtls_timer_seed: None,
     }
 }
 

@@ -130,7 +130,6 @@ impl Server {
             mut conference,
             mut bridge,
         } = config;
-        tertulia_bridge::install_crypto();
         let app = web_app(&web)?;
         let addresses = Addresses::of_this_machine();
         let folder = DataFolder::open(&data)?;

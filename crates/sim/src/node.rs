@@ -138,7 +138,6 @@ impl Node {
     /// A server that has just started, with what its predecessor left on disk.
     pub fn new(config: Arc<NodeConfig>, disk: Disk, seed: [u8; 32], now: Now) -> Node {
         let sabotage = config.sabotage;
-        tertulia_bridge::install_crypto();
         let mut random = Random::from_seed(seed);
         let workers = (0..config.bridge.workers)
             .map(|index| Worker::new(Arc::clone(&config.bridge), index, random.seed(), now))

@@ -263,6 +263,11 @@ impl Transport {
         }
     }
 
+    /// What of a stream waits for the pacer is of no use any more.
+    pub fn drop_waiting(&mut self, key: StreamKey) {
+        self.pictures.remove(key);
+    }
+
     /// Bytes of pictures that wait for the pacer.
     pub fn waiting_bytes(&self) -> usize {
         self.pictures.bytes()
@@ -442,6 +447,7 @@ impl Transport {
             self.follow_estimate(now, events);
         }
         self.send_reports(now, out);
+        self.drop_late(now, events);
         self.send_media(now, out);
         if self.report_at.is_some_and(|at| at <= now) {
             self.report_at = Some(now + REPORT);
@@ -585,6 +591,18 @@ impl Transport {
         }
     }
 
+    /// A link has become so narrow that what waits would be seen much too late: the stream goes on
+    /// with a key frame.
+    fn drop_late(&mut self, now: Instant, events: &mut Vec<Event>) {
+        while let Some((key, since)) = self.pictures.next() {
+            if now.saturating_duration_since(since) < LATE {
+                return;
+            }
+            self.pictures.remove(key);
+            events.extend(self.sender.ssrc(key).map(Event::KeyframeWanted));
+        }
+    }
+
     /// Sends voices, then what the pacer lets leave.
     fn send_media(&mut self, now: Instant, out: &mut Batch) {
         let Some(path) = self.link.path() else {
@@ -706,5 +724,7 @@ fn is_harmless(refused: &Refused) -> bool {
 const UNPACED: u64 = 100_000_000_000;
 /// Some seconds of everything that a client can be sent.
 const WAITING_MAX: usize = 4_096;
+/// The first key frame of a shared screen takes two seconds on a link of 300 kbit/s.
+const LATE: Duration = Duration::from_secs(3);
 /// How often the way to a client is looked at.
 const REPORT: Duration = Duration::from_secs(1);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tertulia_model::{MediaType, VideoType};
+use tertulia_transport::session::PathReport;
 use tracing::debug;
 
 use super::{Conference, Cx};
 use crate::allocate::{Allocation, Demand, allocate};
 use crate::channel::ServerMessage;
-use crate::congestion::{Advice, Quality};
 use crate::constraints::{Offered, Wanted, larger, prioritise};
 use crate::rewrite::Target;
 use crate::seat::{Lane, Seat};
@@ -18,8 +18,7 @@ impl Conference {
     pub(super) fn handle_estimate(&mut self, cx: &mut Cx<'_>, index: usize, bps: u64) {
         if let Some(seat) = self.seat_mut(index) {
             if seat.endpoint.is_resting() {
-                // Audio alone tells too little.
-                return seat.endpoint.rest();
+                return;
             }
             let bps = bps.max(cx.config.bandwidth.least_bps);
             seat.estimate_bps = Some(bps);
@@ -33,32 +32,11 @@ impl Conference {
         }
     }
 
-    /// A link that overflows is believed to have no more than what arrives; one that is free is
-    /// probed for more.
-    pub(super) fn handle_quality(&mut self, cx: &mut Cx<'_>, index: usize, quality: Quality) {
-        let bandwidth = &cx.config.bandwidth;
-        let Some(seat) = self.seat_mut(index) else {
-            return;
-        };
-        let lost = quality.loss.filter(|_| seat.offer.has_rtx).unwrap_or(0.0);
-        seat.lost_percent = (lost * 100.0).clamp(0.0, RESENT_MAX) as u64;
-        let estimate = seat.estimate_bps.unwrap_or(bandwidth.initial_bps);
-        let believed = (estimate, seat.wanted_bps);
-        let advice = seat.congestion.note(cx.now, quality, believed);
-        if seat.endpoint.is_resting() || seat.was_sent_video.is_none() {
-            return;
-        }
-        match advice {
-            Some(Advice::Narrow(rest)) => {
-                let rest = rest.max(bandwidth.least_bps);
-                debug!(endpoint = %seat.id, rest, "the link to it is full");
-                seat.forget_sent();
-                seat.endpoint.begin_estimation_with(rest);
-                seat.estimate_bps = Some(rest);
-                self.want_allocation(index);
-            }
-            Some(Advice::Probe) => seat.endpoint.begin_estimation_with(estimate),
-            None => {}
+    /// What was lost of late is sent again.
+    pub(super) fn handle_report(&mut self, index: usize, report: PathReport) {
+        if let Some(seat) = self.seat_mut(index) {
+            let lost = report.outgoing_loss.filter(|_| seat.offer.has_rtx);
+            seat.lost_percent = (lost.unwrap_or(0.0) * 100.0).clamp(0.0, RESENT_MAX) as u64;
         }
     }
 
@@ -112,7 +90,7 @@ impl Conference {
         seat.allocated = cx.now;
         // Voices come first: they are sent whatever the estimate is. So has been decided on what
         // waits for the pacer already; it is to be gone within a second.
-        let waiting = seat.waiting_bits();
+        let waiting = seat.endpoint.waiting_bytes() as u64 * 8;
         let is_jammed = waiting > estimate / 10;
         let waiting = if is_jammed { waiting } else { 0 };
         seat.is_jammed = is_jammed;
@@ -132,7 +110,7 @@ impl Conference {
         // With headroom: rates are measured over the last second and go up and down.
         seat.wanted_bps = ideal;
         seat.endpoint
-            .set_bitrates(least, (ideal + ideal / 4).max(DESIRED_MIN));
+            .set_bitrates(cx.now, least, (ideal + ideal / 4).max(DESIRED_MIN));
         self.grant(cx, index, &wanted, &allocation);
         self.mark(index);
     }
@@ -246,6 +224,7 @@ impl Conference {
             let Some(Some(leg)) = seat.legs.get_mut(wanted.index) else {
                 continue;
             };
+            let had_target = leg.target.is_some();
             let target = target.filter(|_| leg.lane != Lane::NoSlot);
             if target.is_some() {
                 forwarded.extend(name);
@@ -257,7 +236,12 @@ impl Conference {
                 leg.target = target;
             }
             match target {
-                None => leg.pause(),
+                None => {
+                    leg.pause();
+                    if let Some(key) = leg.key.filter(|_| had_target) {
+                        seat.endpoint.drop_waiting(key);
+                    }
+                }
                 Some(target) if leg.current() != Some(target.encoding) => {
                     starting.push(wanted.index);
                 }

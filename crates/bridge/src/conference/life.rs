@@ -72,7 +72,7 @@ impl Conference {
             }
             seat.connect_by = Some(cx.now + cx.config.timers.connect);
             let has_data_channel = seat.offer.has_data_channel;
-            seat.endpoint.connect(remote, has_data_channel);
+            seat.endpoint.connect(cx.now, remote, has_data_channel);
         }
         self.has_allocations = true;
         self.mark(index);
@@ -164,7 +164,7 @@ impl Conference {
             debug!(endpoint = %seat.id, ?reason, "endpoint lost");
         }
         let addresses = std::mem::take(&mut seat.addresses);
-        seat.endpoint.close(cx.batch);
+        seat.endpoint.close(cx.now, cx.batch);
         let freed = addresses.into_iter().map(|(address, _)| (address, number));
         self.freed.addresses.extend(freed);
         self.touched.push(index);
@@ -183,7 +183,7 @@ impl Conference {
             return;
         };
         debug!(endpoint = %seat.id, "endpoint expired");
-        seat.endpoint.close(cx.batch);
+        seat.endpoint.close(cx.now, cx.batch);
         if let Some(channel) = seat.websocket {
             cx.outputs.push_back(Output::ChannelClose {
                 channel,
@@ -275,12 +275,8 @@ impl Conference {
             return;
         };
         let told_type = seat.video_types.get(signalled.name.as_str()).copied();
-        let Some(mid) = seat
-            .endpoint
-            .add_source(signalled.media, &signalled.encodings)
-        else {
-            return;
-        };
+        seat.endpoint
+            .add_source(signalled.media, &signalled.encodings);
         for (encoding, signalled) in (0u8..).zip(&signalled.encodings) {
             seat.streams.push(Stream {
                 ssrc: signalled.primary,
@@ -288,7 +284,7 @@ impl Conference {
                 encoding,
             });
         }
-        let mut source = SourceState::new(signalled, owner, mid);
+        let mut source = SourceState::new(signalled, owner);
         source.told_type = told_type;
         for (other, seat) in self.seats.iter_mut().enumerate() {
             if let Some(seat) = seat.as_deref_mut().filter(|_| other != owner) {
@@ -308,7 +304,7 @@ impl Conference {
         };
         if let Some(seat) = self.seat_mut(source.owner) {
             seat.streams.retain(|stream| stream.source != index);
-            seat.endpoint.remove(source.mid);
+            seat.endpoint.remove_source(&source.signalled.encodings);
         }
         for other in self.indices() {
             if let Some(seat) = self.seat_mut(other) {

@@ -103,9 +103,9 @@ impl Conference {
             self.lend_slot(cx, index, packet.source, is_urgent);
             // The client is told before it hears anything.
             self.tell_maps(cx, index);
-            let (seats, copies) = (&mut self.seats, &mut self.copies);
+            let seats = &mut self.seats;
             let seat = seats.get_mut(index).and_then(Option::as_deref_mut);
-            let outcome = seat.map(|seat| forward_to(packet, cx.now, seat, copies));
+            let outcome = seat.map(|seat| forward_to(packet, cx.now, seat));
             if outcome == Some(Outcome::Sent) {
                 receivers += 1;
                 self.mark(index);

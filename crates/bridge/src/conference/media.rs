@@ -1,15 +1,12 @@
 //! Packets from senders, and key frames for receivers.
 
-use std::sync::Arc;
-
-use str0m::media::Mid;
-use str0m::rtp::RtpPacket;
 use tertulia_model::{MediaType, Ssrc};
+use tertulia_transport::payload::Payload;
+use tertulia_transport::session::Received;
 use tracing::trace;
 
 use super::{Conference, Cx};
 use crate::codecs::{OPUS, RED, video_codec};
-use crate::extension::DescriptorBytes;
 use crate::forward::{Incoming, Video, forward};
 use crate::loudest::Voice;
 use crate::red::Red;
@@ -19,8 +16,8 @@ use crate::source::Noted;
 
 impl Conference {
     /// One packet of an endpoint: checked, measured, forwarded.
-    pub(super) fn ingest(&mut self, cx: &mut Cx<'_>, sender: usize, packet: RtpPacket) {
-        let ssrc = Ssrc(*packet.header.ssrc);
+    pub(super) fn ingest(&mut self, cx: &mut Cx<'_>, sender: usize, packet: Received) {
+        let ssrc = Ssrc(packet.ssrc);
         let Some(seat) = self.seat(sender) else {
             return;
         };
@@ -46,10 +43,11 @@ impl Conference {
         sender: usize,
         stream: Stream,
         may_forward: bool,
-        packet: &RtpPacket,
+        packet: &Received,
     ) {
-        let decibels = packet.header.ext_vals.audio_level;
-        let level = decibels.map(|level| (127 + i16::from(level)).clamp(0, 127) as u8);
+        let level = packet
+            .audio_level
+            .map(|level| 127 - level.decibels_below.min(127));
         let mut is_heard = true;
         if let Some(level) = level.filter(|_| may_forward) {
             let voice = Voice {
@@ -73,9 +71,9 @@ impl Conference {
         let Some(encoding) = source.encodings.get_mut(usize::from(stream.encoding)) else {
             return;
         };
-        let number = *packet.seq_no;
+        let number = packet.number;
         let is_new = source.arrivals.note(number);
-        let is_red = *packet.header.payload_type == RED;
+        let is_red = packet.payload_type == RED;
         if is_red && !is_new {
             // It was late, and has been filled in.
             return;
@@ -94,7 +92,6 @@ impl Conference {
             return;
         }
         encoding.measure(0, 0, at_ms, packet.payload.len() + VOICE_OVERHEAD);
-        let levels = decibels.map(|level| (level, packet.header.ext_vals.voice_activity));
         let incoming = Incoming {
             media: MediaType::Audio,
             payload_type: OPUS,
@@ -103,11 +100,11 @@ impl Conference {
             sender,
             encoding: stream.encoding,
             number,
-            timestamp: packet.header.timestamp,
-            is_marked: packet.header.marker,
-            arrived: packet.timestamp,
+            timestamp: packet.timestamp,
+            is_marked: packet.is_marked,
+            arrived: packet.arrived,
             payload: &packet.payload,
-            levels,
+            audio_level: packet.audio_level,
             video: None,
         };
         if is_red {
@@ -149,7 +146,7 @@ impl Conference {
                     timestamp,
                     is_marked: false,
                     for_red: Some(false),
-                    payload: &Arc::from(earlier.payload),
+                    payload: &Payload::from(earlier.payload),
                     ..packet
                 };
                 self.fan_out(cx, &filled);
@@ -159,7 +156,7 @@ impl Conference {
             let bare = Incoming {
                 number,
                 for_red: Some(false),
-                payload: &Arc::from(red.primary),
+                payload: &Payload::from(red.primary),
                 ..packet
             };
             self.fan_out(cx, &bare);
@@ -184,7 +181,7 @@ impl Conference {
         sender: usize,
         stream: Stream,
         may_forward: bool,
-        packet: &RtpPacket,
+        packet: &Received,
     ) {
         let at_ms = self.at_ms(cx.now);
         let Some(Some(source)) = self.sources.get_mut(stream.source) else {
@@ -194,10 +191,10 @@ impl Conference {
             cx.statistics.dropped.unused_rtp += 1;
             return;
         };
-        let number = *packet.seq_no;
-        let payload_type = *packet.header.payload_type;
-        let bytes = DescriptorBytes::of(&packet.header.ext_vals);
-        let read = encoding.read_descriptor(number, bytes.as_ref());
+        let number = packet.number;
+        let payload_type = packet.payload_type;
+        let bytes = packet.descriptor.as_ref();
+        let read = encoding.read_descriptor(number, bytes);
         let (descriptor, structure) = read.unzip();
         let header = video_codec(payload_type)
             .filter(|_| may_forward)
@@ -238,14 +235,14 @@ impl Conference {
                 sender,
                 encoding: stream.encoding,
                 number,
-                timestamp: packet.header.timestamp,
-                is_marked: packet.header.marker,
-                arrived: packet.timestamp,
+                timestamp: packet.timestamp,
+                is_marked: packet.is_marked,
+                arrived: packet.arrived,
                 payload: &packet.payload,
-                levels: None,
+                audio_level: None,
                 video: Some(Video {
                     header: &header,
-                    descriptor: bytes.as_ref(),
+                    descriptor: bytes,
                     structure: structure.as_deref(),
                 }),
             },
@@ -257,8 +254,8 @@ impl Conference {
             return self.shed(cx, packet.source);
         }
         let (dirty, without_slot) = (&mut self.dirty, &mut self.without_slot);
-        let (seats, copies) = (&mut self.seats, &mut self.copies);
-        let mut forwarded = forward(packet, cx.now, seats, dirty, without_slot, copies);
+        let seats = &mut self.seats;
+        let mut forwarded = forward(packet, cx.now, seats, dirty, without_slot);
         if !self.without_slot.is_empty() {
             forwarded.receivers += self.forward_by_new_slots(cx, packet);
         }
@@ -274,11 +271,11 @@ impl Conference {
     }
 
     /// A receiver's decoder asks for a key frame.
-    pub(super) fn handle_keyframe_wanted(&mut self, cx: &mut Cx<'_>, receiver: usize, mid: Mid) {
+    pub(super) fn handle_keyframe_wanted(&mut self, cx: &mut Cx<'_>, receiver: usize, ssrc: Ssrc) {
         let Some(seat) = self.seat_mut(receiver) else {
             return;
         };
-        let Some(source) = seat.source_of(mid) else {
+        let Some(source) = seat.source_of(ssrc) else {
             return;
         };
         let leg = seat.legs.get_mut(source).and_then(Option::as_mut);

@@ -1,5 +1,7 @@
 //! Messages of the bridge channel, in and out.
 
+use std::time::Instant;
+
 use serde_json::{Map, Value};
 use tertulia_model::bridge::DisconnectReason;
 use tertulia_model::{ChannelId, EndpointId, SourceName, VideoType};
@@ -13,9 +15,9 @@ use crate::seat::Seat;
 use crate::source::SourceState;
 
 /// Writes what waits for a client's data channel, as far as there is room.
-pub(super) fn flush(seat: &mut Seat) {
+pub(super) fn flush(seat: &mut Seat, now: Instant) {
     while let Some(text) = seat.outbox.front() {
-        if !seat.endpoint.write_text(text) {
+        if !seat.endpoint.write_text(now, text) {
             return;
         }
         seat.outbox.pop();

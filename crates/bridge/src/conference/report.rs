@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use str0m::rtp::RtpPacket;
 use tertulia_model::{MayForward, MediaType, Ssrc};
+use tertulia_transport::session::Received;
 
 use super::{Conference, Cx};
 use crate::allocate::Layer;
 use crate::detail::{
     ChannelKind, ConferenceDetail, EndpointDetail, EndpointState, EndpointSummary, LayerDetail,
-    ReceptionDetail, SourceDetail, StreamDetail,
+    Path, ReceptionDetail, SourceDetail, StreamDetail,
 };
 use crate::figures::{ConferenceFigures, Figures};
 use crate::rewrite::Target;
@@ -24,8 +24,8 @@ impl Conference {
     }
 
     /// Counts a packet of an endpoint, by stream.
-    pub(super) fn note_rtp(&mut self, cx: &mut Cx<'_>, index: usize, packet: &RtpPacket) {
-        let ssrc = Ssrc(*packet.header.ssrc);
+    pub(super) fn note_rtp(&mut self, cx: &mut Cx<'_>, index: usize, packet: &Received) {
+        let ssrc = Ssrc(packet.ssrc);
         let Some(Some(seat)) = self.seats.get_mut(index) else {
             return;
         };
@@ -149,7 +149,7 @@ impl Conference {
                 .iter()
                 .map(|(address, heard)| (*address, since(*heard)))
                 .collect(),
-            path: seat.endpoint.path(),
+            path: Path::of(&seat.endpoint.report()),
             channel,
             messages_waiting: seat.outbox.len(),
             offer: seat.offer,
@@ -234,7 +234,7 @@ fn describe(target: &Target) -> String {
 }
 
 fn add_path(figures: &mut Figures, seat: &Seat) {
-    let path = seat.endpoint.path();
+    let path = Path::of(&seat.endpoint.report());
     if let Some(round_trip) = path.round_trip {
         figures.round_trip.add_duration(round_trip);
     }

@@ -121,7 +121,7 @@ impl Conference {
         let is_idle = is_past(sent.map(|sent| sent + REST_AFTER));
         if is_idle && !seat.endpoint.is_resting() {
             debug!(endpoint = %seat.id, "no video: bandwidth estimation rests");
-            seat.endpoint.rest();
+            seat.endpoint.rest(cx.now);
         }
         let has_waited = is_past(
             seat.connected

@@ -82,7 +82,9 @@ impl VideoHeader {
             }
             VideoCodec::H264 => header.is_keyframe_start = h264::is_keyframe_start(payload),
             VideoCodec::Av1 => {
-                header.is_keyframe_start = str0m::format::detect_av1_keyframe(payload);
+                header.is_keyframe_start = payload
+                    .first()
+                    .is_some_and(|first| first & NEW_SEQUENCE != 0);
             }
         }
         if let Some(descriptor) = descriptor {
@@ -114,3 +116,7 @@ impl VideoHeader {
         }
     }
 }
+
+/// In the aggregation header of AV1: a coded video sequence begins, which it does with a key frame
+/// (RTP payload format for AV1, 4.4).
+const NEW_SEQUENCE: u8 = 0x08;

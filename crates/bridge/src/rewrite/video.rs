@@ -14,13 +14,13 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use str0m::rtp::Vp8Patch;
 use tertulia_model::VideoCodec;
+use tertulia_transport::send::Patch;
 
 use crate::descriptor::{Edit, Structure};
 use crate::rewrite::av1::{Aim, DecodeTargets, DescriptorShift};
 use crate::rewrite::header::{Own, VideoHeader};
-use crate::rewrite::vp9::{Choice, Vp9Edit, Vp9Layers};
+use crate::rewrite::vp9::{Choice, Vp9Layers};
 use crate::rewrite::{Sent, Target};
 
 /// One packet of a source, as it arrived.
@@ -50,17 +50,10 @@ pub(crate) struct Numbers {
     pub(crate) number: u64,
     pub(crate) timestamp: u32,
     pub(crate) is_marked: bool,
-    pub(crate) payload: PayloadEdit,
+    /// What is to be different in the payload.
+    pub(crate) payload: Option<Patch>,
     /// For the descriptor, where there is one.
     pub(crate) descriptor: Option<Edit>,
-}
-
-/// What is to be different in a payload.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum PayloadEdit {
-    None,
-    Vp8(Vp8Patch),
-    Vp9(Vp9Edit),
 }
 
 /// One receiver's view of one video source.
@@ -601,22 +594,17 @@ impl VideoRewrite {
         picture: Option<i64>,
         base_layer: Option<u8>,
         shift: Shift,
-    ) -> PayloadEdit {
+    ) -> Option<Patch> {
         if shift.picture == 0 && self.base_layer_shift == 0 {
-            return PayloadEdit::None;
+            return None;
         }
         let size = header.picture().map_or(1, |(_, size)| size);
         let picture = picture.map_or(0, |picture| picture.rem_euclid(size)) as u16;
         let base_layer = base_layer.unwrap_or(0);
         match &header.own {
-            Own::Vp8(vp8) => vp8
-                .renumbered(picture, base_layer)
-                .map_or(PayloadEdit::None, PayloadEdit::Vp8),
-            Own::Vp9(_) => PayloadEdit::Vp9(Vp9Edit {
-                picture,
-                base_layer,
-            }),
-            Own::None => PayloadEdit::None,
+            Own::Vp8(vp8) => vp8.renumbered(picture, base_layer),
+            Own::Vp9(vp9) => vp9.renumbered(picture, base_layer),
+            Own::None => None,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! only (k-SVC), it needs them at key frames, and then its own alone. Which of the two it is, each
 //! packet says by itself.
 
-use std::sync::Arc;
+use tertulia_transport::send::Patch;
 
 /// What one packet of VP9 says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,34 +116,20 @@ impl Vp9Header {
         self.base_layer.map(|(index, _)| index)
     }
 
-    /// The payload with other numbers. The one copy that a packet of VP9 takes: a payload that is
-    /// sent to many is shared, and str0m edits only VP8's while it seals.
-    pub(crate) fn renumbered(&self, payload: &[u8], edit: Vp9Edit) -> Arc<[u8]> {
-        let mut bytes: Arc<[u8]> = Arc::from(payload);
-        if let Some(bytes) = Arc::get_mut(&mut bytes) {
-            let [high, low] = edit.picture.to_be_bytes();
-            match (self.picture, bytes.get_mut(1..3)) {
-                (Some((_, true)), Some([first, second])) => {
-                    (*first, *second) = (0x80 | high, low);
-                }
-                (Some((_, false)), Some([first, _])) => *first = low & 0x7f,
-                _ => {}
-            }
-            if let Some((_, at)) = self.base_layer
-                && let Some(byte) = bytes.get_mut(at)
-            {
-                *byte = edit.base_layer;
-            }
+    /// What makes other numbers of those in the payload, without a copy of it.
+    pub(crate) fn renumbered(&self, picture: u16, base_layer: u8) -> Option<Patch> {
+        let mut patch = Patch::new();
+        let [high, low] = picture.to_be_bytes();
+        match self.picture {
+            Some((_, true)) => patch = patch.with(1, 0x80 | high)?.with(2, low)?,
+            Some((_, false)) => patch = patch.with(1, low & 0x7f)?,
+            None => {}
         }
-        bytes
+        if let Some((_, at)) = self.base_layer {
+            patch = patch.with(at, base_layer)?;
+        }
+        Some(patch)
     }
-}
-
-/// Numbers to be written into a payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Vp9Edit {
-    pub(crate) picture: u16,
-    pub(crate) base_layer: u8,
 }
 
 struct Bytes<'a> {
@@ -318,10 +304,6 @@ mod tests {
 
     #[test]
     fn numbers_are_written_where_they_stand() {
-        let edit = Vp9Edit {
-            picture: 0x7abc,
-            base_layer: 200,
-        };
         for payload in [
             &[0xe8, 0x81, 0x02, 0x35, 0x07, 9, 9][..],
             &[0xe8, 0x41, 0x35, 0x07, 9, 9],
@@ -329,14 +311,14 @@ mod tests {
             &[0x08, 9, 9],
         ] {
             let header = Vp9Header::parse(payload).unwrap();
-            let bytes = header.renumbered(payload, edit);
+            let mut bytes = payload.to_vec();
+            header.renumbered(0x7abc, 200).unwrap().apply(&mut bytes);
             let again = Vp9Header::parse(&bytes).unwrap();
             let long = header.picture.is_some_and(|(_, is_long)| is_long);
             let picture = if long { 0x7abc } else { 0x3c };
             assert_eq!(again.picture, header.picture.map(|_| (picture, long)));
             assert_eq!(again.base_layer(), header.base_layer().map(|_| 200));
             assert_eq!(bytes[bytes.len() - 2..], [9, 9]);
-            assert_eq!(bytes.len(), payload.len());
         }
     }
 
@@ -344,8 +326,9 @@ mod tests {
         #[test]
         fn anything_can_be_read(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..80)) {
             if let Some(header) = Vp9Header::parse(&bytes) {
-                let edit = Vp9Edit { picture: 1, base_layer: 2 };
-                proptest::prop_assert_eq!(header.renumbered(&bytes, edit).len(), bytes.len());
+                let mut renumbered = bytes.clone();
+                header.renumbered(1, 2).unwrap().apply(&mut renumbered);
+                proptest::prop_assert!(Vp9Header::parse(&renumbered).is_some());
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::room::Room;
 use crate::testing::config;
 
 const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Bits per second that leave the bridge for each client.
 fn cost(room: &mut Room, time: Duration) -> u64 {
@@ -30,13 +31,7 @@ fn padding_ends_when_video_does() {
         .iter_mut()
         .map(|client| client.video.take())
         .collect();
-    room.run(2 * SECOND);
-    let padded = cost(&mut room, 5 * SECOND);
-    assert!(
-        padded > 50_000,
-        "{padded} bit/s: is there anything to save?"
-    );
-    room.run(5 * SECOND);
+    room.run(12 * SECOND);
     let idle = cost(&mut room, 60 * SECOND);
     // Connectivity checks and reports are left.
     assert!(idle < 4_000, "{idle} bit/s to each client for nothing");
@@ -50,8 +45,12 @@ fn padding_ends_when_video_does() {
     for index in 0..2 {
         let packets = room.clients[index].stream(room.clients[1 - index].video_ssrc());
         let first = packets.first().expect("video again");
-        assert!(first.at - start < Duration::from_millis(300));
-        assert!(first.is_keyframe_start());
+        assert!(first.at - start < 300 * MILLISECOND);
+        // The same encoding goes on where it stopped, or another one begins.
+        let mut soon = packets
+            .iter()
+            .filter(|packet| packet.at - start < 300 * MILLISECOND);
+        assert!(soon.any(|packet| packet.is_keyframe_start()));
         assert_eq!(packets.last().unwrap().stamp().0, 2, "as good as before");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Statistics, Worker, install_crypto};
+use tertulia_bridge::{Batch, Config, DatagramRoute, Output, Statistics, Worker};
 use tertulia_model::bridge::{EndpointOffer, LocalTransport, MayForward, RemoteTransport};
 use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, Now, Random,
@@ -60,7 +60,7 @@ pub(crate) const OFFER: EndpointOffer = EndpointOffer {
 
 impl Room {
     pub(crate) fn new(config: Config) -> Room {
-        install_crypto();
+        str0m::crypto::from_feature_flags().install_process_default();
         let now = Now {
             mono: Instant::now(),
             wall: Default::default(),

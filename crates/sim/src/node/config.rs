@@ -213,7 +213,9 @@ fn bridge(media: SocketAddr) -> tertulia_bridge::Config {
             is_estimated: true,
             initial_bps: 2_500_000,
             least_bps: 30_000,
-            retransmission_packets: 256,
+            most_bps: 100_000_000,
+            retransmission_packets: 512,
+            retransmission_bytes: 512 * 1_024,
             retransmission_share: 0.3,
             oversend_bps: 500_000,
         },
@@ -235,5 +237,6 @@ fn bridge(media: SocketAddr) -> tertulia_bridge::Config {
             recovery: 40_000,
             lag: Duration::from_millis(50),
         },
+        dtls_timer_seed: Some(fastrand::u64(..)),
     }
 }

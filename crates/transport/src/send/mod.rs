@@ -194,6 +194,11 @@ impl Sender {
         Some(StreamKey { place, generation })
     }
 
+    /// The SSRC of a stream's media.
+    pub fn ssrc(&self, key: StreamKey) -> Option<u32> {
+        Some(self.stream(key)?.ssrc)
+    }
+
     /// Appends a datagram with this packet to `out`, sealed, and says how many bytes it has. None
     /// if there is no such stream, if this number was sent before or could have been, or if it
     /// could not be sealed.

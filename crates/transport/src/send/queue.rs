@@ -37,10 +37,10 @@ impl Queue {
         Some((key, packet))
     }
 
-    /// Payload bytes of the next packet, and since when it has waited.
-    pub fn next(&self) -> Option<(usize, Instant)> {
+    /// The stream of the packet that is next, and since when that waits.
+    pub fn next(&self) -> Option<(StreamKey, Instant)> {
         let next = self.packets.front()?;
-        Some((next.packet.payload.len(), next.since))
+        Some((next.key, next.since))
     }
 
     /// Payload bytes in all.
@@ -95,7 +95,7 @@ mod tests {
         queue.push(now, a, packet(now, 2, &[3; 10]));
         assert_eq!((queue.bytes(), queue.len()), (160, 3));
         assert_eq!((queue.bytes_of(a), queue.bytes_of(b)), (110, 50));
-        assert_eq!(queue.next(), Some((100, now)));
+        assert_eq!(queue.next(), Some((a, now)));
         let (of, first) = queue.pop().unwrap();
         assert_eq!((of, first.number), (a, 1));
         queue.remove(a);

@@ -134,34 +134,16 @@ fn feed(
     let Verdict::Forward(numbers) = verdict else {
         return Err(verdict);
     };
-    let mut id = picture.id;
-    let mut base_layer = picture.base_layer;
-    if let PayloadEdit::Vp8(patch) = numbers.payload {
-        // Vp8Patch shows its bytes only in Debug form: offsets 2, 3 are the picture id, 4 TL0.
-        let text = format!("{patch:?}");
-        let list = |name: &str| -> Vec<u8> {
-            let from = text.find(name).unwrap() + name.len();
-            let end = text[from..].find(']').unwrap();
-            text[from..from + end]
-                .split(", ")
-                .map(|n| n.parse().unwrap())
-                .collect()
-        };
-        let (offsets, values) = (list("offsets: ["), list("bytes: ["));
-        for (offset, value) in offsets.iter().zip(&values) {
-            match offset {
-                2 => id = id & 0xff | u16::from(value & 0x7f) << 8,
-                3 => id = id & 0xff00 | u16::from(*value),
-                4 => base_layer = *value,
-                _ => {}
-            }
-        }
+    let mut bytes = bytes;
+    if let Some(patch) = numbers.payload {
+        patch.apply(&mut bytes);
     }
+    let sent = VideoHeader::read(VideoCodec::Vp8, &bytes, None).unwrap();
     Ok(Out {
         number: numbers.number,
         timestamp: numbers.timestamp,
-        picture: id,
-        base_layer,
+        picture: sent.picture().unwrap().0,
+        base_layer: sent.base_layer().unwrap(),
         is_keyframe_start: header.is_keyframe_start,
         from: *picture,
         packet,

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tertulia_transport::send::Descriptor as DescriptorBytes;
 
 use proptest::prelude::*;
 
 use super::super::*;
 use crate::descriptor::Descriptor;
-use crate::extension::DescriptorBytes;
 use crate::rewrite::vp9::Vp9Header;
 use crate::scalable::{Encoder, Frame as Encoded, Layers, Prediction};
 
@@ -158,17 +158,15 @@ impl Sender {
             Verdict::Forward(numbers) => numbers,
             verdict => return Err(verdict),
         };
-        let payload = match (numbers.payload, &header.own) {
-            (PayloadEdit::Vp9(edit), Own::Vp9(vp9)) => {
-                vp9.renumbered(&packet.payload, edit).to_vec()
-            }
-            _ => packet.payload.clone(),
-        };
+        let mut payload = packet.payload.clone();
+        if let Some(patch) = numbers.payload {
+            patch.apply(&mut payload);
+        }
         let edited = numbers
             .descriptor
             .zip(read)
             .zip(bytes)
-            .and_then(|((edit, read), bytes)| bytes.edited(&read, &edit));
+            .and_then(|((edit, read), bytes)| read.edited(&bytes, &edit));
         Ok(Out {
             number: numbers.number,
             timestamp: numbers.timestamp,
