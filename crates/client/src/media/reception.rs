@@ -330,7 +330,7 @@ impl Reception {
     }
 
     /// Whether the missing number was never used: the bridge leaves one out where it goes over to
-    /// another stream in the middle of a frame, which nothing can make look whole.
+    /// another stream, or pauses, in the middle of a frame, which nothing can make look whole.
     fn is_left_out(&self, missing: u64, next: &Received) -> bool {
         let (Some(unfinished), Some((descriptor, is_key, stamp))) =
             (self.video.unfinished, read_video(&next.payload))
@@ -338,7 +338,7 @@ impl Reception {
             return false;
         };
         let is_start = self.media == MediaType::Video && descriptor.is_start && is_key;
-        is_start && missing == 1 && is_other_stream(&unfinished, &stamp)
+        is_start && missing == 1 && is_begun_anew(&unfinished, &stamp)
     }
 
     /// Whether the stream stops, or goes over to another one, right behind the frame of which
@@ -455,12 +455,13 @@ impl Reception {
     }
 
     /// A new frame starts while another one is not finished. That is right only where the bridge
-    /// goes over to the key frame of another encoding: the encodings' packets come interleaved.
+    /// goes over to the key frame of another encoding, since the encodings' packets come
+    /// interleaved, or goes on with one after a pause.
     fn cut_open_frame(&mut self, next: &Stamp) {
         let Some(open) = self.video.open.take() else {
             return;
         };
-        let is_switch = next.is_key() && next.layer != open.stamp.layer;
+        let is_switch = next.is_key() && is_begun_anew(&open.stamp, next);
         if !self.video.has_gap && !is_switch {
             self.flaws.push_back(Flaw::FrameCut {
                 number: open.stamp.number,
@@ -635,6 +636,11 @@ impl Reception {
 
 fn is_other_stream(one: &Stamp, other: &Stamp) -> bool {
     one.layer != other.layer || one.source != other.source
+}
+
+/// Whether `next` belongs to another stream, or to the same after frames that were not passed on.
+fn is_begun_anew(last: &Stamp, next: &Stamp) -> bool {
+    is_other_stream(last, next) || next.number > last.number.saturating_add(1)
 }
 
 fn read_video(payload: &[u8]) -> Option<(Descriptor, bool, Stamp)> {
@@ -857,6 +863,24 @@ mod tests {
                 .iter()
                 .any(|flaw| matches!(flaw, Flaw::Gap { missing: 2, .. }))
         );
+    }
+
+    #[test]
+    fn a_pause_in_the_middle_of_a_frame_ends_with_a_key_frame() {
+        for (is_paused, flaws_most) in [(true, 0), (false, 1)] {
+            let mut studio = Studio::new();
+            let mut packets: Vec<Received> = (0..3).flat_map(|_| studio.frame(1)).collect();
+            packets.pop();
+            if is_paused {
+                studio.camera.frames(studio.now, &|_| true);
+            }
+            studio.camera.request_key_frame();
+            packets.extend(studio.frame(1));
+            let mut reception = play(packets, studio.now);
+            let found = flaws(&mut reception);
+            assert_eq!(found.len(), flaws_most, "{found:?}");
+            assert_eq!(reception.facts().lost, u64::from(!is_paused));
+        }
     }
 
     #[test]
