@@ -50,6 +50,12 @@ impl Story {
         format!("{kind} {}", self.next_number)
     }
 
+    /// A moderator wanted another password or lobby: what was seen before is void.
+    pub fn configure(&mut self, now: Instant) {
+        self.configured = Some(now);
+        self.configuration = None;
+    }
+
     /// Whether a moderator wanted to end the meeting a while ago: what was decided then is void.
     pub fn has_ended(&self, now: Instant) -> bool {
         self.ended.is_some_and(|at| now < at + ENDED)

@@ -143,14 +143,14 @@ impl World {
         match command {
             Command::Lobby(is_on) => {
                 story.had_lobby |= is_on;
-                story.configured = Some(now);
+                story.configure(now);
             }
             Command::Password(Some(password)) => {
                 self.witness.keep_private(password);
                 story.passwords.push(password.clone());
-                story.configured = Some(now);
+                story.configure(now);
             }
-            Command::Password(None) => story.configured = Some(now),
+            Command::Password(None) => story.configure(now),
             Command::Grant(who) | Command::Revoke(who) => {
                 story.rights.insert(*who, now);
             }
