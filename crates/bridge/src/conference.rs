@@ -74,6 +74,8 @@ pub(crate) struct Conference {
 #[derive(Default)]
 pub(crate) struct Freed {
     pub(crate) addresses: Vec<(SocketAddr, u32)>,
+    /// SSRCs, and the number of the endpoint that sent them.
+    pub(crate) ssrcs: Vec<(Ssrc, u32)>,
     pub(crate) numbers: Vec<u32>,
     pub(crate) channels: Vec<ChannelId>,
     /// Timers of seats that are gone.
@@ -231,12 +233,12 @@ impl Conference {
         let mut is_readable = true;
         if let Some(seat) = self.seats.get_mut(index).and_then(Option::as_deref_mut) {
             seat.hear(from, cx.now);
-            if demux::is_media(data) {
-                seat.follow(from, cx.now);
-            }
             is_readable = seat
                 .endpoint
                 .receive(cx.now, (from, to), data, cx.batch, &mut events);
+            if is_readable && demux::is_media(data) && seat.follow(from, cx.now) {
+                self.mark(index);
+            }
         }
         self.handle_events(cx, index, &mut events);
         self.events = events;
@@ -253,6 +255,7 @@ impl Conference {
                     self.ingest(cx, index, packet);
                 }
                 Event::KeyframeWanted(ssrc) => self.handle_keyframe_wanted(cx, index, Ssrc(ssrc)),
+                Event::PathChanged => self.handle_path_changed(cx, index),
                 Event::Estimate(bps) => self.handle_estimate(cx, index, bps),
                 Event::Report(report) => self.handle_report(index, report),
                 Event::Connected => self.handle_connected(cx, index),

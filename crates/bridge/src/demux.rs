@@ -3,8 +3,8 @@
 //! Our ICE user name fragment carries the worker and the endpoint's number on it, so that no table
 //! shared between workers is needed to find the owner of a connectivity check.
 
-use tertulia_model::Random;
 use tertulia_model::bridge::IceCredentials;
+use tertulia_model::{Random, Ssrc};
 
 /// What a datagram looks like (RFC 7983).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,17 @@ pub(crate) fn kind(data: &[u8]) -> DatagramKind {
 /// Whether it is a packet of media or of reports on it.
 pub(crate) fn is_media(data: &[u8]) -> bool {
     matches!(data, [128..=191, ..])
+}
+
+/// Who says to have sent a packet of media or reports.
+pub(crate) fn sender(kind: DatagramKind, data: &[u8]) -> Option<Ssrc> {
+    let at = match kind {
+        DatagramKind::Rtp => 8,
+        DatagramKind::Rtcp => 4,
+        _ => return None,
+    };
+    let ssrc = data.get(at..)?.first_chunk()?;
+    Some(Ssrc(u32::from_be_bytes(*ssrc)))
 }
 
 /// Which endpoint a user name fragment of ours names.
@@ -182,6 +193,7 @@ mod tests {
         fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..200)) {
             kind(&data);
             addressee(&data);
+            sender(kind(&data), &data);
             let mut dressed = check(b"abc:def");
             dressed.truncate(20);
             dressed.extend(&data);

@@ -142,11 +142,23 @@ impl Endpoint {
         });
     }
 
-    /// The client uses an address again that was given up.
+    /// The client uses an address that was given up, or that no check has come from yet.
     pub(crate) fn readmit_address(&mut self, now: Instant, address: SocketAddr) {
         self.step("readmit address", |transport| {
             transport.readmit_address(now, address);
         });
+    }
+
+    /// Whether an address of the client has answered our checks.
+    pub(crate) fn has_answered(&self, address: SocketAddr) -> bool {
+        let transport = self.transport.as_ref();
+        transport.is_some_and(|transport| transport.has_answered(address))
+    }
+
+    /// Whether a datagram from an unknown address is new media of this client, or a new report.
+    pub(crate) fn believes(&mut self, data: &[u8]) -> bool {
+        let believed = self.step("media", |transport| transport.believes(data));
+        believed.unwrap_or(false)
     }
 
     /// Whether ICE and DTLS have been up.

@@ -34,6 +34,7 @@ mod rewrite;
 #[cfg(test)]
 mod scalable;
 mod seat;
+mod senders;
 mod slots;
 mod source;
 mod speaker;

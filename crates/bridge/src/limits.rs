@@ -24,7 +24,8 @@ pub struct Limits {
     pub addresses_per_endpoint: usize,
     /// Addresses whose packets belong to another worker (16 384).
     pub foreign_addresses: usize,
-    /// Connectivity checks per second from unknown addresses of one /24 or /48 (200).
+    /// Connectivity checks, and packets that name a known SSRC, per second from unknown addresses
+    /// of one /24 or /48 (200).
     pub unknown_checks_per_second: u32,
     /// How many of them at once (1 000).
     pub unknown_checks_burst: u32,

@@ -80,7 +80,7 @@ metrics! {
     Counter "bridge_websocket_messages_out_total" websocket_messages_out "Bridge-channel messages that left by WebSocket.";
     Counter "bridge_dropped_unknown_source_total" dropped.unknown_source "Datagrams from addresses that no endpoint has shown to be its own.";
     Counter "bridge_dropped_unknown_check_total" dropped.unknown_check "Connectivity checks for nobody here or with a wrong signature.";
-    Counter "bridge_dropped_check_limit_total" dropped.check_limit "Connectivity checks of strangers above the limit.";
+    Counter "bridge_dropped_check_limit_total" dropped.check_limit "Connectivity checks and media of strangers above the limit.";
     Counter "bridge_dropped_garbage_total" dropped.garbage "Datagrams that are neither STUN nor DTLS nor RTP.";
     Counter "bridge_dropped_address_limit_total" dropped.address_limit "Addresses above the limit of an endpoint.";
     Counter "bridge_dropped_unused_rtp_total" dropped.unused_rtp "RTP that is not signalled or could not be decrypted.";

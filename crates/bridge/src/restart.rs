@@ -8,6 +8,11 @@
 //! shown a new path. The former addresses are given up as soon as one comes from another address:
 //! ICE would prefer a dead path to a new one for some twenty seconds. Without a restart that holds
 //! for the address that media goes to, once nothing comes from there and media comes from elsewhere.
+//!
+//! Media that comes from an unknown address shows that the client is there by what it is sealed
+//! with: its NAT has forgotten it, and its next check may be seconds away. Who forwards a packet
+//! that it has caught can look the same, so that nothing is sent there until our own check, which
+//! leaves at once, has been answered.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -66,6 +71,12 @@ impl Formers {
     fn confirm(&mut self, address: SocketAddr) -> Option<bool> {
         let place = self.0.iter().position(|old| old.address == address)?;
         Some(self.0.remove(place).is_given_up)
+    }
+
+    /// Whether the address had been given up; it is not any more.
+    fn readmit(&mut self, address: SocketAddr) -> bool {
+        let mut given_up = self.0.iter().filter(|old| old.is_given_up);
+        given_up.any(|old| old.address == address) && self.confirm(address) == Some(true)
     }
 
     /// Those of the last restart that were not given up yet, which they are now.
@@ -128,18 +139,32 @@ impl Seat {
         true
     }
 
+    /// Media of the client comes from an address that was unknown.
+    pub(crate) fn move_to(&mut self, address: SocketAddr, now: Instant) {
+        self.restart.former.readmit(address);
+        self.endpoint.readmit_address(now, address);
+    }
+
     /// Media of the client comes from one of its addresses. If nothing comes any more from where
-    /// its own is sent, it has moved.
-    pub(crate) fn follow(&mut self, from: SocketAddr, now: Instant) {
+    /// its own is sent, it has moved. Whether its transport has something to do.
+    pub(crate) fn follow(&mut self, from: SocketAddr, now: Instant) -> bool {
         let Some(former) = self.endpoint.destination().filter(|old| *old != from) else {
-            return;
+            return false;
         };
+        if self.restart.former.readmit(from) {
+            self.endpoint.readmit_address(now, from);
+            return true;
+        }
         let is_used = |(address, heard): &(SocketAddr, Instant)| {
             *address == former && now.saturating_duration_since(*heard) < SILENCE
         };
-        if !self.addresses.iter().any(is_used) && self.restart.former.give_up(former) {
+        let has_moved = !self.addresses.iter().any(is_used)
+            && self.endpoint.has_answered(from)
+            && self.restart.former.give_up(former);
+        if has_moved {
             self.endpoint.give_up_address(now, former);
         }
+        has_moved
     }
 
     /// A check with the credentials of the last restart came from this address.

@@ -92,7 +92,8 @@ pub struct Dropped {
     pub unknown_source: u64,
     /// A connectivity check for nobody here, or with a wrong signature.
     pub unknown_check: u64,
-    /// Connectivity checks of strangers above the limit.
+    /// Connectivity checks of strangers above the limit, and media that comes from an unknown
+    /// address but names an SSRC that is known.
     pub check_limit: u64,
     /// Neither STUN nor DTLS nor RTP.
     pub garbage: u64,

@@ -1,9 +1,11 @@
 //! One media thread's share of the bridge: finds out whose a datagram is, and hands it to the
 //! conference that it belongs to.
 //!
-//! An address belongs to an endpoint once a signed connectivity check came from it; until then a
-//! datagram costs no cryptography, and checks are limited by network.
+//! An address belongs to an endpoint once a signed connectivity check came from it, or media that
+//! only this endpoint can have sealed; what costs cryptography to find that out is limited by
+//! network.
 
+mod addresses;
 mod load;
 mod report;
 mod timers;
@@ -30,6 +32,7 @@ use crate::lag::Lag;
 use crate::limits::StrangerLimit;
 use crate::reducer::LoadReducer;
 use crate::seat::NewSeat;
+use crate::senders::Senders;
 use crate::{Batch, Config, Output, Statistics};
 
 use timers::{Due, Timer, Timers, Urgency};
@@ -51,6 +54,8 @@ pub struct Worker {
     /// Whose addresses are known.
     addresses: HashMap<SocketAddr, u32>,
     foreign: ForeignAddresses,
+    /// Who sends which SSRC.
+    senders: Senders,
     strangers: StrangerLimit,
     channels: HashMap<ChannelId, Place>,
     timers: Timers,
@@ -104,6 +109,7 @@ impl Worker {
             free_numbers: VecDeque::new(),
             addresses: HashMap::new(),
             foreign: ForeignAddresses::new(now.mono),
+            senders: Senders::default(),
             channels: HashMap::new(),
             timers: Timers::new(now.mono),
             dirty: Vec::new(),
@@ -131,13 +137,14 @@ impl Worker {
         if self.addresses.contains_key(&from) {
             return DatagramRoute::Here;
         }
-        match self.foreign.owner(&from) {
-            Some(worker) => DatagramRoute::Worker(worker),
-            None => {
-                self.statistics.dropped.unknown_source += 1;
-                DatagramRoute::Drop
-            }
+        if let Some(worker) = self.foreign.owner(&from) {
+            return DatagramRoute::Worker(worker);
         }
+        if demux::sender(kind, data).is_some_and(|ssrc| self.senders.has(ssrc)) {
+            return DatagramRoute::Here;
+        }
+        self.statistics.dropped.unknown_source += 1;
+        DatagramRoute::Drop
     }
 
     fn route_check(&mut self, now: Instant, from: SocketAddr, ufrag: Ufrag) -> DatagramRoute {
@@ -200,10 +207,7 @@ impl Worker {
                 Some(number)
             }
             (None, Some(number)) => Some(number),
-            (_, None) => {
-                self.statistics.dropped.unknown_source += 1;
-                None
-            }
+            (_, None) => self.admit_by_media(now.mono, from, kind, data),
         };
         let Some(place) = number.and_then(|number| self.place(number)) else {
             return;
@@ -217,83 +221,6 @@ impl Worker {
         }
         self.count_out(out, before);
         self.mark(place.conference);
-    }
-
-    /// A check from an address that is not yet the addressee's.
-    fn admit_address(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        ufrag: Ufrag,
-        data: &[u8],
-    ) -> Option<u32> {
-        if !self.strangers.admit(&self.config.limits, from.ip(), now) {
-            self.statistics.dropped.check_limit += 1;
-            return None;
-        }
-        let limit = self.config.limits.addresses_per_endpoint;
-        let idle = self.config.timers.address_idle;
-        let place = self
-            .place(ufrag.number)
-            .filter(|_| ufrag.worker == self.index);
-        let seat = place.and_then(|place| {
-            let conference = self.conferences.get_mut(place.conference)?.as_mut()?;
-            conference.seat_mut(place.seat)
-        });
-        let seat = seat.filter(|seat| seat.tag == ufrag.tag && !seat.is_dead);
-        let Some(seat) = seat else {
-            self.statistics.dropped.unknown_check += 1;
-            return None;
-        };
-        if !seat.endpoint.accepts(from, data) {
-            self.statistics.dropped.unknown_check += 1;
-            return None;
-        }
-        if seat.addresses.len() >= limit {
-            let oldest = seat
-                .addresses
-                .iter()
-                .enumerate()
-                .filter(|(_, (_, heard))| now.saturating_duration_since(*heard) >= idle)
-                .min_by_key(|(_, (_, heard))| *heard);
-            let Some((oldest, _)) = oldest else {
-                self.statistics.dropped.address_limit += 1;
-                return None;
-            };
-            let (address, _) = seat.addresses.swap_remove(oldest);
-            self.addresses.remove(&address);
-        }
-        seat.addresses.push((from, now));
-        seat.confirm_address(from, now);
-        if let Some(previous) = self.addresses.insert(from, ufrag.number) {
-            self.disown(previous, from);
-        }
-        self.foreign.remove(&from);
-        Some(ufrag.number)
-    }
-
-    /// A check from an address that is the addressee's already. After a restart of ICE it shows
-    /// that the address is still of use.
-    fn confirm_address(&mut self, now: Instant, from: SocketAddr, ufrag: Ufrag, data: &[u8]) {
-        if let Some(place) = self.place(ufrag.number)
-            && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
-            && let Some(seat) = conference.seat_mut(place.seat)
-            && seat.restart.is_in_doubt()
-            && seat.tag == ufrag.tag
-            && seat.endpoint.accepts(from, data)
-        {
-            seat.confirm_address(from, now);
-        }
-    }
-
-    /// An address belongs to another endpoint now.
-    fn disown(&mut self, number: u32, address: SocketAddr) {
-        if let Some(place) = self.place(number)
-            && let Some(Some(conference)) = self.conferences.get_mut(place.conference)
-            && let Some(seat) = conference.seat_mut(place.seat)
-        {
-            seat.addresses.retain(|(own, _)| *own != address);
-        }
     }
 
     /// To be called after each batch of datagrams: sends what they gave rise to.
@@ -329,9 +256,16 @@ impl Worker {
         {
             self.allocate(now.mono, conference, endpoint, allocation, offer, out);
         } else if let Some(index) = self.by_id.get(conference).copied() {
+            let publisher = match &command {
+                BridgeCommand::SetSources { allocation, .. } => Some(*allocation),
+                _ => None,
+            };
             let (conference, mut cx) = self.lend(index, now.mono, out);
             if let Some(conference) = conference {
                 carry_out(conference, &mut cx, command);
+            }
+            if let Some(publisher) = publisher {
+                self.note_senders(index, publisher);
             }
             self.mark(index);
         }
@@ -705,6 +639,9 @@ impl Worker {
             if self.addresses.get(&address) == Some(&number) {
                 self.addresses.remove(&address);
             }
+        }
+        for (ssrc, number) in freed.ssrcs {
+            self.senders.remove(ssrc, number);
         }
         for number in freed.numbers {
             if let Some(place) = self.numbers.get_mut(number as usize) {

@@ -784,11 +784,11 @@ const TABLE: &[Key] = &[
     key(
         "limits.unknown_checks_per_second",
         "200",
-        "Connectivity checks per second from unknown addresses of one /24.",
+        "Connectivity checks, and media of known SSRCs, per second from unknown addresses of one /24.",
     ),
     key(
         "limits.unknown_checks_burst",
         "1000",
-        "Connectivity checks at once.",
+        "So many of them at once.",
     ),
 ];

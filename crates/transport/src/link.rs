@@ -52,6 +52,9 @@ pub struct Link {
     path: Option<Path>,
     /// From where signed checks came, oldest first.
     known: VecDeque<SocketAddr>,
+    /// Addresses that were readmitted, oldest first, and by which number ICE knows each.
+    readmitted: VecDeque<(SocketAddr, u16)>,
+    readmissions: u16,
     /// DTLS that came before the path.
     early: Vec<Vec<u8>>,
     out: VecDeque<Output>,
@@ -191,6 +194,8 @@ impl Link {
             phase: Phase::Waiting,
             path: None,
             known: VecDeque::new(),
+            readmitted: VecDeque::new(),
+            readmissions: 0,
             early: Vec::new(),
             out: VecDeque::new(),
             refused: 0,
@@ -268,20 +273,43 @@ impl Link {
         for candidate in candidates.iter().flatten() {
             self.ice.invalidate_candidate(candidate);
         }
+        for (other, number) in &self.readmitted {
+            if *other == address
+                && let Ok(candidate) = readmission(address, *number)
+            {
+                self.ice.invalidate_candidate(&candidate);
+            }
+        }
+        self.readmitted.retain(|(other, _)| *other != address);
         self.known.retain(|known| *known != address);
         self.drive_ice();
         self.pump();
     }
 
-    /// The client uses an address again that was given up.
+    /// The client uses an address that was given up, or that no check has come from yet. It is
+    /// checked at once, and everything goes there as soon as it has answered: the latest of such
+    /// addresses comes before all others.
     pub fn readmit_address(&mut self, now: Instant, address: SocketAddr) {
         if self.phase == Phase::Over {
             return;
         }
         self.advance(now);
-        self.add_remote(&[address]);
+        let number = self.readmissions;
+        if let Ok(candidate) = readmission(address, number) {
+            self.readmissions = number.wrapping_add(1);
+            self.ice.add_remote_candidate(candidate);
+            if self.readmitted.len() >= READMITTED_MAX {
+                self.readmitted.pop_front();
+            }
+            self.readmitted.push_back((address, number));
+        }
         self.drive_ice();
         self.pump();
+    }
+
+    /// Whether an address of the client has answered our checks, and not been lost since.
+    pub fn has_answered(&self, address: SocketAddr) -> bool {
+        self.ice.has_viable_remote_candidate(address)
     }
 
     /// Whether a datagram from an unknown address is this client's: a check that its credentials
@@ -645,6 +673,17 @@ fn creds(credentials: IceCredentials) -> IceCreds {
     }
 }
 
+/// An address that is readmitted, as ICE is to know it. A candidate that ICE was told to drop is
+/// in its way for ever, so that each readmission makes another one, which differs by its number.
+fn readmission(address: SocketAddr, number: u16) -> Result<Candidate, is::IceError> {
+    let (ip, port) = (address.ip(), address.port());
+    let base = if ip.is_ipv4() { "0.0.0.0" } else { "::" };
+    let priority = READMITTED_PRIORITY + u32::from(number);
+    Candidate::from_sdp_string(&format!(
+        "candidate:1 1 udp {priority} {ip} {port} typ srflx raddr {base} rport {number}"
+    ))
+}
+
 /// STUN's message integrity by the library that everything else is encrypted with.
 #[derive(Debug)]
 struct Hmac;
@@ -672,6 +711,10 @@ const REMOTE_CANDIDATES_MAX: usize = 20;
 /// Addresses of one client that are remembered from its checks. One that has fallen out is still
 /// believed while it answers checks.
 const KNOWN_MAX: usize = 32;
+/// As many as an endpoint of the bridge remembers to have given up.
+const READMITTED_MAX: usize = 64;
+/// Above the host candidates of clients, whose type has 126 (RFC 8445, 5.1.2.2).
+const READMITTED_PRIORITY: u32 = 127 << 24;
 /// A ClientHello in fragments, sent twice, fits; what is lost is sent again.
 const EARLY_MAX: usize = 8;
 const EARLY_BYTES: usize = 2_048;

@@ -45,6 +45,9 @@ pub enum Event {
     Packet(Received),
     /// The client cannot decode what is sent in the stream of this SSRC.
     KeyframeWanted(u32),
+    /// The client is reached at another address from now on, or from another one of ours: what was
+    /// on its way to the former one may be lost.
+    PathChanged,
     /// So many bits per second can be sent.
     Estimate(u64),
     /// How the way to the client did in the last second.
@@ -181,10 +184,31 @@ impl Transport {
         self.link.give_up_address(now, address);
     }
 
-    /// The client uses an address again that was given up.
+    /// The client uses an address that was given up, or that no check has come from yet: it is
+    /// checked at once.
     pub fn readmit_address(&mut self, now: Instant, address: SocketAddr) {
         let now = self.advance(now);
         self.link.readmit_address(now, address);
+    }
+
+    /// Whether an address of the client has answered our checks.
+    pub fn has_answered(&self, address: SocketAddr) -> bool {
+        self.link.has_answered(address)
+    }
+
+    /// Whether a datagram is media or a report of this client that has not come before. It is not
+    /// taken in.
+    pub fn believes(&mut self, datagram: &[u8]) -> bool {
+        let Some((_, opener)) = &self.keys else {
+            return false;
+        };
+        self.opening.clear();
+        self.opening.extend_from_slice(datagram);
+        if packet::is_rtcp(datagram) {
+            return opener.would_open_rtcp(&mut self.opening);
+        }
+        Header::read(datagram, self.extensions)
+            .is_ok_and(|header| opener.would_open_rtp(&mut self.opening, &header))
     }
 
     /// Whether a connectivity check is signed by this client.
@@ -541,7 +565,10 @@ impl Transport {
                     if let Some(estimator) = &mut self.estimator {
                         estimator.change_path(self.clock);
                     }
-                    continue;
+                    if self.keys.is_none() {
+                        continue;
+                    }
+                    Event::PathChanged
                 }
                 link::Event::IceDisconnected => continue,
                 link::Event::ChannelOpen => Event::ChannelOpen,

@@ -229,6 +229,29 @@ impl Opener {
         self.rtcp_seen.accept(known, ssrc, u64::from(index));
         Ok(())
     }
+
+    /// Whether [`Self::open_rtp`] would open this datagram. It is worth nothing afterwards, and
+    /// may still be opened: nothing is remembered.
+    pub fn would_open_rtp(&self, datagram: &mut Vec<u8>, header: &Header) -> bool {
+        let Ok(known) = self.rtp_seen.find(header.ssrc) else {
+            return false;
+        };
+        let index = self.rtp_seen.index(known, header.number);
+        let (length, ssrc) = (header.length, header.ssrc);
+        index < INDICES
+            && self.rtp_seen.check(known, index).is_ok()
+            && self.rtp.open_rtp(datagram, length, ssrc, index).is_ok()
+    }
+
+    /// The same for [`Self::open_rtcp`].
+    pub fn would_open_rtcp(&self, datagram: &mut Vec<u8>) -> bool {
+        let Ok((ssrc, index)) = self.rtcp.rtcp_index(datagram) else {
+            return false;
+        };
+        let known = self.rtcp_seen.find(ssrc);
+        known.is_ok_and(|known| self.rtcp_seen.check(known, u64::from(index)).is_ok())
+            && self.rtcp.open_rtcp(datagram, ssrc, index).is_ok()
+    }
 }
 
 /// The keys of one direction, for RTP or for RTCP.

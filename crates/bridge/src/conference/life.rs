@@ -302,8 +302,10 @@ impl Conference {
         let Some(source) = self.sources.get_mut(index).and_then(Option::take) else {
             return;
         };
-        if let Some(seat) = self.seat_mut(source.owner) {
-            seat.streams.retain(|stream| stream.source != index);
+        if let Some(Some(seat)) = self.seats.get_mut(source.owner) {
+            let gone = seat.streams.extract_if(.., |stream| stream.source == index);
+            let gone = gone.map(|stream| (stream.ssrc, seat.number));
+            self.freed.ssrcs.extend(gone);
             seat.endpoint.remove_source(&source.signalled.encodings);
         }
         for other in self.indices() {

@@ -284,6 +284,22 @@ impl Conference {
         }
     }
 
+    /// A receiver is reached in another way. Of the pictures that were on their way the last may be
+    /// lost: it need not find that out by itself.
+    pub(super) fn handle_path_changed(&mut self, cx: &mut Cx<'_>, receiver: usize) {
+        let Some(seat) = self.seat_mut(receiver) else {
+            return;
+        };
+        let legs = seat.legs.iter_mut().enumerate();
+        let sent = legs.filter_map(|(source, leg)| {
+            let leg = leg.as_mut().filter(|leg| leg.key.is_some())?;
+            (leg.current().is_some() && leg.requests.admit(cx.now)).then_some(source)
+        });
+        for source in sent.collect::<Vec<_>>() {
+            self.want_keyframe(cx, source);
+        }
+    }
+
     /// Asks the sender of a source for a key frame, unless that was just done. The request names
     /// the primary SSRC: browsers answer it with key frames of all encodings.
     pub(super) fn want_keyframe(&mut self, cx: &mut Cx<'_>, index: usize) {

@@ -52,6 +52,8 @@ pub(crate) struct Client {
     pub(crate) is_published: bool,
     pub(crate) number: u32,
     mids: u32,
+    /// What it sends is caught here, and gets nowhere.
+    pub(crate) caught: Option<Vec<Vec<u8>>>,
     /// Percent of datagrams that are lost.
     pub(crate) loss_up: u32,
     pub(crate) loss_down: u32,
@@ -305,6 +307,7 @@ impl Client {
             is_published: false,
             number,
             mids: 0,
+            caught: None,
             loss_up: 0,
             loss_down: 0,
             way_up: Way::default(),

@@ -33,6 +33,8 @@ pub(crate) struct Room {
     pub(crate) habits: Habits,
     /// The first twelve bytes of each RTP packet that left for client 1.
     pub(crate) sealed: Vec<[u8; 12]>,
+    /// Where datagrams were sent that no client has, and their first bytes.
+    pub(crate) strayed: Vec<(SocketAddr, u8)>,
     wire: VecDeque<(Instant, bool, Parcel)>,
     random: Random,
     allocations: u64,
@@ -79,6 +81,7 @@ impl Room {
             conference_worker: 0,
             habits: Habits::default(),
             sealed: Vec::new(),
+            strayed: Vec::new(),
             wire: VecDeque::new(),
             random: Random::from_seed([42; 32]),
             allocations: 0,
@@ -367,6 +370,9 @@ impl Room {
                 .iter_mut()
                 .find(|client| client.address == transmit.destination)
             else {
+                let first = transmit.contents.first().copied();
+                let first = first.unwrap_or_default();
+                self.strayed.push((transmit.destination, first));
                 continue;
             };
             let header = transmit.contents.first_chunk::<12>();
@@ -433,6 +439,10 @@ impl Room {
         let sent = client.drive(now);
         for (to, data) in sent {
             let client = &mut self.clients[index];
+            if let Some(caught) = &mut client.caught {
+                caught.push(data);
+                continue;
+            }
             for late in client.way_up.fates(client.loss_up, &mut self.random) {
                 let parcel = Parcel {
                     from: client.address,

@@ -435,6 +435,42 @@ fn a_client_that_moves_is_followed_when_its_old_address_is_given_up() {
 }
 
 #[test]
+fn a_client_is_called_back_wherever_it_is_known_to_be() {
+    let mut pair = Pair::talking();
+    let other = SocketAddr::from(([192, 0, 2, 77], 4_242));
+    // No check comes from there by itself so soon; the former address is not given up at first.
+    for (round, (here, former)) in [(other, THEIRS), (THEIRS, other)]
+        .repeat(4)
+        .iter()
+        .enumerate()
+    {
+        pair.seen_at = *here;
+        if round > 0 {
+            pair.link.give_up_address(pair.now, *here);
+        }
+        pair.link.readmit_address(pair.now, *here);
+        pair.take();
+        assert!(
+            pair.run_until(Duration::from_millis(300), |pair| {
+                pair.link.path().map(|path| path.destination) == Some(*here)
+            }),
+            "round {round}"
+        );
+        assert!(pair.link.has_answered(*here));
+        pair.link.give_up_address(pair.now, *former);
+        pair.take();
+        assert!(!pair.link.has_answered(*former), "round {round}");
+    }
+    // Whoever does not answer is not reached.
+    let nobody = SocketAddr::from(([192, 0, 2, 78], 4_242));
+    pair.link.readmit_address(pair.now, nobody);
+    pair.take();
+    pair.run(3 * SECOND);
+    assert!(!pair.link.has_answered(nobody));
+    assert_eq!(pair.link.path().map(|path| path.destination), Some(THEIRS));
+}
+
+#[test]
 fn silence_is_told() {
     let mut pair = Pair::talking();
     pair.deaf = true;

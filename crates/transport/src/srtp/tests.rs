@@ -372,6 +372,35 @@ fn a_replay_is_refused() {
 }
 
 #[test]
+fn who_asks_whether_it_would_open_takes_nothing_away() {
+    for profile in PROFILES {
+        let (mut sealer, mut opener) = pair(profile);
+        let sealed = seal(&mut sealer, 7, 1, b"payload");
+        let header = Header::read(&sealed, ExtensionIds::default()).unwrap();
+        let asks = |opener: &Opener, datagram: &[u8]| {
+            opener.would_open_rtp(&mut datagram.to_vec(), &header)
+        };
+        assert!(asks(&opener, &sealed) && asks(&opener, &sealed));
+        let mut forged = sealed.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        assert!(!asks(&opener, &forged));
+        assert!(!asks(&opener, &sealed[..header.length + 3]));
+        assert_eq!(open(&mut opener, &sealed), Ok((1, b"payload".to_vec())));
+        assert!(!asks(&opener, &sealed), "a replay");
+
+        let mut report = b"\x80\xc9\0\x01\0\0\0\x07".to_vec();
+        sealer.seal_rtcp(&mut report, 0).unwrap();
+        let mut forged = report.clone();
+        forged[4] ^= 1;
+        assert!(!opener.would_open_rtcp(&mut forged));
+        assert!(!opener.would_open_rtcp(&mut report[..9].to_vec()));
+        assert!(opener.would_open_rtcp(&mut report.clone()));
+        assert_eq!(opener.open_rtcp(&mut report.clone()), Ok(()));
+        assert!(!opener.would_open_rtcp(&mut report));
+    }
+}
+
+#[test]
 fn a_forgery_leaves_no_trace() {
     for profile in PROFILES {
         let (mut sealer, mut opener) = pair(profile);

@@ -36,6 +36,7 @@ pub(crate) struct End {
     pub(crate) keyframes_wanted: Vec<u32>,
     pub(crate) estimates: Vec<u64>,
     pub(crate) reports: Vec<PathReport>,
+    pub(crate) path_changes: u32,
     pub(crate) has_channel: bool,
     pub(crate) texts: Vec<String>,
 }
@@ -97,6 +98,7 @@ impl End {
             keyframes_wanted: Vec::new(),
             estimates: Vec::new(),
             reports: Vec::new(),
+            path_changes: 0,
             has_channel: false,
             texts: Vec::new(),
         }
@@ -170,6 +172,7 @@ impl End {
                 Event::Connected => self.is_connected = true,
                 Event::Packet(packet) => self.received.push(packet),
                 Event::KeyframeWanted(ssrc) => self.keyframes_wanted.push(ssrc),
+                Event::PathChanged => self.path_changes += 1,
                 Event::Estimate(bps) => self.estimates.push(bps),
                 Event::Report(report) => self.reports.push(report),
                 Event::ChannelOpen => self.has_channel = true,

@@ -493,6 +493,7 @@ fn media_goes_on_through_restarts_of_ice() {
     all_but(&call.we_got(THEIR_VIDEO, VIDEO_BYTES), video, 0);
 
     let elsewhere = ([192, 0, 2, 3], 4_001).into();
+    let changes = call.pair.ours.path_changes;
     let Pair {
         now, ours, peer, ..
     } = &mut call.pair;
@@ -510,6 +511,7 @@ fn media_goes_on_through_restarts_of_ice() {
     assert!(second(&theirs) >= 49);
     let path = call.pair.ours.transport.path().expect("a path");
     assert_eq!(path.destination, elsewhere);
+    assert_eq!(call.pair.ours.path_changes, changes + 1, "it is told");
     assert!(call.pair.ours.failure.is_none());
 }
 
