@@ -73,11 +73,11 @@ fn the_estimate_follows_the_link() {
     room.clients[0].rate_down = Some(300_000);
     room.open_websocket(0);
     room.ask(0, 720);
-    for (rate, settling) in [(300_000, 10), (3_000_000, 15), (500_000, 10)] {
+    for rate in [300_000, 3_000_000, 500_000] {
         room.clients[0].rate_down = Some(rate);
-        room.run(5 * SECOND);
+        room.run(2 * SECOND);
         let since = room.now.mono;
-        room.run((settling - 5) * SECOND);
+        room.run(8 * SECOND);
         for client in &mut room.clients {
             client.texts.clear();
             client.received.clear();
@@ -89,15 +89,13 @@ fn the_estimate_follows_the_link() {
         told.sort_by(f64::total_cmp);
         let of_link = |place: usize| told[told.len() * place / 100] / (0.95 * rate);
         let (low, middle, high) = (of_link(15), of_link(50), of_link(85));
-        assert!((middle - 1.0).abs() <= 0.25, "{middle} of {rate}");
-        // str0m draws the order of its streams anew in each run: one in ten has a dip that lasts
-        // three of the twenty seconds.
-        assert!(low > 0.2 && high < 1.35, "{low} to {high} of {rate}");
         let highest = highest_rate(&room, since, 3 * SECOND);
-        assert!(highest <= 1.4 * rate, "{highest} bit/s into {rate}");
+        assert!((middle - 1.0).abs() <= 0.2, "{middle} of {rate}");
+        assert!(low > 0.8 && high < 1.2, "{low} to {high} of {rate}");
+        assert!(highest <= 1.2 * rate, "{highest} bit/s into {rate}");
         let bits: usize = room.clients[0].received.iter().map(bits).sum();
         let used = bits as f64 / 20.0 / rate;
-        assert!(used > 0.5, "{used} of {rate} used");
+        assert!(used > 0.75, "{used} of {rate} used");
         let changes = room.clients[0].texts.iter();
         let changes = changes.filter(|text| text["colibriClass"] == "ForwardedSources");
         let changes = changes.count();
@@ -129,7 +127,7 @@ fn voices_are_not_starved_by_pictures() {
         let voice = room.clients[0].stream(room.clients[speaker].audio_ssrc());
         let sent = seconds * 50;
         assert!(
-            voice.len() as u64 >= sent * 88 / 100,
+            voice.len() as u64 >= sent * 98 / 100,
             "{} of {sent} packets of {speaker}",
             voice.len()
         );
@@ -139,8 +137,7 @@ fn voices_are_not_starved_by_pictures() {
             .windows(2)
             .map(|pair| pair[1].saturating_duration_since(pair[0]));
         let gap = gap.max().unwrap();
-        // str0m draws the order of its streams anew in each run.
-        assert!(gap < Duration::from_millis(500), "silence of {gap:?}");
+        assert!(gap < Duration::from_millis(200), "silence of {gap:?}");
     }
     let pictures: usize = room.clients[0]
         .received
