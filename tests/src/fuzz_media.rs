@@ -188,7 +188,7 @@ fn note(
             assert!(bye.ssrcs().count() < 32);
             None
         }
-        Packet::Pli(_) => None,
+        Packet::ReferenceTime(_) | Packet::Pli(_) => None,
     };
     for block in blocks.into_iter().flat_map(rtcp::ReportBlocks::iter) {
         let measured = sender.note_report_block(now, &block);

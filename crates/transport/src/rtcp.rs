@@ -1,4 +1,5 @@
-//! RTCP (RFC 3550, section 6; RFC 4585; RFC 5104; REMB; transport-wide feedback), read and written.
+//! RTCP (RFC 3550, section 6; RFC 3611, 4.4 and 4.5; RFC 4585; RFC 5104; REMB; transport-wide
+//! feedback), read and written.
 //!
 //! [`read`] goes through the packets of a datagram, compound or of reduced size (RFC 5506), without
 //! a copy. The functions `write_*` append to a buffer; a datagram is what was appended together.
@@ -11,7 +12,7 @@ pub use transport::{
 };
 pub use write::{
     NACK_ENTRIES_MAX, REPORT_BLOCKS_MAX, write_fir, write_nack, write_pli, write_receiver_report,
-    write_sdes, write_sender_report,
+    write_reference_answer, write_sdes, write_sender_report,
 };
 
 /// One packet within a datagram. `sender` is the SSRC of whom it is from, `media` that of the
@@ -20,6 +21,7 @@ pub use write::{
 pub enum Packet<'a> {
     SenderReport(SenderReport<'a>),
     ReceiverReport(ReceiverReport<'a>),
+    ReferenceTime(ReferenceTime),
     Nack(Nack<'a>),
     Pli(Pli),
     Fir(Fir<'a>),
@@ -61,6 +63,22 @@ impl SenderInformation {
 pub struct ReceiverReport<'a> {
     pub sender: u32,
     pub blocks: ReportBlocks<'a>,
+}
+
+/// What time it is at a receiver (RFC 3611, 4.4): who has it told when that came learns the round
+/// trip, also if it sends nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReferenceTime {
+    pub sender: u32,
+    /// As in [`SenderInformation::ntp`].
+    pub ntp: u64,
+}
+
+impl ReferenceTime {
+    /// What the answer says of this one: 2⁻¹⁶ seconds.
+    pub fn compact(&self) -> u32 {
+        (self.ntp >> 16) as u32
+    }
 }
 
 /// How one stream arrives.
@@ -184,7 +202,7 @@ impl<'a> ReportBlocks<'a> {
 }
 
 /// The packets of a decrypted datagram, in their order. What is not known here (descriptions, APP,
-/// extended reports, other feedback) is passed over, and so is transport-wide feedback from where
+/// other extended reports and feedback) is passed over, and so is transport-wide feedback from where
 /// the datagram has said something about [`STATUSES_MAX`] packets.
 pub fn read(datagram: &[u8]) -> Packets<'_> {
     Packets {
@@ -297,6 +315,16 @@ impl<'a> Raw<'a> {
                     blocks: self.blocks(blocks)?,
                 })
             }
+            (EXTENDED_REPORT, _) => {
+                let (&sender, blocks) = self.body.as_chunks().0.split_first()?;
+                let Some(ntp) = reference_time(blocks) else {
+                    return Some(Known::Other);
+                };
+                Packet::ReferenceTime(ReferenceTime {
+                    sender: u32::from_be_bytes(sender),
+                    ntp,
+                })
+            }
             (BYE, count) => Packet::Bye(Bye {
                 ssrcs: self.body.as_chunks().0.get(..usize::from(count))?,
             }),
@@ -364,6 +392,20 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// The first reference time among the blocks of an extended report (RFC 3611, 3).
+fn reference_time(mut blocks: &[[u8; 4]]) -> Option<u64> {
+    loop {
+        let (&[kind, _, l0, l1], behind) = blocks.split_first()?;
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        let (content, rest) = behind.split_at_checked(length)?;
+        if let (REFERENCE_TIME, &[high, low]) = (kind, content) {
+            let (high, low) = (u32::from_be_bytes(high), u32::from_be_bytes(low));
+            return Some(u64::from(high) << 32 | u64::from(low));
+        }
+        blocks = rest;
+    }
+}
+
 const HAS_PADDING: u8 = 1 << 5;
 
 const SENDER_REPORT: u8 = 200;
@@ -372,6 +414,10 @@ const DESCRIPTION: u8 = 202;
 const BYE: u8 = 203;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
+const EXTENDED_REPORT: u8 = 207;
+/// Blocks of extended reports.
+const REFERENCE_TIME: u8 = 4;
+const REFERENCE_ANSWER: u8 = 5;
 
 /// Formats of transport feedback.
 const NACK: u8 = 1;

@@ -416,6 +416,9 @@ impl Transport {
                     self.note_blocks(now, &report.blocks);
                 }
                 rtcp::Packet::ReceiverReport(report) => self.note_blocks(now, &report.blocks),
+                rtcp::Packet::ReferenceTime(reference) => {
+                    self.receiver.note_reference_time(now, reference);
+                }
                 rtcp::Packet::Nack(nack) => {
                     self.sender.nacked(now, nack.media, nack.numbers());
                 }

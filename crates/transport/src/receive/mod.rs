@@ -17,6 +17,7 @@ use self::reception::{Lost, Reception};
 use self::window::{Novelty, Window, extend};
 use crate::packet::Header;
 use crate::rtcp;
+use crate::send::to_short;
 
 /// What is the same for all streams of a client.
 #[derive(Clone, Debug)]
@@ -87,6 +88,8 @@ pub struct Receiver {
     /// Of the media that came last: transport-wide feedback names one.
     media: u32,
     round_trip: Option<Duration>,
+    /// What time the client said it is, and when that came; it wants to have that back.
+    reference: Option<(rtcp::ReferenceTime, Instant)>,
     report_at: Option<Instant>,
     /// The place of the stream whose report is next, while reports are being written.
     reporting: Option<usize>,
@@ -119,6 +122,7 @@ impl Receiver {
             feedback: Feedback::default(),
             media: 0,
             round_trip: None,
+            reference: None,
             report_at: None,
             reporting: None,
             ask_at: None,
@@ -245,6 +249,13 @@ impl Receiver {
         }
     }
 
+    /// The client says what time it is there; with the next reports it is told when that came. It
+    /// asks again for what is missing by the round trip that this shows.
+    pub fn note_reference_time(&mut self, now: Instant, reference: rtcp::ReferenceTime) {
+        self.reference = Some((reference, now));
+        self.report_at.get_or_insert(now + REPORT);
+    }
+
     /// How long a round trip takes: what was asked for is asked for again after it.
     pub fn note_round_trip(&mut self, measured: Duration) {
         self.round_trip = Some(match self.round_trip {
@@ -314,6 +325,11 @@ impl Receiver {
                 return;
             }
             self.reporting = Some(0);
+            if let Some((reference, at)) = self.reference.take() {
+                let (compact, delay) = (reference.compact(), now.saturating_duration_since(at));
+                let delay = to_short(delay);
+                rtcp::write_reference_answer(out, ours, reference.sender, compact, delay);
+            }
         }
         self.blocks.clear();
         while let Some(place) = self.reporting {

@@ -432,3 +432,24 @@ proptest! {
         prop_assert_eq!(passed.len() as u64, highest - first + 1, "nothing is missing at the end");
     }
 }
+
+#[test]
+fn a_client_is_told_when_its_time_came() {
+    let now = Instant::now();
+    let mut receiver = receiver();
+    let at = |sender, ntp| rtcp::ReferenceTime { sender, ntp };
+    receiver.note_reference_time(now, at(9, 0x0102_0304_0506_0708));
+    let later = now + REPORT / 2;
+    receiver.note_reference_time(later, at(9, 0x1112_1314_1516_1718));
+    let due = receiver.wake().unwrap();
+    assert_eq!(due, now + REPORT, "also where nothing else is to be told");
+    let mut out = Vec::new();
+    assert!(receiver.write_due(due, OURS, &mut out));
+    let mut expected = Vec::new();
+    rtcp::write_reference_answer(&mut expected, OURS, 9, 0x1314_1516, 1 << 15);
+    assert_eq!(out, expected, "of the last one, half a second ago");
+
+    out.clear();
+    while receiver.write_due(due + REPORT, OURS, &mut out) {}
+    assert!(out.is_empty(), "once");
+}

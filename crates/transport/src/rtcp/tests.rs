@@ -232,6 +232,42 @@ fn streams_that_end() {
 }
 
 #[test]
+fn a_receivers_time_and_the_answer() {
+    // behind a block of another kind
+    let datagram = [
+        0x80, 207, 0, 6, 0, 0, 0, 9, 6, 0, 0, 1, 1, 2, 3, 4, //
+        4, 0, 0, 2, 0xa1, 0xa2, 0xa3, 0xa4, 0xb1, 0xb2, 0xb3, 0xb4,
+    ];
+    let Packet::ReferenceTime(reference) = one(&datagram) else {
+        panic!();
+    };
+    let expected = ReferenceTime {
+        sender: 9,
+        ntp: 0xa1a2_a3a4_b1b2_b3b4,
+    };
+    assert_eq!(reference, expected);
+    assert_eq!(reference.compact(), 0xa3a4_b1b2);
+
+    let answer = written(|out| write_reference_answer(out, 1, 9, 0xa3a4_b1b2, 0x0001_8000));
+    assert_eq!(
+        answer,
+        [
+            0x80, 207, 0, 5, 0, 0, 0, 1, 5, 0, 0, 3, 0, 0, 0, 9, //
+            0xa3, 0xa4, 0xb1, 0xb2, 0, 1, 0x80, 0,
+        ]
+    );
+    assert_eq!(count(&answer), (0, false), "nothing that we read");
+
+    let mut longer = datagram;
+    longer[11] = 9;
+    assert_eq!(count(&longer), (0, false), "no such block fits");
+    longer = datagram;
+    longer[19] = 1;
+    assert_eq!(count(&longer), (0, false), "too short for a time");
+    assert_eq!(count(&[0x80, 207, 0, 0]), (0, true));
+}
+
+#[test]
 fn garbage_ends_it_and_what_was_before_counts() {
     let good = written(|out| write_pli(out, 1, 2));
     let with = |rest: &[u8]| count(&[&good[..], rest, &good[..]].concat());
@@ -616,7 +652,7 @@ proptest! {
                 Packet::TransportFeedback(feedback) => {
                     prop_assert_eq!(feedback.statuses().count(), usize::from(feedback.count));
                 }
-                Packet::Pli(_) => {}
+                Packet::ReferenceTime(_) | Packet::Pli(_) => {}
             }
         }
     }

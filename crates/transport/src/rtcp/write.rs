@@ -2,8 +2,8 @@
 //! one datagram, and how much.
 
 use super::{
-    DESCRIPTION, FIR, NACK, PAYLOAD_FEEDBACK, PLI, RECEIVER_REPORT, ReportBlock, SENDER_REPORT,
-    SenderInformation, TRANSPORT_FEEDBACK,
+    DESCRIPTION, EXTENDED_REPORT, FIR, NACK, PAYLOAD_FEEDBACK, PLI, RECEIVER_REPORT,
+    REFERENCE_ANSWER, ReportBlock, SENDER_REPORT, SenderInformation, TRANSPORT_FEEDBACK,
 };
 
 /// A report has no more blocks: their number has five bits.
@@ -46,6 +46,24 @@ pub fn write_receiver_report(out: &mut Vec<u8>, sender: u32, blocks: &[ReportBlo
         }
         later = rest;
     }
+}
+
+/// Answers a [`super::ReferenceTime`] of `receiver` (RFC 3611, 4.5): its compact form, and how long
+/// ago it came, in 2⁻¹⁶ seconds.
+pub fn write_reference_answer(
+    out: &mut Vec<u8>,
+    sender: u32,
+    receiver: u32,
+    compact: u32,
+    delay: u32,
+) {
+    let packet = begin(out, 0, EXTENDED_REPORT, sender);
+    // one entry of three words
+    out.extend_from_slice(&[REFERENCE_ANSWER, 0, 0, 3]);
+    for word in [receiver, compact, delay] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    end(out, packet);
 }
 
 /// The canonical name of a sender (RFC 3550, 6.5.1), of which 255 bytes are written.

@@ -308,6 +308,11 @@ fn each_side_learns_of_losses_and_of_the_round_trip() {
         sent.rtt.expect("from our reports"),
         "what the peer makes of our reports",
     );
+    let came = &peer.came[&OUR_VIDEO];
+    near(
+        came.rtt.expect("from our answers to its reference times"),
+        "by what the peer asks for things again",
+    );
     let lost = mean(&peer.losses[&THEIR_VIDEO]);
     assert!((0.05..0.16).contains(&lost), "{lost} of what it sent");
     let remote = sent.remote.as_ref().expect("from our reports");
