@@ -143,7 +143,9 @@ kbit/s, thirty frames a second, key frames of some eight times the usual size), 
 takes others' media by SSRC rewriting over a data channel. Everybody shows one other person in 720
 lines and all the others in 180; in the middle of the 40 measured seconds another person comes on
 stage. The networks are those of all people at once. Cameras do not adapt themselves as a browser's
-encoder would, so a bottleneck is one on the way down. VP9 with spatial layers is not in the table
+encoder would, so a bottleneck is one on the way down. Receivers ask five times at most for what
+they miss, which browsers do more often, and for a key frame after 800 ms: the longest freezes are
+mostly these. VP9 with spatial layers is not in the table
 yet: the simulator's cameras make VP8 only.
 
 - **first picture**: from the moment at which both had opened the page to the first picture; of
@@ -154,7 +156,8 @@ yet: the simulator's cameras make VP8 only.
   it begins with the estimation of bandwidth
 - **not sent**: share of time in which the bridge said that it does not send a picture, because
   there is no bandwidth for it
-- **repeats**: share of the bytes towards receivers that were sent again or were padding
+- **repeats**: share of the bytes towards receivers that were sent again, or were padding: of that
+  only short probes have any
 - **kbit/s**: of RTP towards each person
 - **stage back**, **all back**: after two seconds without any network, from its return until the
   picture on stage moves again, and until all do that moved before
