@@ -144,9 +144,9 @@ takes others' media by SSRC rewriting over a data channel. Everybody shows one o
 lines and all the others in 180; in the middle of the 40 measured seconds another person comes on
 stage. The networks are those of all people at once. Cameras do not adapt themselves as a browser's
 encoder would, so a bottleneck is one on the way down. Receivers ask five times at most for what
-they miss, which browsers do more often, and for a key frame after 800 ms: the longest freezes are
-mostly these. VP9 with spatial layers is not in the table
-yet: the simulator's cameras make VP8 only.
+they miss, which browsers do more often, and for a key frame after 800 ms: the longest freezes on
+Wi-Fi are such waits. VP9 with spatial layers is not in the table yet: the simulator's cameras make
+VP8 only.
 
 - **first picture**: from the moment at which both had opened the page to the first picture; of
   half of all pairs, and of the slowest
