@@ -407,6 +407,32 @@ fn our_estimate_follows_a_link_by_its_feedback() {
     all_but(&video, FIRST..call.video_number, 300);
 }
 
+/// A source that nobody regulates, over a link for a tenth of it: what would come too late is not
+/// sent, and the picture begins anew.
+#[test]
+fn what_waits_too_long_is_dropped_and_a_key_frame_asked_for() {
+    let mut call = Call::new(Some(300_000), Habits::default());
+    call.pair.down.rate = Some(120_000);
+    call.pair.down.delay = Duration::from_millis(20);
+    let mut waiting_most = 0;
+    for _ in 0..20 {
+        call.run(Duration::from_secs(1), 6);
+        waiting_most = waiting_most.max(call.pair.ours.transport.waiting_bytes());
+    }
+    let bytes_per_second = 1_200_000 / 8;
+    assert!(
+        waiting_most > bytes_per_second,
+        "{waiting_most} bytes: nothing had to wait"
+    );
+    assert!(
+        waiting_most < 4 * bytes_per_second,
+        "{waiting_most} bytes wait"
+    );
+    let wanted = &call.pair.ours.keyframes_wanted;
+    assert!((2..=8).contains(&wanted.len()), "{wanted:?}");
+    assert!(wanted.iter().all(|ssrc| *ssrc == OUR_VIDEO), "{wanted:?}");
+}
+
 #[test]
 fn its_estimate_follows_a_link_by_our_feedback() {
     let habits = Habits {
