@@ -372,7 +372,13 @@ fn the_lists_of_what_is_shown_name_tests_that_exist() {
     }
     let exists = |name: &str| match name.rsplit_once('.') {
         Some((_, "talk")) => root().join("tests/conversation").join(name).exists(),
-        Some((_, "mjs")) => root().join("tests/browser/stories").join(name).exists(),
+        Some((_, "mjs")) => ["stories", "measure"].iter().any(|folder| {
+            root()
+                .join("tests/browser")
+                .join(folder)
+                .join(name)
+                .exists()
+        }),
         _ => {
             let begins = format!("fn {name}(");
             known.contains(&begins)
