@@ -296,11 +296,6 @@ impl Endpoint {
         self.step("remove stream", |transport| transport.remove_stream(key));
     }
 
-    /// What of a stream waits for the pacer is not sent.
-    pub(crate) fn drop_waiting(&mut self, key: StreamKey) {
-        self.step("drop waiting", |transport| transport.drop_waiting(key));
-    }
-
     /// Bytes of pictures that wait for the pacer.
     pub(crate) fn waiting_bytes(&self) -> usize {
         let transport = self.transport.as_ref();

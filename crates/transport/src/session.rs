@@ -287,11 +287,6 @@ impl Transport {
         }
     }
 
-    /// What of a stream waits for the pacer is of no use any more.
-    pub fn drop_waiting(&mut self, key: StreamKey) {
-        self.pictures.remove(key);
-    }
-
     /// Bytes of pictures that wait for the pacer.
     pub fn waiting_bytes(&self) -> usize {
         self.pictures.bytes()

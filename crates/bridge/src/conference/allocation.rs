@@ -224,7 +224,6 @@ impl Conference {
             let Some(Some(leg)) = seat.legs.get_mut(wanted.index) else {
                 continue;
             };
-            let had_target = leg.target.is_some();
             let target = target.filter(|_| leg.lane != Lane::NoSlot);
             if target.is_some() {
                 forwarded.extend(name);
@@ -236,12 +235,7 @@ impl Conference {
                 leg.target = target;
             }
             match target {
-                None => {
-                    leg.pause();
-                    if let Some(key) = leg.key.filter(|_| had_target) {
-                        seat.endpoint.drop_waiting(key);
-                    }
-                }
+                None => leg.pause(),
                 Some(target) if leg.current() != Some(target.encoding) => {
                     starting.push(wanted.index);
                 }
