@@ -64,7 +64,8 @@ pub struct Timers {
     /// After packets were forwarded, further ones are left to gather for so long, so that they
     /// are forwarded in runs. The shell's affair (1 ms).
     pub gather: Duration,
-    /// How far an endpoint's clock may run ahead, so that paced packets leave in runs (2 ms).
+    /// What the pacer would let leave within so long leaves at once, so that packets leave in runs
+    /// (2 ms).
     pub pacing_ahead: Duration,
     /// How long a sent packet can be sent again (1 s).
     pub retransmission: Duration,

@@ -479,7 +479,7 @@ const TABLE: &[Key] = &[
     key(
         "bridge.pacing_ahead",
         r#""2 ms""#,
-        "How far clocks run ahead, so that packets leave in runs.",
+        "What the pacer would let leave within so long leaves at once, so that packets leave in runs.",
     ),
     key(
         "bridge.retransmission",

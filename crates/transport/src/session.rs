@@ -267,11 +267,6 @@ impl Transport {
         self.sender.remove(key);
     }
 
-    /// What was sent in a stream is not sent again.
-    pub fn forget_sent(&mut self, key: StreamKey) {
-        self.sender.forget_sent(key);
-    }
-
     /// Queues a packet of a voice, which leaves with the next turn.
     pub fn write_voice(&mut self, key: StreamKey, packet: Outgoing) {
         if self.keys.is_some() {

@@ -48,12 +48,6 @@ impl Queue {
         self.bytes
     }
 
-    /// Payload bytes of one stream.
-    pub fn bytes_of(&self, key: StreamKey) -> usize {
-        let packets = self.packets.iter().filter(|waiting| waiting.key == key);
-        packets.map(|waiting| waiting.packet.payload.len()).sum()
-    }
-
     pub fn len(&self) -> usize {
         self.packets.len()
     }
@@ -94,7 +88,6 @@ mod tests {
         queue.push(now, b, packet(now, 7, &[2; 50]));
         queue.push(now, a, packet(now, 2, &[3; 10]));
         assert_eq!((queue.bytes(), queue.len()), (160, 3));
-        assert_eq!((queue.bytes_of(a), queue.bytes_of(b)), (110, 50));
         assert_eq!(queue.next(), Some((a, now)));
         let (of, first) = queue.pop().unwrap();
         assert_eq!((of, first.number), (a, 1));
