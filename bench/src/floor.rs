@@ -3,6 +3,8 @@
 
 use std::io::IoSlice;
 use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
@@ -55,40 +57,105 @@ pub(crate) fn plain(receivers: usize, rounds: usize) -> f64 {
 
 /// Nanoseconds per packet in runs of eight to one receiver, each run by one call.
 pub(crate) fn segmented(receivers: usize, rounds: usize) -> f64 {
-    let socket = bind();
-    let state = quinn_udp::UdpSocketState::new((&socket).into()).expect("a socket of ours");
-    let mut receivers = make_receivers(receivers);
-    let plain = [0x5a; PACKET];
-    let mut run = vec![0u8; RUN * PACKET];
+    let mut runs = Runs::new(receivers);
     let mut costs = Vec::new();
     for round in 0..=rounds {
         let (mut spent, mut sent) = (0, 0);
         while sent < BATCHES * BATCH {
             let start = cpu_ns();
-            for receiver in &mut receivers {
-                for packet in run.chunks_exact_mut(PACKET) {
-                    receiver.seal(&plain, packet);
-                }
-                let transmit = quinn_udp::Transmit {
-                    destination: receiver.address,
-                    ecn: None,
-                    contents: &run,
-                    segment_size: Some(PACKET),
-                    src_ip: None,
-                };
-                state
-                    .try_send((&socket).into(), &transmit)
-                    .expect("loopback takes it");
-                sent += RUN;
-            }
+            sent += runs.send_picture(RUN, RUN);
             spent += cpu_ns() - start;
-            receivers.iter().for_each(Receiver::empty);
+            runs.empty();
         }
         if round > 0 {
             costs.push(spent as f64 / sent as f64);
         }
     }
     median(&mut costs)
+}
+
+/// Pictures as a server gets them: so many packets at once, so often. Between two of them the
+/// processor rests, and whatever it had at hand is gone, as it is for a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rhythm {
+    pub(crate) parts: usize,
+    pub(crate) pictures_per_second: u32,
+}
+
+/// The same as [`plain`] and [`segmented`], in this order, but not in one breath: with the rhythm
+/// of pictures, each sent to all receivers; sleeping and waking included. A run is a picture's
+/// packets, all of them.
+pub(crate) fn with_rhythm(receivers: usize, rhythm: Rhythm) -> [f64; 2] {
+    let mut runs = Runs::new(receivers);
+    [1, rhythm.parts].map(|run| {
+        let interval = Duration::from_secs(1) / rhythm.pictures_per_second;
+        let mut due = Instant::now();
+        let (mut spent, mut sent) = (0, 0);
+        for _ in 0..RHYTHM_SECONDS * rhythm.pictures_per_second {
+            let start = cpu_ns();
+            due += interval;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            sent += runs.send_picture(rhythm.parts, run);
+            spent += cpu_ns() - start;
+            runs.empty();
+        }
+        spent as f64 / sent as f64
+    })
+}
+
+/// A socket that sends to many, and the packets of one picture.
+struct Runs {
+    socket: UdpSocket,
+    state: quinn_udp::UdpSocketState,
+    receivers: Vec<Receiver>,
+    sealed: Vec<[u8; PACKET]>,
+}
+
+impl Runs {
+    fn new(receivers: usize) -> Runs {
+        let socket = bind();
+        let state = quinn_udp::UdpSocketState::new((&socket).into()).expect("a socket of ours");
+        Runs {
+            socket,
+            state,
+            receivers: make_receivers(receivers),
+            sealed: Vec::new(),
+        }
+    }
+
+    /// So many packets to each receiver: one message each, or so many together. Gives how many
+    /// packets that were.
+    fn send_picture(&mut self, parts: usize, run: usize) -> usize {
+        let plain = [0x5a; PACKET];
+        self.sealed.resize(parts, [0; PACKET]);
+        for receiver in &mut self.receivers {
+            for packet in &mut self.sealed {
+                receiver.seal(&plain, packet);
+            }
+            if run == 1 {
+                let addresses = vec![receiver.address.into(); parts];
+                send_all(&self.socket, &self.sealed, &addresses);
+                continue;
+            }
+            for run in self.sealed.chunks(run) {
+                let transmit = quinn_udp::Transmit {
+                    destination: receiver.address,
+                    ecn: None,
+                    contents: run.as_flattened(),
+                    segment_size: Some(PACKET),
+                    src_ip: None,
+                };
+                self.state
+                    .try_send((&self.socket).into(), &transmit)
+                    .expect("loopback takes it");
+            }
+        }
+        parts * self.receivers.len()
+    }
+
+    fn empty(&self) {
+        self.receivers.iter().for_each(Receiver::empty);
+    }
 }
 
 /// Nanoseconds per step of a loop that needs nothing but the processor.
@@ -187,3 +254,4 @@ const TAG: usize = 16;
 const BATCH: usize = 64;
 const BATCHES: usize = 200;
 const RUN: usize = 8;
+const RHYTHM_SECONDS: u32 = 5;

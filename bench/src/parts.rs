@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::floor;
+use crate::floor::{self, Rhythm};
 use crate::janus::Janus;
 use crate::report::{Report, median};
 use crate::stage::{Stage, Window};
@@ -22,6 +22,9 @@ pub(crate) struct Run {
     rounds: usize,
     plain_ns: f64,
     segmented_ns: f64,
+    /// The same with the rhythm of the webinar, and of the meeting.
+    webinar_ns: [f64; 2],
+    meeting_ns: [f64; 2],
     /// Processor time of one 720p stream to one receiver, per second.
     stream_share: Option<f64>,
 }
@@ -48,6 +51,8 @@ impl Run {
             rounds: if is_quick { 1 } else { 3 },
             plain_ns: 0.0,
             segmented_ns: 0.0,
+            webinar_ns: [0.0; 2],
+            meeting_ns: [0.0; 2],
             stream_share: None,
         })
     }
@@ -59,6 +64,17 @@ impl Run {
             "floor: {:.0} ns with sendmmsg, {:.0} ns with runs of eight",
             self.plain_ns, self.segmented_ns
         );
+        self.webinar_ns = floor::with_rhythm(RECEIVERS, WEBINAR);
+        self.meeting_ns = floor::with_rhythm(MEETING - 1, MEETING_RHYTHM);
+        for (name, [plain, segmented]) in [
+            ("the webinar", self.webinar_ns),
+            ("the meeting", self.meeting_ns),
+        ] {
+            println!(
+                "floor with the rhythm of {name}: {plain:.0} ns with sendmmsg, {segmented:.0} ns \
+                 with a run for each picture"
+            );
+        }
     }
 
     /// One sends, twenty receive a thousand packets a second.
@@ -92,6 +108,17 @@ impl Run {
             "CPU per forwarded packet, 20 receivers at 1000/s ÷ plain sockets",
             own / self.plain_ns,
             Some(1.0),
+        )?;
+        let [plain, segmented] = self.webinar_ns;
+        report.row(
+            "20 receivers at 1000/s ÷ plain sockets with that rhythm",
+            own / plain,
+            None,
+        )?;
+        report.row(
+            "20 receivers at 1000/s ÷ a run for each picture with that rhythm",
+            own / segmented,
+            None,
         )?;
         let growth = |one: &Webinar| {
             let half = one
@@ -200,10 +227,16 @@ impl Run {
             let (sends_after, forwarded_after) = server.sends()?;
             calls.push((sends_after - sends) as f64 / (forwarded_after - forwarded) as f64);
         }
+        let own = median(&mut costs);
         self.report.row(
             "CPU per forwarded packet, 10 × 10 ÷ runs of eight",
-            median(&mut costs) / self.segmented_ns,
+            own / self.segmented_ns,
             Some(4.0),
+        )?;
+        self.report.row(
+            "10 × 10 ÷ a run for each picture with that rhythm",
+            own / self.meeting_ns[1],
+            None,
         )?;
         let calls = median(&mut calls);
         self.report.row(
@@ -340,6 +373,14 @@ const FPS: u32 = 30;
 const PARTS: u16 = 33;
 /// Nine others' 120 packets a second make 1 080.
 const MEETING_PARTS: u16 = 4;
+const WEBINAR: Rhythm = Rhythm {
+    parts: PARTS as usize,
+    pictures_per_second: FPS,
+};
+const MEETING_RHYTHM: Rhythm = Rhythm {
+    parts: MEETING_PARTS as usize,
+    pictures_per_second: FPS * MEETING as u32,
+};
 /// 2.5 Mbit/s.
 const STREAM_PARTS: u16 = 9;
 /// So many packets a picture with which Janus takes about half of a core.
