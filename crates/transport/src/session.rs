@@ -19,7 +19,7 @@ use crate::packet::{self, AudioLevel, ExtensionIds, Header};
 use crate::payload::{Payload, Pool};
 use crate::receive::{self, Expected, Receiver};
 use crate::rtcp;
-use crate::send::{self, Descriptor, NewStream, Outgoing, Queue, Sender, StreamKey};
+use crate::send::{self, Descriptor, NewStream, Outgoing, Queue, Sender, StreamKey, Wire};
 use crate::srtp::{self, Opener, Refused, Sealer};
 
 /// What differs between transports.
@@ -629,15 +629,9 @@ impl Transport {
             return;
         };
         while let Some((key, packet)) = self.voices.pop() {
-            self.send(
-                now,
-                path,
-                out,
-                Sort::Media,
-                |sender, number, ids, sealer, bytes_out| {
-                    sender.write(now, key, packet, number, ids, sealer, bytes_out)
-                },
-            );
+            self.send(now, path, out, Sort::Media, |sender, wire| {
+                sender.write(now, key, packet, wire)
+            });
         }
         self.paced = None;
         loop {
@@ -650,41 +644,23 @@ impl Transport {
             };
             match step {
                 Step::Media if has_resends => {
-                    self.send(
-                        now,
-                        path,
-                        out,
-                        Sort::Retransmission,
-                        |sender, number, ids, sealer, bytes_out| {
-                            sender.write_retransmission(now, number, ids, sealer, bytes_out)
-                        },
-                    );
+                    self.send(now, path, out, Sort::Retransmission, |sender, wire| {
+                        sender.write_retransmission(now, wire)
+                    });
                 }
                 Step::Media => {
                     let Some((key, packet)) = self.pictures.pop() else {
                         return;
                     };
-                    self.send(
-                        now,
-                        path,
-                        out,
-                        Sort::Media,
-                        |sender, number, ids, sealer, bytes_out| {
-                            sender.write(now, key, packet, number, ids, sealer, bytes_out)
-                        },
-                    );
+                    self.send(now, path, out, Sort::Media, |sender, wire| {
+                        sender.write(now, key, packet, wire)
+                    });
                 }
                 Step::Padding(bytes) => {
-                    let padded = self.send(
-                        now,
-                        path,
-                        out,
-                        Sort::Padding,
-                        |sender, number, ids, sealer, bytes_out| {
-                            sender.write_padding(now, bytes, number, ids, sealer, bytes_out)
-                        },
-                    );
-                    if !padded {
+                    let is_padded = self.send(now, path, out, Sort::Padding, |sender, wire| {
+                        sender.write_padding(now, bytes, wire)
+                    });
+                    if !is_padded {
                         self.pacer.abandon_probe();
                     }
                 }
@@ -704,29 +680,28 @@ impl Transport {
         path: link::Path,
         out: &mut Batch,
         sort: Sort,
-        write: impl FnOnce(
-            &mut Sender,
-            Option<u16>,
-            ExtensionIds,
-            &mut Sealer,
-            &mut Vec<u8>,
-        ) -> Option<usize>,
+        write: impl FnOnce(&mut Sender, Wire<'_>) -> Option<usize>,
     ) -> bool {
         let Some((sealer, _)) = &mut self.keys else {
             return false;
         };
         let start = out.bytes.len();
         let ids = self.extensions;
-        let number = ids.transport_number.map(|_| self.transport_number);
-        let Some(size) = write(&mut self.sender, number, ids, sealer, &mut out.bytes) else {
-            out.bytes.truncate(start);
+        let transport_number = ids.transport_number.map(|_| self.transport_number);
+        let wire = Wire {
+            out: &mut out.bytes,
+            sealer,
+            ids,
+            transport_number,
+        };
+        let Some(size) = write(&mut self.sender, wire) else {
             return false;
         };
         out.add(path.source, path.destination, start..start + size);
         self.bytes_out += size as u64;
         if let Some(estimator) = &mut self.estimator {
             self.pacer.sent(now, size);
-            if let Some(number) = number {
+            if let Some(number) = transport_number {
                 estimator.sent(now, number, size, sort);
             }
         }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use tertulia_transport::packet::{ExtensionIds, Header, NewHeader, payload};
 use tertulia_transport::payload::Pool;
 use tertulia_transport::receive::{self, Expected, Receiver};
-use tertulia_transport::send::{self, Keep, NewStream, NtpClock, Outgoing, Patch, Queue, Sender};
+use tertulia_transport::send::{
+    self, Keep, NewStream, NtpClock, Outgoing, Patch, Queue, Sender, Wire,
+};
 use tertulia_transport::srtp::{Profile, Sealer, contexts};
 
 #[global_allocator]
@@ -62,25 +64,30 @@ impl Leg {
     /// Sends what waits and what is due; how many datagrams that are.
     fn turn(&mut self, now: Instant, out: &mut Vec<u8>) -> usize {
         let mut datagrams = 0;
-        let sealer = &mut self.sealer;
         while let Some((key, packet)) = self.queue.pop() {
-            let number = Some(self.transport_number);
-            let written = self
-                .sender
-                .write(now, key, packet, number, IDS, sealer, out);
-            written.unwrap();
+            let wire = Wire {
+                out,
+                sealer: &mut self.sealer,
+                ids: IDS,
+                transport_number: Some(self.transport_number),
+            };
+            self.sender.write(now, key, packet, wire).unwrap();
             self.transport_number = self.transport_number.wrapping_add(1);
             datagrams += 1;
         }
         while self.sender.next_retransmission(now).is_some() {
-            let sender = &mut self.sender;
-            let written = sender.write_retransmission(now, None, IDS, sealer, out);
-            written.unwrap();
+            let wire = Wire {
+                out,
+                sealer: &mut self.sealer,
+                ids: IDS,
+                transport_number: None,
+            };
+            self.sender.write_retransmission(now, wire).unwrap();
             datagrams += 1;
         }
         let start = out.len();
         while self.sender.write_due(now, out) {
-            sealer.seal_rtcp(out, start).unwrap();
+            self.sealer.seal_rtcp(out, start).unwrap();
             datagrams += 1;
             out.truncate(start);
         }

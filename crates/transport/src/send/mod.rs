@@ -106,6 +106,17 @@ struct Resend {
     number: u64,
 }
 
+/// What a packet needs on its way out, besides its stream.
+#[derive(Debug)]
+pub struct Wire<'a> {
+    /// The datagram is appended to it.
+    pub out: &'a mut Vec<u8>,
+    pub sealer: &'a mut Sealer,
+    pub ids: ExtensionIds,
+    /// For transport feedback. It is used up only where something was written.
+    pub transport_number: Option<u16>,
+}
+
 /// What a packet of an RTX stream carries.
 #[derive(Clone, Copy)]
 enum Body {
@@ -199,22 +210,17 @@ impl Sender {
         Some(self.stream(key)?.ssrc)
     }
 
-    /// Appends a datagram with this packet to `out`, sealed, and says how many bytes it has. None
-    /// if there is no such stream, if this number was sent before or could have been, or if it
-    /// could not be sealed.
-    ///
-    /// The transport's number is used up only where something was written.
-    #[expect(clippy::too_many_arguments, reason = "what a datagram is made of")]
+    /// Writes a datagram with this packet, sealed, and says how many bytes it has. None, and
+    /// nothing is written, if there is no such stream, if this number was sent before or could
+    /// have been, or if it could not be sealed.
     pub fn write(
         &mut self,
         now: Instant,
         key: StreamKey,
         packet: Outgoing,
-        transport_number: Option<u16>,
-        ids: ExtensionIds,
-        sealer: &mut Sealer,
-        out: &mut Vec<u8>,
+        wire: Wire<'_>,
     ) -> Option<usize> {
+        let Wire { out, sealer, .. } = wire;
         let Settings { clock, keep, .. } = &self.settings;
         let (keep, send_time) = (*keep, clock.absolute_send_time(now));
         let rtx_type = self.rtx_type(packet.payload_type);
@@ -232,10 +238,10 @@ impl Sender {
             has_padding: false,
             audio_level: packet.audio_level,
             absolute_send_time: Some(send_time),
-            transport_number,
+            transport_number: wire.transport_number,
             descriptor: packet.descriptor.as_ref().map(Descriptor::bytes),
         };
-        let length = header.write(ids, out);
+        let length = header.write(wire.ids, out);
         put(&packet.payload, packet.patch.as_ref(), out);
         let sealed = sealer.seal_rtp(out, start, length, stream.ssrc, packet.number);
         if let Err(error) = sealed {
@@ -318,19 +324,11 @@ impl Sender {
         None
     }
 
-    /// Appends the next retransmission to `out` as [`Sender::write`] does.
-    pub fn write_retransmission(
-        &mut self,
-        now: Instant,
-        transport_number: Option<u16>,
-        ids: ExtensionIds,
-        sealer: &mut Sealer,
-        out: &mut Vec<u8>,
-    ) -> Option<usize> {
+    /// Writes the next retransmission as [`Sender::write`] does.
+    pub fn write_retransmission(&mut self, now: Instant, wire: Wire<'_>) -> Option<usize> {
         self.next_retransmission(now)?;
         let Resend { key, number } = self.resends.pop_front()?;
-        let body = Body::Packet(number);
-        let size = self.write_rtx(now, key, body, transport_number, ids, sealer, out)?;
+        let size = self.write_rtx(now, key, Body::Packet(number), wire)?;
         let stream = stream_mut(&mut self.slots, key)?;
         if let Some(packet) = stream.kept.get(self.settings.keep, now, number) {
             packet.is_asked = false;
@@ -342,18 +340,10 @@ impl Sender {
         Some(size)
     }
 
-    /// Appends a datagram of about `bytes` (at most twice as many) that nobody needs, as
+    /// Writes a datagram of about `bytes` (at most twice as many) that nobody needs, as
     /// [`Sender::write`] does: something recent once more where there is such, else an empty
     /// packet with up to 255 bytes of padding. None if no stream has retransmissions.
-    pub fn write_padding(
-        &mut self,
-        now: Instant,
-        bytes: usize,
-        transport_number: Option<u16>,
-        ids: ExtensionIds,
-        sealer: &mut Sealer,
-        out: &mut Vec<u8>,
-    ) -> Option<usize> {
+    pub fn write_padding(&mut self, now: Instant, bytes: usize, wire: Wire<'_>) -> Option<usize> {
         let keep = self.settings.keep;
         let since = now.checked_sub(self.pause());
         let key = self.padder()?;
@@ -366,7 +356,7 @@ impl Sender {
                 body = Body::Packet(packet.number);
             }
         }
-        let size = self.write_rtx(now, key, body, transport_number, ids, sealer, out)?;
+        let size = self.write_rtx(now, key, body, wire)?;
         let stream = stream_mut(&mut self.slots, key)?;
         stream.statistics.padding_packets += 1;
         stream.statistics.padding_bytes += size as u64;
@@ -538,18 +528,15 @@ impl Sender {
         })
     }
 
-    /// Appends a datagram of an RTX stream.
-    #[expect(clippy::too_many_arguments, reason = "what a datagram is made of")]
+    /// Writes a datagram of an RTX stream.
     fn write_rtx(
         &mut self,
         now: Instant,
         key: StreamKey,
         body: Body,
-        transport_number: Option<u16>,
-        ids: ExtensionIds,
-        sealer: &mut Sealer,
-        out: &mut Vec<u8>,
+        wire: Wire<'_>,
     ) -> Option<usize> {
+        let Wire { out, sealer, .. } = wire;
         let keep = self.settings.keep;
         let absolute_send_time = Some(self.settings.clock.absolute_send_time(now));
         let stream = self.stream(key)?;
@@ -566,7 +553,7 @@ impl Sender {
             has_padding: true,
             audio_level: None,
             absolute_send_time,
-            transport_number,
+            transport_number: wire.transport_number,
             descriptor: None,
         };
         let types = &self.settings.rtx_types;
@@ -588,14 +575,14 @@ impl Sender {
                     descriptor: packet.descriptor.as_ref().map(Descriptor::bytes),
                     ..empty
                 };
-                let length = header.write(ids, out);
+                let length = header.write(wire.ids, out);
                 // RFC 4588, 4: the original number is the first two bytes of the payload.
                 out.extend_from_slice(&(original as u16).to_be_bytes());
                 put(&packet.payload, packet.patch.as_ref(), out);
                 length
             }
             Body::Empty(padding) => {
-                let length = empty.write(ids, out);
+                let length = empty.write(wire.ids, out);
                 out.resize(out.len() + usize::from(padding.saturating_sub(1)), 0);
                 out.push(padding);
                 length

@@ -93,9 +93,8 @@ impl Pair {
 
     fn write(&mut self, now: Instant, key: StreamKey, packet: Outgoing) -> Option<Read> {
         let mut out = b"before".to_vec();
-        let size = self
-            .sender
-            .write(now, key, packet, Some(77), IDS, &mut self.sealer, &mut out);
+        let wire = wire(&mut out, &mut self.sealer, 77);
+        let size = self.sender.write(now, key, packet, wire);
         let datagram = out.split_off(6);
         assert_eq!(size.unwrap_or(0), datagram.len());
         assert_eq!(out, b"before");
@@ -105,9 +104,8 @@ impl Pair {
     fn write_again(&mut self, now: Instant) -> Option<Read> {
         let mut out = Vec::new();
         let expected = self.sender.next_retransmission(now);
-        let size = self
-            .sender
-            .write_retransmission(now, Some(78), IDS, &mut self.sealer, &mut out);
+        let wire = wire(&mut out, &mut self.sealer, 78);
+        let size = self.sender.write_retransmission(now, wire);
         assert_eq!(size.is_some(), expected.is_some());
         assert_eq!(size.unwrap_or(0), out.len());
         size.map(|_| self.open(out))
@@ -115,9 +113,8 @@ impl Pair {
 
     fn pad(&mut self, now: Instant, bytes: usize) -> Option<(usize, Read)> {
         let mut out = Vec::new();
-        let size = self
-            .sender
-            .write_padding(now, bytes, Some(79), IDS, &mut self.sealer, &mut out);
+        let wire = wire(&mut out, &mut self.sealer, 79);
+        let size = self.sender.write_padding(now, bytes, wire);
         assert_eq!(size.unwrap_or(0), out.len());
         size.map(|size| (size, self.open(out)))
     }
@@ -142,6 +139,15 @@ impl Pair {
 
     fn nacked(&mut self, now: Instant, numbers: &[u16]) {
         self.sender.nacked(now, MEDIA, numbers.iter().copied());
+    }
+}
+
+fn wire<'a>(out: &'a mut Vec<u8>, sealer: &'a mut Sealer, number: u16) -> Wire<'a> {
+    Wire {
+        out,
+        sealer,
+        ids: IDS,
+        transport_number: Some(number),
     }
 }
 
