@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::floor::{self, Rhythm};
 use crate::janus::Janus;
@@ -144,7 +145,7 @@ impl Run {
         )?;
         let memory = |one: &Webinar| one.memory_per_receiver;
         report.row(
-            "memory per receiver ÷ Janus",
+            "memory of a further receiver ÷ Janus",
             middle(&ours, &memory) / middle(&theirs, &memory),
             Some(0.5),
         )?;
@@ -163,13 +164,19 @@ impl Run {
     fn own_webinar(&self) -> anyhow::Result<Webinar> {
         let server = Tertulia::start(self.ip, self.is_pinned)?;
         let mut stage = Stage::default();
+        // The first makes the server touch all that it needs for any number.
+        server.fill(&mut stage, "webinar", 1, 1, (FPS, PARTS))?;
+        stage.warm_up(1, WARM_UP)?;
         let before = server.process.memory()?;
-        server.fill(&mut stage, "webinar", 1, RECEIVERS, (FPS, PARTS))?;
+        server.fill(&mut stage, "webinar", 0, OTHERS, (FPS, PARTS))?;
         stage.warm_up(RECEIVERS, WARM_UP)?;
         let full = stage.measure(&server.process, self.window)?;
         full.print("tertulia, 20 receivers at 1000/s");
-        let memory_per_receiver = full.memory.saturating_sub(before) as f64 / RECEIVERS as f64;
-        println!("  {:.0} KiB per receiver", memory_per_receiver / 1024.0);
+        let memory_per_receiver = full.memory.saturating_sub(before) as f64 / OTHERS as f64;
+        println!(
+            "  {:.0} KiB for each further receiver",
+            memory_per_receiver / 1024.0
+        );
         set_parts(&mut stage, PARTS / 2);
         stage.run(Duration::from_secs(3))?;
         let half = stage.measure(&server.process, self.window)?;
@@ -189,16 +196,21 @@ impl Run {
     fn janus_webinar(&self) -> anyhow::Result<Webinar> {
         let mut server = Janus::start(self.ip, self.is_pinned)?;
         let mut stage = Stage::default();
-        let before = server.process.memory()?;
         server.publish(&mut stage, FPS, PARTS)?;
-        for _ in 0..RECEIVERS {
+        server.watch(&mut stage)?;
+        stage.warm_up(1, WARM_UP)?;
+        let before = server.process.memory()?;
+        for _ in 0..OTHERS {
             server.watch(&mut stage)?;
         }
         stage.warm_up(RECEIVERS, WARM_UP)?;
         let full = stage.measure(&server.process, self.window)?;
         full.print("Janus, 20 receivers at 1000/s");
-        let memory_per_receiver = full.memory.saturating_sub(before) as f64 / RECEIVERS as f64;
-        println!("  {:.0} KiB per receiver", memory_per_receiver / 1024.0);
+        let memory_per_receiver = full.memory.saturating_sub(before) as f64 / OTHERS as f64;
+        println!(
+            "  {:.0} KiB for each further receiver",
+            memory_per_receiver / 1024.0
+        );
         set_parts(&mut stage, HALF_LOAD);
         stage.warm_up(RECEIVERS, WARM_UP)?;
         let delay = stage.measure(&server.process, self.window)?;
@@ -258,7 +270,10 @@ impl Run {
             alone.extend(one);
             stage.run(Duration::from_millis(500))?;
         }
+        let (own, theirs) = (load_time(), server.process.cpu()?);
         let mut burst = join(&server, BURST, &mut stage)?;
+        let theirs = server.process.cpu()?.since(&theirs);
+        let own = load_time() - own;
         let worst = burst.iter().copied().fold(0.0, f64::max);
         let (alone, together) = (median(&mut alone), median(&mut burst));
         println!(
@@ -267,6 +282,12 @@ impl Run {
             alone * 1e3,
             together * 1e3,
             worst * 1e3
+        );
+        let each = |time: Duration| time.as_secs_f64() * 1e3 / BURST as f64;
+        println!(
+            "  processor time of each of {BURST}: server {:.1} ms, load {:.1} ms",
+            each(theirs),
+            each(own)
         );
         self.report
             .row("join in a burst of 50 ÷ alone", together / alone, Some(2.0))
@@ -358,6 +379,12 @@ fn join(server: &Tertulia, count: usize, stage: &mut Stage) -> anyhow::Result<Ve
     Ok(times)
 }
 
+/// Processor time of the load: all threads, the ended ones too.
+fn load_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
 fn set_parts(stage: &mut Stage, parts: u16) {
     for participant in &mut stage.participants {
         if let Some(camera) = &mut participant.peer.camera {
@@ -367,6 +394,8 @@ fn set_parts(stage: &mut Stage, parts: u16) {
 }
 
 const RECEIVERS: usize = 20;
+/// Beside the first.
+const OTHERS: usize = RECEIVERS - 1;
 const MEETING: usize = 10;
 const FPS: u32 = 30;
 /// With [`FPS`] a thousand packets a second, a little less.

@@ -157,7 +157,7 @@ impl Tertulia {
         let all = stage.participants.iter_mut();
         for (index, one) in (0u32..).zip(all) {
             if let Some(camera) = &mut one.peer.camera {
-                camera.due = now + camera.interval * index / u32::try_from(senders)?;
+                camera.due = now + camera.interval * index / u32::try_from(senders.max(1))?;
             }
         }
         Ok(())
