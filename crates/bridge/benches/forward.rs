@@ -28,6 +28,7 @@ use tertulia_bridge::{
     AudioPolicy, Bandwidth, Batch, Config, Limits, LoadPolicy, LocalAddress, Output, Timers,
     VideoPolicy,
 };
+use tertulia_transport::datagram::DatagramKind;
 
 use crate::room::Room;
 use crate::room::client::Parcel;
@@ -229,8 +230,7 @@ impl Case {
     fn deliver(&mut self, batch: &Batch) {
         let now = self.room.now.mono;
         for transmit in batch.iter() {
-            let first = transmit.contents[0];
-            let is_media = first & 0xc0 == 0x80 && !(192..=223).contains(&transmit.contents[1]);
+            let is_media = DatagramKind::of(transmit.contents) == Some(DatagramKind::Rtp);
             self.left += u64::from(is_media);
             if is_media && !self.is_estimated {
                 continue;

@@ -20,10 +20,10 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use tertulia_model::{AllocationId, BridgeEvent, ChannelId, ConferenceId, Random, Ssrc};
+use tertulia_transport::datagram::DatagramKind;
 use tertulia_transport::session::Event;
 
 use crate::config::Config;
-use crate::demux;
 use crate::loudest::Loudest;
 use crate::seat::Seat;
 use crate::source::SourceState;
@@ -236,7 +236,8 @@ impl Conference {
             is_readable = seat
                 .endpoint
                 .receive(cx.now, (from, to), data, cx.batch, &mut events);
-            if is_readable && demux::is_media(data) && seat.follow(from, cx.now) {
+            let is_media = || DatagramKind::of(data).is_some_and(DatagramKind::is_media);
+            if is_readable && is_media() && seat.follow(from, cx.now) {
                 self.mark(index);
             }
         }

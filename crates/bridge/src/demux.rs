@@ -5,40 +5,14 @@
 
 use tertulia_model::bridge::IceCredentials;
 use tertulia_model::{Random, Ssrc};
-
-/// What a datagram looks like (RFC 7983).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DatagramKind {
-    Stun,
-    Dtls,
-    Rtp,
-    Rtcp,
-    Garbage,
-}
-
-/// Reads the first bytes.
-pub(crate) fn kind(data: &[u8]) -> DatagramKind {
-    match (data, data.len()) {
-        ([0..=1, ..], 20..) if data.get(4..8) == Some(&STUN_COOKIE) => DatagramKind::Stun,
-        ([20..=63, ..], 13..) => DatagramKind::Dtls,
-        // RFC 5761: payload types 64 to 95 of RTP would look like RTCP.
-        ([128..=191, second, ..], 12..) if !(192..=223).contains(second) => DatagramKind::Rtp,
-        ([128..=191, _, ..], 8..) => DatagramKind::Rtcp,
-        _ => DatagramKind::Garbage,
-    }
-}
-
-/// Whether it is a packet of media or of reports on it.
-pub(crate) fn is_media(data: &[u8]) -> bool {
-    matches!(data, [128..=191, ..])
-}
+use tertulia_transport::datagram::DatagramKind;
 
 /// Who says to have sent a packet of media or reports.
 pub(crate) fn sender(kind: DatagramKind, data: &[u8]) -> Option<Ssrc> {
     let at = match kind {
         DatagramKind::Rtp => 8,
         DatagramKind::Rtcp => 4,
-        _ => return None,
+        DatagramKind::Stun | DatagramKind::Dtls => return None,
     };
     let ssrc = data.get(at..)?.first_chunk()?;
     Some(Ssrc(u32::from_be_bytes(*ssrc)))
@@ -127,7 +101,6 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const LENGTH: usize = 16;
 /// 120 bits of `[a-z2-7]`; ICE wants at least 22 characters.
 pub(crate) const PASSWORD_LENGTH: usize = 24;
-const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const BINDING_REQUEST: [u8; 2] = [0, 1];
 const USERNAME: u16 = 0x0006;
 
@@ -146,7 +119,7 @@ mod tests {
         attributes.resize(attributes.len().next_multiple_of(4), 0);
         let mut data = vec![0, 1];
         data.extend((attributes.len() as u16).to_be_bytes());
-        data.extend(STUN_COOKIE);
+        data.extend([0x21, 0x12, 0xa4, 0x42]);
         data.extend([7; 12]);
         data.extend(attributes);
         data
@@ -161,25 +134,12 @@ mod tests {
         };
         assert_eq!(ufrag.text().len(), 16);
         let data = check(format!("{}:theirs", ufrag.text()).as_bytes());
-        assert_eq!(kind(&data), DatagramKind::Stun);
+        assert_eq!(DatagramKind::of(&data), Some(DatagramKind::Stun));
         assert_eq!(addressee(&data), Some(ufrag));
         for bad in ["", ":", "abc:def", "ABCDEFGHIJKLMNOP:x", "abcdefghijklmnop"] {
             assert_eq!(addressee(&check(bad.as_bytes())), None, "{bad}");
         }
         assert_eq!(addressee(&data[..data.len() - 1]), None);
-    }
-
-    #[test]
-    fn kinds() {
-        assert_eq!(kind(&[]), DatagramKind::Garbage);
-        assert_eq!(kind(&[0; 40]), DatagramKind::Garbage);
-        assert_eq!(kind(&[22; 20]), DatagramKind::Dtls);
-        assert_eq!(
-            kind(&[0x80, 111, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-            DatagramKind::Rtp
-        );
-        assert_eq!(kind(&[0x81, 206, 0, 2, 0, 0, 0, 0]), DatagramKind::Rtcp);
-        assert_eq!(kind(b"GET / HTTP/1.1\r\n\r\n"), DatagramKind::Garbage);
     }
 
     proptest! {
@@ -191,9 +151,8 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..200)) {
-            kind(&data);
             addressee(&data);
-            sender(kind(&data), &data);
+            DatagramKind::of(&data).map(|kind| sender(kind, &data));
             let mut dressed = check(b"abc:def");
             dressed.truncate(20);
             dressed.extend(&data);

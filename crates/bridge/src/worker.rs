@@ -20,12 +20,13 @@ use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, EndpointId, Fingerprint,
     Now, Random,
 };
+use tertulia_transport::datagram::DatagramKind;
 use tertulia_transport::link::Certificate;
 use tertulia_transport::send::NtpClock;
 use tracing::{debug, debug_span, error};
 
 use crate::conference::{Conference, Cx, TICK};
-use crate::demux::{self, DatagramKind, Ufrag};
+use crate::demux::{self, Ufrag};
 use crate::endpoint::Endpoint;
 use crate::foreign::ForeignAddresses;
 use crate::lag::Lag;
@@ -122,11 +123,10 @@ impl Worker {
 
     /// Who is to handle a datagram that arrived on this worker's socket.
     pub fn route(&mut self, now: Now, from: SocketAddr, data: &[u8]) -> DatagramRoute {
-        let kind = demux::kind(data);
-        if kind == DatagramKind::Garbage {
+        let Some(kind) = DatagramKind::of(data) else {
             self.statistics.dropped.garbage += 1;
             return DatagramRoute::Drop;
-        }
+        };
         // A check names its addressee; the address may have changed hands.
         let addressee = (kind == DatagramKind::Stun)
             .then(|| demux::addressee(data))
@@ -189,11 +189,10 @@ impl Worker {
     ) {
         self.statistics.packets_in += 1;
         self.statistics.bytes_in += data.len() as u64;
-        let kind = demux::kind(data);
-        if kind == DatagramKind::Garbage {
+        let Some(kind) = DatagramKind::of(data) else {
             self.statistics.dropped.garbage += 1;
             return;
-        }
+        };
         let known = self.addresses.get(&from).copied();
         let addressee = (kind == DatagramKind::Stun)
             .then(|| demux::addressee(data))

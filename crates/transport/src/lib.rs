@@ -3,6 +3,7 @@
 
 pub mod bandwidth;
 pub mod batch;
+pub mod datagram;
 pub mod link;
 pub mod pacer;
 pub mod packet;

@@ -73,12 +73,6 @@ pub enum Malformed {
     Padding,
 }
 
-/// Whether what arrived at a port for both is RTCP (RFC 5761, section 4), else it is RTP.
-/// Of what is neither nothing is said.
-pub fn is_rtcp(datagram: &[u8]) -> bool {
-    matches!(datagram.get(1), Some(192..=223))
-}
-
 impl Header {
     /// Reads the header of a datagram, sealed or not.
     ///

@@ -11,6 +11,7 @@ use tracing::debug;
 
 use crate::bandwidth::{self, Estimator, Quality, Sort};
 use crate::batch::Batch;
+use crate::datagram::DatagramKind;
 use crate::link::{
     self, Certificate, IceCredentials, Link, LocalAddress, LocalCandidate, Remote, WriteError,
 };
@@ -204,11 +205,12 @@ impl Transport {
         };
         self.opening.clear();
         self.opening.extend_from_slice(datagram);
-        if packet::is_rtcp(datagram) {
-            return opener.would_open_rtcp(&mut self.opening);
+        match DatagramKind::of(datagram) {
+            Some(DatagramKind::Rtp) => Header::read(datagram, self.extensions)
+                .is_ok_and(|header| opener.would_open_rtp(&mut self.opening, &header)),
+            Some(DatagramKind::Rtcp) => opener.would_open_rtcp(&mut self.opening),
+            Some(DatagramKind::Stun | DatagramKind::Dtls) | None => false,
         }
-        Header::read(datagram, self.extensions)
-            .is_ok_and(|header| opener.would_open_rtp(&mut self.opening, &header))
     }
 
     /// Whether a connectivity check is signed by this client.
@@ -323,22 +325,20 @@ impl Transport {
     ) -> bool {
         let now = self.advance(now);
         self.bytes_in += datagram.len() as u64;
-        match datagram {
-            [0..=3, ..] => {
+        match DatagramKind::of(datagram) {
+            Some(DatagramKind::Stun) => {
                 let is_believed = self.link.handle_stun(now, from, to, datagram);
                 self.drain_link(out, events);
                 is_believed
             }
-            [20..=63, ..] => {
+            Some(DatagramKind::Dtls) => {
                 let is_understood = self.link.handle_dtls(now, from, datagram);
                 self.drain_link(out, events);
                 is_understood
             }
-            [128..=191, ..] if packet::is_rtcp(datagram) => {
-                self.receive_reports(now, datagram, events)
-            }
-            [128..=191, ..] => self.receive_media(now, datagram, events),
-            _ => false,
+            Some(DatagramKind::Rtp) => self.receive_media(now, datagram, events),
+            Some(DatagramKind::Rtcp) => self.receive_reports(now, datagram, events),
+            None => false,
         }
     }
 

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use tertulia_model::AllocationId;
+use tertulia_transport::datagram::DatagramKind;
 
 use super::{Place, Worker};
-use crate::demux::{self, DatagramKind, Ufrag};
+use crate::demux::{self, Ufrag};
 use crate::seat::Seat;
 
 impl Worker {

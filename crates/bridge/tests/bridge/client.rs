@@ -24,6 +24,7 @@ use tertulia_model::{
     AllocationId, ChannelId, Encoding, EndpointId, Fingerprint, MediaType, Now, Source, Ssrc,
     VideoType,
 };
+use tertulia_transport::datagram::DatagramKind;
 
 use super::link::Way;
 
@@ -714,8 +715,8 @@ impl Client {
             return;
         }
         self.clock = self.clock.max(now);
-        let is_rtcp = matches!(parcel.data[..], [128..=191, 192..=223, ..]);
-        self.reports += u64::from(is_rtcp);
+        let kind = DatagramKind::of(&parcel.data);
+        self.reports += u64::from(kind == Some(DatagramKind::Rtcp));
         let received = Receive::new(Protocol::Udp, parcel.from, self.local, &parcel.data);
         let Ok(receive) = received else { return };
         let _ = self.rtc.handle_input(Input::Receive(self.clock, receive));

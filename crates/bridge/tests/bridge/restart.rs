@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tertulia_model::bridge::{Candidate, IceCredentials};
 use tertulia_model::{BridgeCommand, BridgeEvent};
+use tertulia_transport::datagram::DatagramKind;
 
 use crate::room::Room;
 use crate::testing::config;
@@ -256,7 +257,7 @@ fn catch(room: &mut Room, index: usize) -> Vec<Vec<u8>> {
     room.run(Duration::from_millis(500));
     let ssrc = room.clients[index].audio_ssrc().to_be_bytes();
     let mut caught = room.clients[index].caught.take().expect("packets");
-    let is_rtp = |data: &Vec<u8>| data[0] >= 128 && !(192..=223).contains(&data[1]);
+    let is_rtp = |data: &[u8]| DatagramKind::of(data) == Some(DatagramKind::Rtp);
     caught.retain(|data| is_rtp(data) && data[8..12] == ssrc);
     assert!(caught.len() >= 20, "{}", caught.len());
     caught

@@ -11,6 +11,7 @@ use tertulia_model::bridge::{EndpointOffer, LocalTransport, MayForward, RemoteTr
 use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, Now, Random,
 };
+use tertulia_transport::datagram::DatagramKind;
 
 use client::{Client, Habits, Parcel};
 
@@ -376,9 +377,7 @@ impl Room {
                 continue;
             };
             let header = transmit.contents.first_chunk::<12>();
-            let is_rtp = |header: &&[u8; 12]| {
-                (128..=191).contains(&header[0]) && !(192..=223).contains(&header[1])
-            };
+            let is_rtp = |header: &&[u8; 12]| DatagramKind::of(*header) == Some(DatagramKind::Rtp);
             if let Some(header) = header.filter(is_rtp).filter(|_| client.number == 2) {
                 self.sealed.push(*header);
             }

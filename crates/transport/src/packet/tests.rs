@@ -221,14 +221,6 @@ fn a_descriptor_that_no_extension_can_carry_is_left_out() {
     assert_eq!(out.len(), 12);
 }
 
-#[test]
-fn rtcp_is_told_from_rtp() {
-    for (second, is) in [(200, true), (205, true), (96, false), (0x80 | 96, false)] {
-        assert_eq!(is_rtcp(&[0x80, second, 0, 0]), is, "{second}");
-    }
-    assert!(!is_rtcp(&[0x80]));
-}
-
 fn ids() -> impl Strategy<Value = ExtensionIds> {
     let id = || prop_oneof![3 => 1u8..15, 1 => 15u8..=255];
     (id(), id(), id(), id(), any::<[bool; 4]>()).prop_filter_map(

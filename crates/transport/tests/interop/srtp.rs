@@ -14,7 +14,8 @@ use str0m::crypto::dtls::{
 use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
 use str0m::media::MediaKind;
 use str0m::net::Protocol;
-use tertulia_transport::packet::{AudioLevel, ExtensionIds, Header, NewHeader, is_rtcp, payload};
+use tertulia_transport::datagram::DatagramKind;
+use tertulia_transport::packet::{AudioLevel, ExtensionIds, Header, NewHeader, payload};
 use tertulia_transport::rtcp::{self, Packet};
 use tertulia_transport::srtp::{Opener, Profile, Sealer, contexts};
 
@@ -205,7 +206,7 @@ impl Pair {
                 message: StunMessage::parse(&data).unwrap(),
             };
             assert!(self.ice.handle_packet(self.now, packet));
-        } else if is_rtcp(&data) {
+        } else if DatagramKind::of(&data) == Some(DatagramKind::Rtcp) {
             self.opener.open_rtcp(&mut data).unwrap();
             for packet in rtcp::read(&data) {
                 self.note(packet);
