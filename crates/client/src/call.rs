@@ -17,7 +17,7 @@ use tertulia_stanza::jingle::{
 use tertulia_stanza::sources::ConferenceSources;
 use tertulia_stanza::{Element, Kind, Stanza};
 
-use crate::media::{Live, MediaSession, TransportOffer};
+use crate::media::{CameraCodec, Live, MediaSession, TransportOffer};
 use crate::{ChannelKind, ClientConfig, MediaKind};
 
 use offer::{describe, draw_sending, is_for, read_offer, read_sources};
@@ -62,6 +62,8 @@ pub(crate) struct Call {
     pub(crate) accept_due: Option<Instant>,
     ice: IceCredentials,
     offer: TransportOffer,
+    /// What our camera sends, and goes first in our answer.
+    preferred: CameraCodec,
     sources: Vec<Local>,
     /// The focus took our answer.
     pub(crate) is_accepted: bool,
@@ -114,6 +116,7 @@ impl Call {
             now.mono,
         )?;
         let delay = Duration::from_millis(45 + u64::from(random.u32() % 115));
+        let video = config.video.as_ref();
         let mut contents = initiate.contents.iter();
         let web_socket = contents
             .find_map(|content| content.transport.as_ref()?.web_socket.clone())
@@ -132,6 +135,7 @@ impl Call {
             accept_due: Some(now.mono + delay),
             ice,
             offer,
+            preferred: video.map_or(CameraCodec::Vp8, |video| video.codec),
             sources,
             is_accepted: false,
             is_restarting: false,
@@ -328,22 +332,9 @@ impl Call {
 
     fn media_content(&mut self, media: MediaType) -> Content {
         let mut description = Description::new(media);
-        let rtx_of = |id: u8| ("apt", id.to_string());
-        description.payload_types = match (media, self.offer.vp8) {
-            (MediaType::Audio, _) => vec![PayloadType::new(self.offer.opus, "opus", 48_000, 2)],
-            (MediaType::Video, Some((vp8, rtx))) => {
-                let rtx = rtx.map(|id| {
-                    let (name, value) = rtx_of(vp8);
-                    PayloadType::new(id, "rtx", 90_000, 1).with_parameter(name, &value)
-                });
-                let vp8 = PayloadType::new(vp8, "VP8", 90_000, 1)
-                    .with_feedback("ccm", Some("fir"))
-                    .with_feedback("nack", None)
-                    .with_feedback("nack", Some("pli"))
-                    .with_feedback("transport-cc", None);
-                std::iter::once(vp8).chain(rtx).collect()
-            }
-            (MediaType::Video, None) => Vec::new(),
+        description.payload_types = match media {
+            MediaType::Audio => vec![PayloadType::new(self.offer.opus, "opus", 48_000, 2)],
+            MediaType::Video => self.video_payload_types(),
         };
         let extensions = self.offer.extensions.iter();
         description.header_extensions = extensions
@@ -361,6 +352,30 @@ impl Call {
             transport: Some(self.transport()),
             initial_last_n: None,
         }
+    }
+
+    /// What we decode, what we send first; then their retransmissions.
+    fn video_payload_types(&self) -> Vec<PayloadType> {
+        let mut codecs = [("VP8", self.offer.vp8), ("VP9", self.offer.vp9)];
+        if self.preferred == CameraCodec::Vp9 {
+            codecs.reverse();
+        }
+        let offered = codecs.into_iter();
+        let offered: Vec<_> = offered
+            .filter_map(|(name, codec)| Some((name, codec?)))
+            .collect();
+        let main = offered.iter().map(|(name, (id, _))| {
+            PayloadType::new(*id, name, 90_000, 1)
+                .with_feedback("ccm", Some("fir"))
+                .with_feedback("nack", None)
+                .with_feedback("nack", Some("pli"))
+                .with_feedback("transport-cc", None)
+        });
+        let rtx = offered.iter().filter_map(|(_, (id, rtx))| {
+            let rtx = PayloadType::new((*rtx)?, "rtx", 90_000, 1);
+            Some(rtx.with_parameter("apt", &id.to_string()))
+        });
+        main.chain(rtx).collect()
     }
 
     fn transport(&mut self) -> Transport {

@@ -16,7 +16,7 @@ use tertulia_stanza::{
 use crate::call::{Call, Parties};
 use crate::channel::{self, ChannelMessage, Constraints};
 use crate::line::{Line, LineOutput, Question};
-use crate::media::{Live, MediaEvent, MediaTotals, ReceptionFacts, Transmit};
+use crate::media::{CameraCodec, Live, MediaEvent, MediaTotals, ReceptionFacts, Transmit};
 use crate::notice::{VISITORS, error_text};
 use crate::occupants::{Occupant, Occupants, RAISED_HAND, RoomChange, room_of};
 use crate::{

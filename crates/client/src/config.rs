@@ -4,7 +4,7 @@ use std::time::Duration;
 use jid::{DomainPart, Jid};
 use tertulia_model::{RoomJid, Ssrc};
 
-use crate::media::{Camera, FrameSizes, Layer, SyntheticCamera, Voice};
+use crate::media::{Camera, CameraCodec, FrameSizes, Layer, SyntheticCamera, Voice};
 
 /// Everything that a [`Client`](crate::Client) is told before it starts.
 pub struct ClientConfig {
@@ -111,8 +111,10 @@ pub enum RequestKind {
     Http,
 }
 
-/// A camera and its simulcast encodings.
+/// A camera and its simulcast encodings or spatial layers.
 pub struct VideoConfig {
+    /// Where the focus offers no VP9, VP8 is sent instead.
+    pub codec: CameraCodec,
     /// From low to high.
     pub layers: Vec<Layer>,
     pub interval: Duration,
@@ -139,6 +141,7 @@ impl VideoConfig {
             bitrate_bps,
         };
         VideoConfig {
+            codec: CameraCodec::Vp8,
             layers: vec![
                 layer(160, 90, 40_000),
                 layer(320, 180, 80_000),
@@ -166,6 +169,7 @@ impl VideoConfig {
         }
         let bitrate_bps: u32 = layers.iter().map(|layer| layer.bitrate_bps).sum();
         VideoConfig {
+            codec: CameraCodec::Vp8,
             layers,
             interval: Duration::from_nanos(33_333_333),
             camera: |source, layers, interval| {
@@ -174,6 +178,31 @@ impl VideoConfig {
             },
             // libwebrtc's pacing factor.
             pacing_bps: Some(bitrate_bps / 2 * 5),
+        }
+    }
+
+    /// What Chromium sends of a camera at thirty frames a second as VP9 with spatial layers: 180,
+    /// 360 and 720 lines at 150, 500 and 2000 kbit/s, each with those below; paced as in libwebrtc.
+    pub fn lifelike_scalable() -> VideoConfig {
+        let layer = |width, height, bitrate_bps| Layer {
+            width,
+            height,
+            bitrate_bps,
+        };
+        VideoConfig {
+            codec: CameraCodec::Vp9,
+            layers: vec![
+                layer(320, 180, 150_000),
+                layer(640, 360, 350_000),
+                layer(1280, 720, 1_500_000),
+            ],
+            camera: |source, layers, interval| {
+                let sizes = FrameSizes::Lifelike;
+                let camera = SyntheticCamera::with_sizes(source, layers, interval, sizes);
+                Box::new(camera.scalable())
+            },
+            pacing_bps: Some(2_000_000 / 2 * 5),
+            ..VideoConfig::lifelike(false)
         }
     }
 }

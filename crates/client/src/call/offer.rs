@@ -10,7 +10,8 @@ use tertulia_stanza::sources::{MediaSources, Semantics, SourceDescription, SsrcG
 
 use super::OfferError;
 use crate::media::{
-    Layer, Sending, SendingVideo, SyntheticCamera, TransportOffer, draw_source, known_extension,
+    CameraCodec, DEPENDENCY_DESCRIPTOR, Layer, Sending, SendingVideo, SyntheticCamera,
+    TransportOffer, draw_source, known_extension,
 };
 use crate::{ChannelKind, ClientConfig, MediaKind};
 
@@ -37,13 +38,13 @@ pub(super) fn read_offer(
     };
     let payload_types = || descriptions().flat_map(|d| &d.payload_types);
     let opus = payload_types().find(|p| p.name.eq_ignore_ascii_case("opus"));
-    let vp8 = payload_types()
-        .find(|p| p.name.eq_ignore_ascii_case("vp8"))
-        .map(|vp8| {
-            let apt = ("apt".to_owned(), vp8.id.to_string());
-            let rtx = payload_types().find(|p| p.name == "rtx" && p.parameters.contains(&apt));
-            (vp8.id, rtx.map(|rtx| rtx.id))
-        });
+    let video = |name: &str| {
+        let codec = payload_types().find(|p| p.name.eq_ignore_ascii_case(name))?;
+        let apt = ("apt".to_owned(), codec.id.to_string());
+        let rtx = payload_types().find(|p| p.name == "rtx" && p.parameters.contains(&apt));
+        Some((codec.id, rtx.map(|rtx| rtx.id)))
+    };
+    let vp8 = video("vp8");
     let extensions: BTreeSet<(u8, String)> = descriptions()
         .flat_map(|d| &d.header_extensions)
         .filter(|e| known_extension(&e.uri).is_some())
@@ -63,6 +64,7 @@ pub(super) fn read_offer(
         candidates: transport.candidates.iter().map(|c| c.address).collect(),
         opus: opus.ok_or(OfferError::NoOpus)?.id,
         vp8,
+        vp9: vp8.and_then(|_| video("vp9")),
         extensions: extensions.into_iter().collect(),
         has_data_channel: has_data && channel == ChannelKind::Data,
     })
@@ -103,6 +105,10 @@ pub(super) fn draw_sending(
                 let source = draw(*kind, video.layers.len())?;
                 let primary = source.primary().unwrap_or(Ssrc(0));
                 SendingVideo {
+                    codec: match offer.vp9 {
+                        Some(_) => video.codec,
+                        None => CameraCodec::Vp8,
+                    },
                     camera: (video.camera)(primary, &video.layers, video.interval),
                     layers: video.layers.clone(),
                     interval: video.interval,
@@ -115,6 +121,7 @@ pub(super) fn draw_sending(
                 let (source, layers) = (draw(*kind, 1)?, vec![SCREEN]);
                 let primary = source.primary().unwrap_or(Ssrc(0));
                 SendingVideo {
+                    codec: CameraCodec::Vp8,
                     camera: Box::new(SyntheticCamera::new(primary, &layers, SCREEN_INTERVAL)),
                     layers,
                     interval: SCREEN_INTERVAL,
@@ -201,7 +208,7 @@ pub(super) fn read_sources(media: MediaType, described: &MediaSources) -> Vec<So
 
 pub(super) fn is_for(media: MediaType, uri: &str) -> bool {
     match media {
-        MediaType::Audio => !uri.ends_with("abs-send-time"),
+        MediaType::Audio => !uri.ends_with("abs-send-time") && uri != DEPENDENCY_DESCRIPTOR,
         MediaType::Video => !uri.ends_with("ssrc-audio-level"),
     }
 }

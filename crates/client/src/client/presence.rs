@@ -112,11 +112,16 @@ impl Client {
             .with("node", CAPS_NODE)
             .with("ver", CAPS_VERSION)
             .build();
+        // What we want from everybody: Jitsi's clients send what all others name.
+        let codecs = match self.config.video.as_ref().map(|video| video.codec) {
+            Some(CameraCodec::Vp9) => "vp9,vp8",
+            Some(CameraCodec::Vp8) | None => "vp8",
+        };
         let mut children = vec![
             text_element("stats-id", ns::CLIENT, "Headless"),
             caps,
             text_element("SourceInfo", ns::CLIENT, &Value::Object(info).to_string()),
-            text_element("jitsi_participant_codecList", ns::CLIENT, "vp8"),
+            text_element("jitsi_participant_codecList", ns::CLIENT, codecs),
             text_element("nick", ns::NICK, &self.config.display_name),
         ];
         if let Some(since) = self.hand_raised {

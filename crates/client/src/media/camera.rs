@@ -1,15 +1,25 @@
 use std::time::{Duration, Instant};
 
-use tertulia_model::{Random, Ssrc};
+use tertulia_model::Ssrc;
 
 use super::Stamp;
-use super::vp8::{Descriptor, PICTURE_ID_MAX, write_frame_header};
 
-/// One simulcast encoding of a camera.
+/// What a camera sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CameraCodec {
+    /// VP8, each layer as a simulcast encoding of its own.
+    Vp8,
+    /// VP9, all layers as spatial layers of the first encoding; each refers to the one below at
+    /// key pictures only (L3T3_KEY).
+    Vp9,
+}
+
+/// One simulcast encoding or spatial layer of a camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer {
     pub width: u16,
     pub height: u16,
+    /// Of this layer alone.
     pub bitrate_bps: u32,
 }
 
@@ -24,6 +34,13 @@ pub struct Frame {
     pub size: usize,
     /// `part` and `parts` are filled in when the frame is cut.
     pub stamp: Stamp,
+}
+
+impl Frame {
+    /// Width and height of the picture.
+    pub(crate) fn size_of_picture(&self) -> (u16, u16) {
+        (self.width, self.stamp.height)
+    }
 }
 
 /// Where video comes from. The simulator puts faulty ones in front of a
@@ -52,6 +69,12 @@ pub enum FrameSizes {
 pub struct SyntheticCamera {
     source: Ssrc,
     sizes: FrameSizes,
+    /// The layers are spatial layers of one stream.
+    is_scalable: bool,
+    /// Which of the layers were sent last.
+    active: Vec<bool>,
+    /// Number of the last picture.
+    picture: u32,
     interval: Duration,
     layers: Vec<LayerState>,
     is_key_wanted: bool,
@@ -69,6 +92,8 @@ struct LayerState {
     debt: f64,
     /// Its next frame must be a key frame, because it sent nothing before.
     is_fresh: bool,
+    /// In a key picture it refers to the layer below.
+    is_predicted: bool,
 }
 
 impl SyntheticCamera {
@@ -94,16 +119,37 @@ impl SyntheticCamera {
                 last_middle: 0,
                 debt: 0.0,
                 is_fresh: true,
+                is_predicted: false,
             })
             .collect();
         SyntheticCamera {
             source,
             sizes,
+            is_scalable: false,
+            active: Vec::new(),
+            picture: 0,
             interval,
             layers,
             is_key_wanted: false,
             last_key: None,
         }
+    }
+
+    /// Makes spatial layers of one stream: their frames have the numbers of their pictures, and a
+    /// key picture has all layers that are sent, as it does where other ones are sent than before.
+    pub fn scalable(self) -> SyntheticCamera {
+        SyntheticCamera {
+            is_scalable: true,
+            ..self
+        }
+    }
+
+    /// Whether it sends other spatial layers than before.
+    fn changes_layers(&mut self, is_active: &dyn Fn(&Layer) -> bool) -> bool {
+        let active: Vec<bool> = self.layers.iter().map(|s| is_active(&s.layer)).collect();
+        let is_new = self.is_scalable && active != self.active;
+        self.active = active;
+        is_new
     }
 }
 
@@ -115,14 +161,19 @@ impl Camera for SyntheticCamera {
             .is_none_or(|last| now >= last + KEY_FRAME_SPACING);
         let is_periodic = self.sizes == FrameSizes::Lifelike
             && *self.last_key.get_or_insert(now) + KEY_FRAME_INTERVAL <= now;
-        let is_key = self.is_key_wanted && may_key || is_periodic;
+        let is_new = self.changes_layers(is_active);
+        let is_key = self.is_key_wanted && may_key || is_periodic || is_new;
         if is_key {
             self.is_key_wanted = false;
             self.last_key = Some(now);
         }
+        self.picture += 1;
+        let picture = self.is_scalable.then_some(self.picture);
         let (source, interval, sizes) = (self.source, self.interval, self.sizes);
         let frames = self.layers.iter_mut().enumerate().map(|(index, state)| {
             if is_active(&state.layer) {
+                state.next = picture.unwrap_or(state.next);
+                state.is_predicted = picture.is_some() && index > 0;
                 Some(state.frame(source, index, (interval, sizes), is_key))
             } else {
                 state.is_fresh = true;
@@ -192,9 +243,13 @@ impl LayerState {
     /// Over whole patterns of temporal layers, `usual` on average.
     fn lifelike_size(&mut self, usual: f64, temporal: u8, is_key: bool) -> f64 {
         if is_key {
-            let over = usual * (KEY_FRAME_RATIO - 1.0);
+            let ratio = match self.is_predicted {
+                true => PREDICTED_KEY_FRAME_RATIO,
+                false => KEY_FRAME_RATIO,
+            };
+            let over = usual * (ratio - 1.0);
             self.debt = (self.debt + over).min(usual * DEBT_FRAMES_MAX);
-            return usual * KEY_FRAME_RATIO;
+            return usual * ratio;
         }
         let share = match temporal {
             0 => 1.6,
@@ -210,110 +265,17 @@ impl LayerState {
     }
 }
 
-/// Cuts the frames of one encoding into packets and numbers its pictures.
-pub(crate) struct Packetizer {
-    picture_id: u16,
-    tl0_pic_idx: u8,
-}
-
-impl Packetizer {
-    pub(crate) fn new(random: &mut Random) -> Packetizer {
-        let [a, b, c, _] = random.u32().to_be_bytes();
-        Packetizer {
-            picture_id: u16::from_be_bytes([a, b]) & PICTURE_ID_MAX,
-            tl0_pic_idx: c,
-        }
-    }
-
-    /// Numbers the picture and begins to cut it.
-    pub(crate) fn cut(&mut self, frame: &Frame) -> Cut {
-        self.picture_id = (self.picture_id + 1) & PICTURE_ID_MAX;
-        if frame.temporal == 0 {
-            self.tl0_pic_idx = self.tl0_pic_idx.wrapping_add(1);
-        }
-        let parts = frame.size.div_ceil(PACKET_BYTES).clamp(1, 100);
-        Cut {
-            frame: *frame,
-            picture_id: self.picture_id,
-            tl0_pic_idx: self.tl0_pic_idx,
-            size: (frame.size / parts).max(LEAST_PACKET_BYTES),
-            next: 0,
-            parts: parts as u8,
-        }
-    }
-
-    /// The payloads of the frame's packets.
-    #[cfg(test)]
-    pub(crate) fn packets(&mut self, frame: &Frame) -> Vec<Vec<u8>> {
-        let mut cut = self.cut(frame);
-        std::iter::from_fn(|| cut.next_payload(0)).collect()
-    }
-}
-
-/// A frame that leaves packet by packet.
-pub(crate) struct Cut {
-    frame: Frame,
-    picture_id: u16,
-    tl0_pic_idx: u8,
-    /// Bytes of each packet.
-    size: usize,
-    next: u8,
-    parts: u8,
-}
-
-impl Cut {
-    /// The payload of the next packet, which leaves at this moment ([`Stamp::sent`]).
-    pub(crate) fn next_payload(&mut self, sent: u64) -> Option<Vec<u8>> {
-        let (frame, part) = (&self.frame, self.next);
-        if self.is_done() {
-            return None;
-        }
-        self.next += 1;
-        let mut payload = Vec::with_capacity(self.size);
-        let descriptor = Descriptor {
-            is_start: part == 0,
-            picture_id: self.picture_id,
-            tl0_pic_idx: self.tl0_pic_idx,
-            temporal: frame.temporal,
-            is_sync: frame.temporal == 1,
-            is_discardable: frame.temporal == 2,
-        };
-        descriptor.write(&mut payload);
-        if part == 0 {
-            let size = (frame.width, frame.stamp.height);
-            let bytes = usize::from(self.parts) * (self.size - Descriptor::LENGTH);
-            write_frame_header(frame.is_key, size, bytes, &mut payload);
-        }
-        let stamp = Stamp {
-            part,
-            parts: self.parts,
-            sent,
-            ..frame.stamp
-        };
-        stamp.write(&mut payload);
-        payload.resize(self.size.max(payload.len()), 0);
-        Some(payload)
-    }
-
-    /// Whether its last packet, which carries the marker, has left.
-    pub(crate) fn is_done(&self) -> bool {
-        self.next >= self.parts
-    }
-}
-
 const KEY_FRAME_SPACING: Duration = Duration::from_millis(300);
-const PACKET_BYTES: usize = 1100;
-/// Room for all headers and the stamp.
-const LEAST_PACKET_BYTES: usize = Stamp::LENGTH + 32;
 const KEY_FRAME_INTERVAL: Duration = Duration::from_secs(10);
 const KEY_FRAME_RATIO: f64 = 7.5;
+/// What the layer below shows already need not be sent again.
+const PREDICTED_KEY_FRAME_RATIO: f64 = 5.5;
 /// Of many key frames in a row no more than this is saved again.
 const DEBT_FRAMES_MAX: f64 = 20.0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::vp8::read_frame_header;
 
     fn camera() -> SyntheticCamera {
         let layers = [
@@ -410,47 +372,43 @@ mod tests {
     }
 
     #[test]
-    fn lifelike_packets_have_descriptors_that_others_read() {
-        let mut packetizer = Packetizer::new(&mut Random::from_seed([2; 32]));
-        for frame in &lifelike(2, &[20]).pop().unwrap().1 {
-            let packets = packetizer.packets(frame);
-            assert!(packets.iter().all(|packet| packet.len() <= 1200));
-            let bytes: usize = packets.iter().map(Vec::len).sum();
-            assert!(
-                bytes.abs_diff(frame.size) <= packets.len(),
-                "nothing is added"
-            );
-            for packet in &packets {
-                let foreign = str0m::rtp::Vp8Descriptor::parse(packet).unwrap();
-                assert_eq!(foreign.picture_id(), Some(packetizer.picture_id));
-                assert_eq!(foreign.tl0_pic_idx(), Some(packetizer.tl0_pic_idx));
-                assert_eq!(Descriptor::read(packet).unwrap().0.temporal, frame.temporal);
+    fn spatial_layers_share_pictures_and_key_frames() {
+        let layers = crate::VideoConfig::lifelike_scalable().layers;
+        let interval = Duration::from_secs(1) / 30;
+        let sizes = FrameSizes::Lifelike;
+        let camera = SyntheticCamera::with_sizes(Ssrc(5), &layers, interval, sizes);
+        let (mut camera, now) = (camera.scalable(), Instant::now());
+        let mut bytes = [0; 3];
+        for tick in 0..600u32 {
+            if tick == 200 {
+                camera.request_key_frame();
             }
-            let foreign = str0m::rtp::Vp8Descriptor::parse(&packets[0]).unwrap();
-            assert_eq!(foreign.starts_keyframe(&packets[0]), frame.is_key);
-        }
-    }
-
-    #[test]
-    fn packets_carry_the_stamp_behind_the_headers() {
-        let mut packetizer = Packetizer::new(&mut Random::from_seed([1; 32]));
-        let frame = camera().frames(Instant::now(), &|_| true)[1].unwrap();
-        let packets = packetizer.packets(&frame);
-        assert!(
-            packets.len() > 1,
-            "a key frame of this size takes several packets"
-        );
-        for (part, packet) in packets.iter().enumerate() {
-            let (descriptor, mut rest) = Descriptor::read(packet).unwrap();
-            assert_eq!(descriptor.is_start, part == 0);
-            if descriptor.is_start {
-                rest = read_frame_header(rest).unwrap().1;
+            // From the 100th to the 150th nobody wants the largest layer.
+            let is_small = (100..150).contains(&tick);
+            let at = now + tick * interval;
+            let frames = camera.frames(at, &|layer| !is_small || layer.height < 720);
+            assert_eq!(frames[2].is_none(), is_small);
+            let is_key = frames[0].unwrap().is_key;
+            let frames: Vec<Frame> = frames.into_iter().flatten().collect();
+            // The last one comes by itself: ten seconds take a little more than 300 intervals.
+            let expected = [0, 100, 150, 200, 501].contains(&tick);
+            assert_eq!(is_key, expected, "{tick}");
+            for (layer, frame) in frames.iter().enumerate() {
+                assert_eq!(frame.stamp.number, tick + 1);
+                assert_eq!(frame.is_key, is_key);
+                assert_eq!(frame.stamp.is_key(), is_key);
+                assert_eq!(usize::from(frame.stamp.layer), layer);
+                bytes[layer] += frame.size;
             }
-            let stamp = Stamp::read(rest).unwrap();
-            assert_eq!(
-                (stamp.part as usize, stamp.parts as usize),
-                (part, packets.len())
-            );
+            if is_key && frames.len() == 3 {
+                let usual = |layer: usize| f64::from(layers[layer].bitrate_bps) / 240.0;
+                let ratio = |layer: usize| frames[layer].size as f64 / usual(layer);
+                assert!(ratio(1) < ratio(0) && ratio(1) > 4.0, "{}", ratio(1));
+            }
         }
+        let kbps = bytes.map(|bytes| bytes * 8 / 20 / 1_000);
+        assert!((140..165).contains(&kbps[0]), "{kbps:?}");
+        assert!((330..380).contains(&kbps[1]), "{kbps:?}");
+        assert!((1_250..1_450).contains(&kbps[2]), "{kbps:?}");
     }
 }

@@ -8,12 +8,12 @@ use str0m::format::{Codec, FormatParams};
 use str0m::ice::IceCreds;
 use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpWrite, SeqNo};
+use str0m::rtp::{Extension, ExtensionMap, ExtensionSerializer, ExtensionValues, RtpWrite, SeqNo};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
 use tertulia_model::bridge::IceCredentials;
 use tertulia_model::{Encoding, Fingerprint, MediaType, Ssrc};
 
-use super::Received;
+use super::{CameraCodec, Received};
 
 /// What the other side offered, as far as a transport needs it.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct TransportOffer {
     pub(crate) opus: u8,
     /// Payload types of VP8 and its retransmissions; None if no video was offered.
     pub(crate) vp8: Option<(u8, Option<u8>)>,
+    /// The same of VP9; None if it was not offered.
+    pub(crate) vp9: Option<(u8, Option<u8>)>,
     /// RTP header extensions: number and URI.
     pub(crate) extensions: Vec<(u8, String)>,
     pub(crate) has_data_channel: bool,
@@ -60,7 +62,46 @@ pub(crate) struct Write {
     pub(crate) marker: bool,
     /// Loudness in -dBov; None for video.
     pub(crate) level: Option<u8>,
+    /// The dependency descriptor.
+    pub(crate) descriptor: Option<Vec<u8>>,
     pub(crate) payload: Vec<u8>,
+}
+
+/// The bytes of a dependency descriptor.
+#[derive(Debug)]
+struct DescriptorBytes(Arc<[u8]>);
+
+/// Passes dependency descriptors through as they are.
+#[derive(Debug)]
+struct DescriptorExtension;
+
+impl ExtensionSerializer for DescriptorExtension {
+    fn write_to(&self, buffer: &mut [u8], values: &ExtensionValues) -> usize {
+        let bytes = values.user_values.get::<DescriptorBytes>();
+        let place = bytes.and_then(|bytes| Some((buffer.get_mut(..bytes.0.len())?, bytes)));
+        place.map_or(0, |(place, DescriptorBytes(bytes))| {
+            place.copy_from_slice(bytes);
+            bytes.len()
+        })
+    }
+
+    fn parse_value(&self, buffer: &[u8], values: &mut ExtensionValues) -> bool {
+        values.user_values.set(DescriptorBytes(buffer.into()));
+        true
+    }
+
+    fn is_video(&self) -> bool {
+        true
+    }
+
+    fn is_audio(&self) -> bool {
+        false
+    }
+
+    fn requires_two_byte_form(&self, values: &ExtensionValues) -> bool {
+        let bytes = values.user_values.get::<DescriptorBytes>();
+        bytes.is_some_and(|bytes| bytes.0.len() > ONE_BYTE_FORM_MAX)
+    }
 }
 
 /// One WebRTC transport of a client: answers, so it is controlled and DTLS-active.
@@ -72,6 +113,8 @@ pub(crate) struct Leg {
     channel: Option<ChannelId>,
     /// What we send, by the name that str0m has for it.
     sent: Vec<(Mid, Ssrc)>,
+    /// Payload types of video.
+    codecs: Vec<(u8, CameraCodec)>,
     is_channel_open: bool,
     events: VecDeque<LegEvent>,
     transmits: VecDeque<Transmit>,
@@ -102,10 +145,14 @@ impl Leg {
         let plain = FormatParams::default();
         let hz = Frequency::FORTY_EIGHT_KHZ;
         codecs.add_config(offer.opus.into(), None, Codec::Opus, hz, Some(2), plain);
-        if let Some((vp8, rtx)) = offer.vp8 {
+        for (number, codec) in [(offer.vp8, Codec::Vp8), (offer.vp9, Codec::Vp9)] {
             let hz = Frequency::NINETY_KHZ;
-            codecs.add_config(vp8.into(), rtx.map(Into::into), Codec::Vp8, hz, None, plain);
+            if let Some((number, rtx)) = number {
+                codecs.add_config(number.into(), rtx.map(Into::into), codec, hz, None, plain);
+            }
         }
+        let videos = [(offer.vp8, CameraCodec::Vp8), (offer.vp9, CameraCodec::Vp9)];
+        let videos = videos.into_iter();
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(local, "udp").map_err(RtcError::Ice)?);
         for candidate in &offer.candidates {
@@ -138,6 +185,9 @@ impl Leg {
             wake: now,
             channel,
             sent: Vec::new(),
+            codecs: videos
+                .filter_map(|(number, codec)| Some((number?.0, codec)))
+                .collect(),
             is_channel_open: false,
             events: VecDeque::new(),
             transmits: VecDeque::new(),
@@ -226,11 +276,14 @@ impl Leg {
             return;
         };
         let level = write.level.map(|level| -(level.min(127) as i8));
-        let extensions = ExtensionValues {
+        let mut extensions = ExtensionValues {
             audio_level: level,
             voice_activity: level.map(|level| level > -60),
             ..ExtensionValues::default()
         };
+        if let Some(bytes) = write.descriptor {
+            extensions.user_values.set(DescriptorBytes(bytes.into()));
+        }
         let payload: Arc<[u8]> = write.payload.into();
         let seq = SeqNo::from(write.seq);
         stream.write_rtp(
@@ -343,10 +396,15 @@ impl Leg {
             }
             Event::RtpPacket(packet) => {
                 let ssrc = Ssrc(*packet.header.ssrc);
+                let number = *packet.header.payload_type;
+                let mut codecs = self.codecs.iter();
+                let descriptor = packet.header.ext_vals.user_values.get::<DescriptorBytes>();
                 let received = Received {
                     seq: *packet.seq_no,
                     time: packet.header.timestamp,
                     marker: packet.header.marker,
+                    codec: codecs.find(|known| known.0 == number).map(|known| known.1),
+                    descriptor: descriptor.map(|DescriptorBytes(bytes)| Arc::clone(bytes)),
                     payload: packet.payload,
                     at: packet.timestamp,
                 };
@@ -387,10 +445,16 @@ pub(crate) fn known_extension(uri: &str) -> Option<Extension> {
         "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01" => {
             Extension::TransportSequenceNumber
         }
+        DEPENDENCY_DESCRIPTOR => Extension::with_serializer(uri, DescriptorExtension),
         _ => return None,
     })
 }
 
+/// The URI of the dependency descriptor.
+pub(crate) const DEPENDENCY_DESCRIPTOR: &str =
+    "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+/// Longer header extensions need the form of two bytes (RFC 8285, 4.2).
+const ONE_BYTE_FORM_MAX: usize = 16;
 /// A bound for timers that are due again at once.
 const TURNS_MAX: usize = 64;
 
@@ -480,6 +544,7 @@ mod tests {
             candidates: vec![address],
             opus: 111,
             vp8: None,
+            vp9: None,
             extensions: Vec::new(),
             has_data_channel: false,
         };

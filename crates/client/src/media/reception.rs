@@ -1,11 +1,17 @@
+mod head;
+#[cfg(test)]
+mod scalable;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tertulia_model::{MediaType, Ssrc};
 
-use super::vp8::{Descriptor, PICTURE_ID_MAX, read_frame_header};
-use super::{Delays, Stamp, microphone};
+use super::dependency::{Described, Structure};
+use super::vp8::PICTURE_ID_MAX;
+use super::{CameraCodec, Delays, Stamp, microphone};
+use head::Head;
 
 /// One decrypted packet of a stream.
 #[derive(Clone, Debug)]
@@ -15,6 +21,10 @@ pub struct Received {
     /// RTP timestamp.
     pub time: u32,
     pub marker: bool,
+    /// Of video.
+    pub codec: Option<CameraCodec>,
+    /// The dependency descriptor, where the packet has one.
+    pub descriptor: Option<Arc<[u8]>>,
     pub payload: Arc<[u8]>,
     pub at: Instant,
 }
@@ -42,8 +52,11 @@ pub enum Flaw {
     Tl0PicIdx { from: u8, to: u8 },
     /// The timestamp went back or stood still.
     Timestamp { from: u32, to: u32 },
-    /// The marker is not on the last packet of its frame.
+    /// The marker is not on the last packet of its picture.
     Marker { number: u32 },
+    /// The dependency descriptor says something else of what a frame refers to, or where it begins
+    /// or ends, than the frame itself.
+    Misdescribed { number: u32 },
     /// The packet belongs to another source.
     Foreign { source: Ssrc },
     /// The payload is none that a synthetic sender made.
@@ -59,10 +72,10 @@ pub struct ReceptionFacts {
     pub lost: u64,
     /// Packets that arrived after they had been given up.
     pub late: u64,
-    /// Video frames decoded, audio packets played.
+    /// Pictures decoded, audio packets played.
     pub frames: u64,
     pub key_frames: u64,
-    /// Changes from one encoding to another.
+    /// Changes from one encoding or spatial layer to another.
     pub switches: u64,
     /// Key frames asked for.
     pub requests: u64,
@@ -78,7 +91,7 @@ pub struct ReceptionFacts {
     pub frozen: Duration,
     /// Lines of the newest picture.
     pub height: u16,
-    /// Encoding of the newest picture.
+    /// Encoding or spatial layer of the newest picture.
     pub layer: u8,
     /// Whose the newest packet was: the first SSRC of its source, as its sender knows it.
     pub origin: Option<Ssrc>,
@@ -113,12 +126,17 @@ struct Video {
     before: Option<u32>,
     /// The frame whose packets are being collected.
     open: Option<Picture>,
-    /// The last packet, if it was not the last one of its frame. Of a frame that lacks others too,
-    /// nothing is collected any more.
+    /// The last packet, if it was not the last one of its picture. Of a frame that lacks others
+    /// too, nothing is collected any more.
     unfinished: Option<Stamp>,
-    /// Newest frame of each encoding.
+    /// Newest frame of each encoding or spatial layer.
     newest: BTreeMap<u8, u32>,
-    decoded: BTreeSet<u32>,
+    /// By picture and layer.
+    decoded: BTreeSet<(u32, u8)>,
+    /// The same frames, by their numbers in dependency descriptors.
+    described: BTreeSet<u16>,
+    /// What the descriptors refer to.
+    structure: Option<Structure>,
     /// Numbers are missing since the last complete frame.
     has_gap: bool,
     /// Numbers are missing since the last key frame.
@@ -134,11 +152,15 @@ struct Video {
 
 #[derive(Clone, Copy)]
 struct Picture {
-    descriptor: Descriptor,
+    head: Head,
     stamp: Stamp,
     time: u32,
+    /// Its number in its dependency descriptor.
+    described: Option<u16>,
     /// Its first packet and all after it were seen and it can be decoded.
     is_whole: bool,
+    /// It ended the picture: nothing of a higher layer follows.
+    is_marked: bool,
 }
 
 impl Reception {
@@ -286,8 +308,9 @@ impl Reception {
     fn key_frame_waiting(&self) -> Option<Instant> {
         let mut expected = None;
         self.waiting.iter().find_map(|(seq, packet)| {
-            let (descriptor, is_key, _) = read_video(&packet.payload)?;
-            let is_part = (descriptor.is_start && is_key) || expected == Some((*seq, packet.time));
+            let (head, _) = Head::read(packet)?;
+            let is_start = head.is_start && head.is_key;
+            let is_part = is_start || expected == Some((*seq, packet.time));
             expected = is_part.then_some((*seq + 1, packet.time));
             (is_part && packet.marker).then_some(packet.at)
         })
@@ -332,30 +355,29 @@ impl Reception {
     /// Whether the missing number was never used: the bridge leaves one out where it goes over to
     /// another stream, or pauses, in the middle of a frame, which nothing can make look whole.
     fn is_left_out(&self, missing: u64, next: &Received) -> bool {
-        let (Some(unfinished), Some((descriptor, is_key, stamp))) =
-            (self.video.unfinished, read_video(&next.payload))
+        let (Some(unfinished), Some((head, stamp))) = (self.video.unfinished, Head::read(next))
         else {
             return false;
         };
-        let is_start = self.media == MediaType::Video && descriptor.is_start && is_key;
-        is_start && missing == 1 && is_begun_anew(&unfinished, &stamp)
+        let is_start = self.media == MediaType::Video && head.is_start && head.is_key;
+        is_start && missing == 1 && head.is_begun_anew(&unfinished, &stamp)
     }
 
     /// Whether the stream stops, or goes over to another one, right behind the frame of which
     /// something is missing: what comes late of it is not sent any more.
     fn is_left_behind(&self, next: &Received) -> bool {
-        let Some((descriptor, _, stamp)) = read_video(&next.payload) else {
+        let Some((head, stamp)) = Head::read(next) else {
             return false;
         };
-        if self.media != MediaType::Video || descriptor.is_start {
+        if self.media != MediaType::Video || head.is_start {
             return false;
         }
         let mut behind = self.waiting.values().filter(|one| one.time != next.time);
         let Some(behind) = behind.next() else {
             return true;
         };
-        read_video(&behind.payload).is_some_and(|(descriptor, is_key, other)| {
-            descriptor.is_start && is_key && is_other_stream(&stamp, &other)
+        Head::read(behind).is_some_and(|(behind, other)| {
+            behind.is_start && behind.is_key && behind.is_other_stream(&stamp, &other)
         })
     }
 
@@ -391,6 +413,7 @@ impl Reception {
         video.before = last.map(|picture| picture.time).or(video.before);
         video.newest.clear();
         video.decoded.clear();
+        video.described.clear();
     }
 
     fn play_audio(&mut self, packet: &Received) {
@@ -417,7 +440,7 @@ impl Reception {
     }
 
     fn play_video(&mut self, packet: &Received) {
-        let Some((descriptor, is_key, stamp)) = read_video(&packet.payload) else {
+        let Some((head, stamp)) = Head::read(packet) else {
             self.flaws.push_back(Flaw::Unreadable);
             return;
         };
@@ -425,43 +448,50 @@ impl Reception {
             return;
         }
         self.note_delay(&stamp, packet.at);
-        if descriptor.is_start {
-            self.cut_open_frame(&stamp);
-            if is_key != stamp.is_key() {
+        let number = stamp.number;
+        if !head.is_consistent {
+            self.flaws.push_back(Flaw::Misdescribed { number });
+        }
+        if head.is_start {
+            self.cut_open_frame(&head, &stamp);
+            if head.is_key != (stamp.is_key() && head.need(&stamp).is_none()) {
                 self.flaws.push_back(Flaw::FalseKey);
             }
-            self.begin(
-                Picture {
-                    descriptor,
-                    stamp,
-                    time: packet.time,
-                    is_whole: true,
-                },
-                packet.at,
-            );
+            let picture = Picture {
+                head,
+                stamp,
+                time: packet.time,
+                described: None,
+                is_whole: true,
+                is_marked: false,
+            };
+            self.begin(picture, packet.descriptor.as_deref(), packet.at);
         } else {
-            self.go_on(stamp, packet.time, descriptor.picture_id);
+            self.go_on(stamp, packet.time, head.picture_id);
         }
         let is_last = stamp.part + 1 == stamp.parts;
-        self.video.unfinished = (!is_last).then_some(stamp);
-        if packet.marker != is_last {
-            self.flaws.push_back(Flaw::Marker {
-                number: stamp.number,
-            });
+        // Spatial layers may follow; whether the marker was missing, the next frame shows.
+        let is_end = match head.codec {
+            CameraCodec::Vp8 => is_last,
+            CameraCodec::Vp9 => is_last && packet.marker,
+        };
+        self.video.unfinished = (!is_end).then_some(stamp);
+        if packet.marker != is_end {
+            self.flaws.push_back(Flaw::Marker { number });
         }
         if is_last {
-            self.finish(packet.at);
+            self.finish(is_end, packet.at);
         }
     }
 
     /// A new frame starts while another one is not finished. That is right only where the bridge
     /// goes over to the key frame of another encoding, since the encodings' packets come
     /// interleaved, or goes on with one after a pause.
-    fn cut_open_frame(&mut self, next: &Stamp) {
+    fn cut_open_frame(&mut self, head: &Head, next: &Stamp) {
         let Some(open) = self.video.open.take() else {
             return;
         };
-        let is_switch = next.is_key() && is_begun_anew(&open.stamp, next);
+        let is_switch = next.is_key() && head.is_begun_anew(&open.stamp, next);
         if !self.video.has_gap && !is_switch {
             self.flaws.push_back(Flaw::FrameCut {
                 number: open.stamp.number,
@@ -471,14 +501,14 @@ impl Reception {
         self.video.is_holed = true;
     }
 
-    fn begin(&mut self, mut picture: Picture, at: Instant) {
-        let stamp = picture.stamp;
+    fn begin(&mut self, mut picture: Picture, descriptor: Option<&[u8]>, at: Instant) {
+        let (head, stamp) = (picture.head, picture.stamp);
         if let Some(before) = self.video.before.take() {
             self.check_time(before, picture.time);
         }
         if let Some(last) = self.video.last {
             self.check_order(&last, &picture);
-        } else if !stamp.is_key() {
+        } else if head.need(&stamp).is_some() {
             let since = self.last_played.unwrap_or(at);
             self.flaws.push_back(Flaw::NoKeyAtStart { since });
             self.video.is_holed = true;
@@ -491,13 +521,17 @@ impl Reception {
             });
         }
         *newest = stamp.number.max(*newest);
-        if stamp.is_key() {
+        let need = head.need(&stamp);
+        if need.is_none() {
             self.video.decoded.clear();
+            self.video.described.clear();
             self.video.is_broken = false;
             self.video.is_holed = false;
-        } else if self.video.is_broken {
+        }
+        let was_broken = self.video.is_broken;
+        if was_broken {
             picture.is_whole = false;
-        } else if !self.video.decoded.contains(&stamp.reference) {
+        } else if need.is_some_and(|need| !self.video.decoded.contains(&need)) {
             if !self.video.is_holed {
                 let Stamp {
                     number, reference, ..
@@ -508,15 +542,42 @@ impl Reception {
             self.video.is_broken = true;
             picture.is_whole = false;
         }
+        if let Some(descriptor) = descriptor.filter(|_| !was_broken) {
+            self.check_description(descriptor, &mut picture);
+        }
         self.video.has_gap = false;
         self.video.open = Some(picture);
     }
 
+    /// Browsers go by the descriptor: by it, as by the truth, a frame can be decoded or not.
+    fn check_description(&mut self, descriptor: &[u8], picture: &mut Picture) {
+        let video = &mut self.video;
+        let described = Described::read(descriptor, &mut video.structure);
+        let is_right = described.is_some_and(|described| {
+            let reference = described.reference();
+            let has_reference = reference.is_none_or(|of| video.described.contains(&of));
+            let frame = described.frame;
+            frame.spatial == picture.stamp.layer
+                && frame.place.temporal() == picture.head.temporal
+                && has_reference == picture.is_whole
+        });
+        picture.described = described.map(|described| described.frame.number);
+        if !is_right {
+            let number = picture.stamp.number;
+            self.flaws.push_back(Flaw::Misdescribed { number });
+            self.video.is_broken = true;
+            picture.is_whole = false;
+        }
+    }
+
     /// Compares the start of a frame with the frame before it.
     fn check_order(&mut self, last: &Picture, picture: &Picture) {
+        if picture.head.codec == CameraCodec::Vp9 {
+            return self.check_scalable_order(last, picture);
+        }
         let has_gap = self.video.has_gap;
         self.check_time(last.time, picture.time);
-        let (from, to) = (last.descriptor.picture_id, picture.descriptor.picture_id);
+        let (from, to) = (last.head.picture_id, picture.head.picture_id);
         let step = to.wrapping_sub(from) & PICTURE_ID_MAX;
         let is_next = if has_gap {
             (1..0x4000).contains(&step)
@@ -526,8 +587,8 @@ impl Reception {
         if !is_next {
             self.flaws.push_back(Flaw::PictureId { from, to });
         }
-        let (from, to) = (last.descriptor.tl0_pic_idx, picture.descriptor.tl0_pic_idx);
-        let step = u8::from(picture.descriptor.temporal == 0);
+        let (from, to) = (last.head.tl0_pic_idx, picture.head.tl0_pic_idx);
+        let step = u8::from(picture.head.temporal == 0);
         if !has_gap && to.wrapping_sub(from) != step {
             self.flaws.push_back(Flaw::Tl0PicIdx { from, to });
         }
@@ -541,6 +602,41 @@ impl Reception {
                 self.video.is_holed = true;
                 self.video.is_broken = true;
             }
+        }
+    }
+
+    /// The same where a picture has a frame for each spatial layer. Picture ids keep the places of
+    /// pictures that are left out, since others name those they refer to by how many lie between.
+    fn check_scalable_order(&mut self, last: &Picture, picture: &Picture) {
+        let has_gap = self.video.has_gap;
+        let (before, stamp) = (&last.stamp, &picture.stamp);
+        let is_same = before.number == stamp.number;
+        let is_anew = picture.head.need(stamp).is_none();
+        let (from, to) = (last.time, picture.time);
+        match is_same {
+            true if from != to => self.flaws.push_back(Flaw::Timestamp { from, to }),
+            true => {}
+            false => self.check_time(from, to),
+        }
+        let (from, to) = (last.head.picture_id, picture.head.picture_id);
+        let step = u32::from(to.wrapping_sub(from) & PICTURE_ID_MAX);
+        let is_next = match is_anew {
+            true => (1..0x4000).contains(&step),
+            false => step == stamp.number.wrapping_sub(before.number) & u32::from(PICTURE_ID_MAX),
+        };
+        if !is_next {
+            self.flaws.push_back(Flaw::PictureId { from, to });
+        }
+        let (from, to) = (last.head.tl0_pic_idx, picture.head.tl0_pic_idx);
+        let step = u8::from(picture.head.temporal == 0 && !is_same);
+        if !has_gap && to.wrapping_sub(from) != step {
+            self.flaws.push_back(Flaw::Tl0PicIdx { from, to });
+        }
+        let is_cut = is_anew && picture.head.is_begun_anew(before, stamp);
+        let is_end_told = last.is_marked != is_same;
+        if !has_gap && !is_end_told && !is_cut {
+            let number = before.number;
+            self.flaws.push_back(Flaw::Marker { number });
         }
     }
 
@@ -565,7 +661,7 @@ impl Reception {
         let is_same = open.stamp.number == stamp.number
             && open.stamp.layer == stamp.layer
             && open.time == time
-            && open.descriptor.picture_id == picture_id;
+            && open.head.picture_id == picture_id;
         if is_same && open.stamp.part + 1 == stamp.part {
             open.stamp.part = stamp.part;
             return;
@@ -584,16 +680,29 @@ impl Reception {
         self.video.is_holed = true;
     }
 
-    fn finish(&mut self, at: Instant) {
-        let Some(picture) = self.video.open.take() else {
+    /// A frame is complete, and its picture with it if `is_marked`.
+    fn finish(&mut self, is_marked: bool, at: Instant) {
+        let Some(mut picture) = self.video.open.take() else {
             return;
         };
+        picture.is_marked = is_marked;
         self.video.last = Some(picture);
+        if picture.is_whole {
+            self.video.note_decoded(&picture);
+        } else {
+            // A key frame with a hole is none.
+            self.video.is_broken |= picture.stamp.is_key();
+        }
+        if !is_marked {
+            return;
+        }
+        let is_switch = self.facts.frames > 0 && self.facts.layer != picture.stamp.layer;
+        if is_switch && picture.head.codec == CameraCodec::Vp9 {
+            self.facts.switches += 1;
+        }
         self.facts.height = picture.stamp.height;
         self.facts.layer = picture.stamp.layer;
         if !picture.is_whole {
-            // A key frame with a hole is none.
-            self.video.is_broken |= picture.stamp.is_key();
             return;
         }
         if picture.stamp.is_key() {
@@ -603,10 +712,6 @@ impl Reception {
         self.facts.first_frame.get_or_insert(at);
         self.facts.last_frame = Some(at);
         self.show(at);
-        self.video.decoded.insert(picture.stamp.number);
-        if self.video.decoded.len() > DECODED_KEPT {
-            self.video.decoded.pop_first();
-        }
     }
 
     /// A complete frame is seen; how long was the one before?
@@ -634,23 +739,20 @@ impl Reception {
     }
 }
 
-fn is_other_stream(one: &Stamp, other: &Stamp) -> bool {
-    one.layer != other.layer || one.source != other.source
-}
-
-/// Whether `next` belongs to another stream, or to the same after frames that were not passed on.
-fn is_begun_anew(last: &Stamp, next: &Stamp) -> bool {
-    is_other_stream(last, next) || next.number > last.number.saturating_add(1)
-}
-
-fn read_video(payload: &[u8]) -> Option<(Descriptor, bool, Stamp)> {
-    let (descriptor, rest) = Descriptor::read(payload)?;
-    let (is_key, rest) = if descriptor.is_start {
-        read_frame_header(rest)?
-    } else {
-        (false, rest)
-    };
-    Some((descriptor, is_key, Stamp::read(rest)?))
+impl Video {
+    fn note_decoded(&mut self, picture: &Picture) {
+        let Stamp { number, layer, .. } = picture.stamp;
+        self.decoded.insert((number, layer));
+        self.described.extend(picture.described);
+        if self.decoded.len() > DECODED_KEPT {
+            self.decoded.pop_first();
+        }
+        let is_full = self.described.len() > 2 * usize::from(DESCRIBED_KEPT);
+        if let Some(newest) = picture.described.filter(|_| is_full) {
+            let is_recent = |number: &u16| newest.wrapping_sub(*number) <= DESCRIBED_KEPT;
+            self.described.retain(is_recent);
+        }
+    }
 }
 
 /// How long the first packets may overtake each other.
@@ -662,6 +764,8 @@ const VIDEO_PATIENCE: Duration = Duration::from_millis(800);
 const KEY_PATIENCE: Duration = Duration::from_millis(50);
 const REQUEST_SPACING: Duration = Duration::from_millis(500);
 const DECODED_KEPT: usize = 64;
+/// The same in numbers of descriptors, which count the frames of all layers.
+const DESCRIBED_KEPT: u16 = 128;
 /// What libwebrtc adds to the usual time between frames before it speaks of a freeze.
 const FREEZE: Duration = Duration::from_millis(150);
 /// A hundred years: what a foreign sender writes there must not overflow a clock.
@@ -670,7 +774,8 @@ const SENT_MAX: u64 = 100 * 365 * 24 * 3600 * 1_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::camera::{Camera, Frame, Layer, Packetizer, SyntheticCamera};
+    use crate::media::camera::{Camera, Frame, Layer, SyntheticCamera};
+    use crate::media::packetizer::Packetizer;
     use tertulia_model::Random;
 
     const SOURCE: Ssrc = Ssrc(77);
@@ -694,7 +799,7 @@ mod tests {
             Studio {
                 now: Instant::now(),
                 camera: SyntheticCamera::new(SOURCE, &layers, Duration::from_millis(100)),
-                packetizer: Packetizer::new(&mut Random::from_seed([9; 32])),
+                packetizer: Packetizer::new(CameraCodec::Vp8, &mut Random::from_seed([9; 32])),
                 seq: 100,
                 time: u32::MAX - 9000,
             }
@@ -717,6 +822,8 @@ mod tests {
                     seq: self.seq,
                     time: self.time,
                     marker: index + 1 == count,
+                    codec: Some(CameraCodec::Vp8),
+                    descriptor: None,
                     payload: payload.into(),
                     at: self.now,
                 });
@@ -981,7 +1088,7 @@ mod tests {
         }];
         let interval = Duration::from_millis(100);
         studio.camera = SyntheticCamera::new(OTHER, &layers, interval);
-        studio.packetizer = Packetizer::new(&mut Random::from_seed([3; 32]));
+        studio.packetizer = Packetizer::new(CameraCodec::Vp8, &mut Random::from_seed([3; 32]));
         studio.camera.frames(studio.now, &|_| true);
         receive(&mut reception, studio.frame(0));
         let found = flaws(&mut reception);
@@ -1036,7 +1143,7 @@ mod tests {
             packets.extend(studio.frame(0));
         });
         check("PictureId", &|studio, packets| {
-            studio.packetizer = Packetizer::new(&mut Random::from_seed([3; 32]));
+            studio.packetizer = Packetizer::new(CameraCodec::Vp8, &mut Random::from_seed([3; 32]));
             packets.extend(studio.frame(0));
         });
         check("FalseKey", &|studio, packets| {

@@ -8,10 +8,10 @@ use tertulia_model::{
     Encoding, Fingerprint, MediaType, Random, Source, SourceName, Ssrc, VideoType,
 };
 
-use super::camera::{Cut, Packetizer};
 use super::leg::{Leg, LegEvent, TransportOffer, Write};
 use super::microphone::Microphone;
-use super::{Camera, Flaw, Layer, MediaTotals, Reception, Transmit, Voice};
+use super::packetizer::{Cut, Packetizer};
+use super::{Camera, CameraCodec, Flaw, Frame, Layer, MediaTotals, Reception, Transmit, Voice};
 
 /// What a client can send in one session; the sources' names and SSRCs come from its session.
 #[derive(Default)]
@@ -28,6 +28,7 @@ pub(crate) struct Sending {
 /// A camera or a screen.
 pub(crate) struct SendingVideo {
     pub(crate) source: Source,
+    pub(crate) codec: CameraCodec,
     pub(crate) layers: Vec<Layer>,
     pub(crate) camera: Box<dyn Camera>,
     pub(crate) interval: Duration,
@@ -92,8 +93,11 @@ struct Audio {
 
 struct Video {
     source: Source,
+    codec: CameraCodec,
     camera: Box<dyn Camera>,
-    layers: Vec<Encoder>,
+    layers: Vec<Layer>,
+    /// One for each layer; where the codec has spatial layers only the first sends.
+    encoders: Vec<Encoder>,
     interval: Duration,
     pacing_bps: Option<u32>,
     /// When more of what waits may leave.
@@ -105,7 +109,6 @@ struct Video {
 
 /// One encoding of a video.
 struct Encoder {
-    layer: Layer,
     outgoing: Outgoing,
     packetizer: Packetizer,
     /// Frames whose packets have not all left, and their timestamps.
@@ -160,20 +163,21 @@ impl MediaSession {
         });
         let mut videos = Vec::new();
         for video in sending.videos {
-            let mut layers = Vec::new();
-            for (layer, encoding) in video.layers.iter().zip(&video.source.encodings) {
+            let mut encoders = Vec::new();
+            for encoding in &video.source.encodings {
                 declare(MediaType::Video, encoding);
-                layers.push(Encoder {
-                    layer: *layer,
+                encoders.push(Encoder {
                     outgoing: Outgoing::new(encoding.primary, random, now),
-                    packetizer: Packetizer::new(random),
+                    packetizer: Packetizer::new(video.codec, random),
                     waiting: VecDeque::new(),
                 });
             }
             videos.push(Video {
                 source: video.source,
+                codec: video.codec,
                 camera: video.camera,
-                layers,
+                layers: video.layers,
+                encoders,
                 interval: video.interval,
                 pacing_bps: video.pacing_bps,
                 pace_due: None,
@@ -530,14 +534,11 @@ impl MediaSession {
             .videos
             .get_mut(index)
             .filter(|video| is_due(video.due, now));
-        let (Some(_), Some(video)) = (self.offer.vp8, due) else {
+        let Some(video) = due else {
             return;
         };
         video.due = Some(next_due(video.due, now, video.interval));
-        let lowest = video
-            .layers
-            .first()
-            .map_or(0, |encoder| encoder.layer.height);
+        let lowest = video.layers.first().map_or(0, |layer| layer.height);
         if self.unannounced.contains(&video.source.name) {
             return;
         }
@@ -554,12 +555,14 @@ impl MediaSession {
             Some(max) => layer.height == lowest || i32::from(layer.height) <= max,
         };
         let frames = video.camera.frames(now, &is_active);
-        for (frame, encoder) in frames.into_iter().zip(&mut video.layers) {
-            if let Some(frame) = frame {
-                let time = encoder.outgoing.time(now, 90_000);
-                let cut = encoder.packetizer.cut(&frame);
-                encoder.waiting.push_back((cut, time));
-            }
+        let pictures: Vec<Vec<Frame>> = match video.codec {
+            CameraCodec::Vp8 => frames.into_iter().map(Vec::from_iter).collect(),
+            CameraCodec::Vp9 => vec![frames.into_iter().flatten().collect()],
+        };
+        for (frames, encoder) in pictures.iter().zip(&mut video.encoders) {
+            let time = encoder.outgoing.time(now, 90_000);
+            let cuts = encoder.packetizer.cut(frames).into_iter();
+            encoder.waiting.extend(cuts.map(|cut| (cut, time)));
         }
         // A pace that goes on is not quickened by another frame.
         video.pace_due.get_or_insert(now);
@@ -568,8 +571,14 @@ impl MediaSession {
     /// Lets packets leave: all that wait, or as many as the pace allows.
     fn send_paced(&mut self, now: Instant, index: usize) {
         let sent = micros_since(self.epoch, now);
-        let video = self.videos.get_mut(index);
-        let (Some((vp8, _)), Some(video)) = (self.offer.vp8, video) else {
+        let Some(video) = self.videos.get_mut(index) else {
+            return;
+        };
+        let codec = match video.codec {
+            CameraCodec::Vp8 => self.offer.vp8,
+            CameraCodec::Vp9 => self.offer.vp9,
+        };
+        let Some((payload_type, _)) = codec else {
             return;
         };
         let Some(due) = video.pace_due.filter(|due| *due <= now) else {
@@ -581,35 +590,36 @@ impl MediaSession {
         // Browsers' pacers take packets of all encodings in turn. Each leaves before the next is
         // written, since str0m has an order of its own for what waits.
         while video
-            .layers
+            .encoders
             .iter()
             .any(|encoder| !encoder.waiting.is_empty())
             && budget != Some(0)
         {
-            for encoder in &mut video.layers {
+            for encoder in &mut video.encoders {
                 let Some((cut, time)) = encoder.waiting.front_mut() else {
                     continue;
                 };
                 let time = *time;
-                let payload = cut.next_payload(sent);
-                let is_last = cut.is_done();
-                if is_last {
+                let packet = cut.next_packet(sent);
+                if cut.is_done() {
                     encoder.waiting.pop_front();
                 }
-                let Some(payload) = payload else { continue };
+                let Some(packet) = packet else { continue };
+                let bytes = packet.payload.len();
                 self.past.sent_packets += 1;
-                self.past.sent_bytes += payload.len() as u64;
-                budget = budget.map(|budget| budget.saturating_sub(payload.len()));
+                self.past.sent_bytes += bytes as u64;
+                budget = budget.map(|budget| budget.saturating_sub(bytes));
                 let write = Write {
-                    marker: is_last,
-                    ..encoder.outgoing.write(time, vp8, payload)
+                    marker: packet.is_marked,
+                    descriptor: packet.descriptor,
+                    ..encoder.outgoing.write(time, payload_type, packet.payload)
                 };
                 self.leg.write(write);
                 self.leg.turn(now);
             }
         }
         let is_more = video
-            .layers
+            .encoders
             .iter()
             .any(|encoder| !encoder.waiting.is_empty());
         video.pace_due = is_more.then_some(now + PACE_STEP);
@@ -659,6 +669,7 @@ impl Outgoing {
             time,
             marker: false,
             level: None,
+            descriptor: None,
             payload,
         }
     }
