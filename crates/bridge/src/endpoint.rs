@@ -291,9 +291,11 @@ impl Endpoint {
         added.flatten()
     }
 
-    /// Forgets a stream.
-    pub(crate) fn remove_stream(&mut self, key: StreamKey) {
-        self.step("remove stream", |transport| transport.remove_stream(key));
+    /// Forgets a stream, and what of it waits for the pacer. Gives back the highest number that
+    /// was sent.
+    pub(crate) fn remove_stream(&mut self, key: StreamKey) -> Option<u64> {
+        let removed = self.step("remove stream", |transport| transport.remove_stream(key));
+        removed.flatten()
     }
 
     /// Bytes of pictures that wait for the pacer.

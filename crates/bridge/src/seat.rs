@@ -111,8 +111,6 @@ pub(crate) struct Leg {
     /// Of the stream that it is sent in.
     pub(crate) ssrc: Ssrc,
     rtx: Option<Ssrc>,
-    /// It is not known how far the numbers of `rtx` have come: it can't be used again.
-    is_rtx_spent: bool,
     /// The stream's handle, once something was sent.
     pub(crate) key: Option<StreamKey>,
     pub(crate) rewrite: Rewrite,
@@ -143,14 +141,10 @@ pub(crate) enum Rewrite {
 }
 
 /// Where a stream ended. Numbers must go on if it comes back: the receiver counts roll-overs, and
-/// no number may be encrypted twice.
+/// the transport encrypts no number twice.
 struct Ended {
     ssrc: Ssrc,
-    rtx: Option<Ssrc>,
-    is_rtx_spent: bool,
     sent: Sent,
-    /// The stream, if it was kept.
-    key: Option<StreamKey>,
 }
 
 /// All that is known of a new endpoint.
@@ -238,7 +232,6 @@ impl Seat {
             lane: Lane::Own,
             ssrc,
             rtx,
-            is_rtx_spent: false,
             key: None,
             rewrite: match source.media() {
                 MediaType::Audio => Rewrite::Plain(Renumber::default()),
@@ -253,7 +246,7 @@ impl Seat {
         if self.slots.is_some() {
             leg.lane = Lane::NoSlot;
         } else if let Some(ended) = ended.and_then(|place| self.ended.remove(place)) {
-            leg.resume(&mut self.endpoint, ended);
+            leg.resume(ended.sent);
         }
         if self.legs.len() <= index {
             self.legs.resize_with(index + 1, || None);
@@ -274,35 +267,21 @@ impl Seat {
             return;
         };
         if leg.lane == Lane::Own {
-            self.end_stream(media, leg);
+            self.end_stream(&leg);
         }
         self.needs_allocation = true;
     }
 
-    /// Puts a stream of a source away.
-    fn end_stream(&mut self, media: MediaType, leg: Leg) {
-        let mut key = leg.key;
-        // Audio has no retransmissions: its numbers are all that must go on.
-        if (media == MediaType::Audio || leg.sent().is_none())
-            && let Some(key) = key.take()
-        {
-            self.endpoint.remove_stream(key);
+    /// Ends the stream of a source, and remembers where.
+    fn end_stream(&mut self, leg: &Leg) {
+        let mut sent = leg.sent();
+        if let Some(key) = leg.key {
+            let highest = self.endpoint.remove_stream(key);
+            sent = sent.zip(highest).map(|(sent, number)| sent.cut(number));
         }
-        let Some(sent) = leg.sent() else { return };
-        self.ended.push_back(Ended {
-            ssrc: leg.ssrc,
-            rtx: leg.rtx,
-            is_rtx_spent: leg.is_rtx_spent,
-            sent,
-            key,
-        });
-        let kept = self.ended.iter().filter(|ended| ended.key.is_some());
-        if kept.count() > KEPT_MAX {
-            let oldest = self.ended.iter_mut().find_map(|ended| ended.key.take());
-            if let Some(key) = oldest {
-                self.endpoint.remove_stream(key);
-            }
-        }
+        let Some(sent) = sent else { return };
+        let ssrc = leg.ssrc;
+        self.ended.push_back(Ended { ssrc, sent });
         if self.ended.len() > ENDED_MAX {
             self.ended.pop_front();
         }
@@ -341,27 +320,16 @@ impl Leg {
     /// Makes the stream if there is none yet.
     pub(crate) fn open(&mut self, endpoint: &mut Endpoint, media: MediaType) -> Option<StreamKey> {
         if self.key.is_none() {
-            self.key = endpoint.add_stream(media, self.ssrc, self.usable_rtx());
+            self.key = endpoint.add_stream(media, self.ssrc, self.rtx);
         }
         self.key
     }
 
-    fn usable_rtx(&self) -> Option<Ssrc> {
-        self.rtx.filter(|_| !self.is_rtx_spent)
-    }
-
-    /// Goes on with the stream that the source had before it was removed.
-    fn resume(&mut self, endpoint: &mut Endpoint, ended: Ended) {
+    /// Goes on where the stream stood when the source was removed.
+    fn resume(&mut self, sent: Sent) {
         match &mut self.rewrite {
-            Rewrite::Plain(renumber) => *renumber = Renumber::after(Some(ended.sent)),
-            Rewrite::Video(rewrite) => rewrite.rebase(Some(ended.sent)),
-        }
-        let is_same = ended.rtx == self.rtx;
-        self.is_rtx_spent = ended.is_rtx_spent || !is_same || ended.key.is_none();
-        match ended.key {
-            Some(key) if is_same => self.key = Some(key),
-            Some(key) => endpoint.remove_stream(key),
-            None => {}
+            Rewrite::Plain(renumber) => *renumber = Renumber::after(Some(sent)),
+            Rewrite::Video(rewrite) => rewrite.rebase(Some(sent)),
         }
     }
 
@@ -375,7 +343,6 @@ impl Leg {
     ) {
         self.lane = Lane::Slot(place);
         (self.ssrc, self.rtx, self.key) = (ssrc, rtx, key);
-        self.is_rtx_spent = false;
         match &mut self.rewrite {
             Rewrite::Plain(renumber) => renumber.rebase(sent),
             Rewrite::Video(rewrite) => rewrite.rebase(sent),
@@ -417,5 +384,3 @@ impl Leg {
 
 /// Who comes and goes more often than this is not expected back.
 const ENDED_MAX: usize = 256;
-/// So many video streams of those are kept, so that their retransmissions can go on too.
-const KEPT_MAX: usize = 16;

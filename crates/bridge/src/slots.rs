@@ -41,8 +41,7 @@ pub(crate) struct Slot {
     pub(crate) ssrc: Ssrc,
     /// Of its retransmissions, told for every slot of video, whether the client can use it or not.
     pub(crate) rtx: Option<Ssrc>,
-    /// The stream's handle, once something was sent, while nobody uses it: an open stream costs
-    /// time with every packet of any other.
+    /// The stream's handle, once something was sent, while nobody uses it.
     key: Option<StreamKey>,
     /// Whose packets are in it now, by the index of the source.
     pub(crate) source: Option<usize>,

@@ -262,11 +262,12 @@ impl Transport {
         self.sender.add(new)
     }
 
-    /// Forgets a stream, and what of it has not left.
-    pub fn remove_stream(&mut self, key: StreamKey) {
+    /// Forgets a stream, and what of it has not left. Gives back the highest number that has: if
+    /// the SSRC is added again, numbers must go on above it.
+    pub fn remove_stream(&mut self, key: StreamKey) -> Option<u64> {
         self.voices.remove(key);
         self.pictures.remove(key);
-        self.sender.remove(key);
+        self.sender.remove(key)
     }
 
     /// Queues a packet of a voice, which leaves with the next turn.

@@ -40,6 +40,16 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// Of what was passed on, only what is up to this number has left.
+    pub(crate) fn cut(self, number: u64) -> Sent {
+        let is_frame_end = self.is_frame_end && number >= self.number;
+        Sent {
+            number,
+            is_frame_end,
+            ..self
+        }
+    }
+
     /// The timestamp of what is sent now: as much later as time has passed, but at least `step`
     /// ticks.
     fn next_timestamp(&self, now: Instant, ticks_per_ms: u32, step: u32) -> u32 {

@@ -635,6 +635,44 @@ fn a_source_that_is_removed_and_comes_back_goes_on() {
     check_video(&room.clients[1].stream(room.clients[0].video_ssrc()), 0);
 }
 
+/// Of its pictures some never leave: what comes next has their numbers.
+#[test]
+fn a_source_that_is_removed_while_its_pictures_wait_leaves_no_hole() {
+    let mut config = config();
+    config.bandwidth.initial_bps = 2_000_000;
+    config.bandwidth.most_bps = 2_000_000;
+    let mut room = Room::new(config);
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    if let Some(video) = &mut room.clients[0].video {
+        video.parts = [12; 3];
+    }
+    room.ask(1, 180);
+    room.run(2 * SECOND);
+    let (allocation, sources) = (room.clients[0].allocation, room.clients[0].sources());
+    // Some of these moments are in the middle of a key frame.
+    for millis in (40..200).step_by(8) {
+        for sources in [sources[..1].to_vec(), sources.clone()] {
+            room.command(BridgeCommand::SetSources {
+                allocation,
+                sources,
+            });
+            room.run(Duration::from_millis(millis));
+        }
+    }
+    room.run(SECOND);
+    let packets = room.clients[1].stream(room.clients[0].video_ssrc());
+    let is_cut = |pair: &[Received]| {
+        let (_, before, part, parts) = pair[0].stamp();
+        let (_, after, ..) = pair[1].stamp();
+        before != after && part + 1 < parts
+    };
+    let cut = packets.windows(2).filter(|pair| is_cut(pair)).count();
+    assert!(cut > 0, "nothing waited");
+    // One number is left out behind half a frame, lest it look like a whole one.
+    check_video(&packets, cut as u64);
+}
+
 #[test]
 fn a_source_that_shows_nothing_takes_no_bandwidth() {
     let mut room = Room::new(config());

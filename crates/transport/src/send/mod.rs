@@ -173,29 +173,28 @@ impl Sender {
         Some(key)
     }
 
-    /// Forgets a stream; only how far its numbers came is remembered.
-    pub fn remove(&mut self, key: StreamKey) {
-        let Some(slot) = self.slots.get_mut(key.place as usize) else {
-            return;
-        };
+    /// Forgets a stream; only how far its numbers came is remembered, and given back: None where
+    /// nothing was written, or there is no such stream.
+    pub fn remove(&mut self, key: StreamKey) -> Option<u64> {
+        let slot = self.slots.get_mut(key.place as usize)?;
         if slot.generation != key.generation {
-            return;
+            return None;
         }
-        let Some(stream) = slot.stream.take() else {
-            return;
-        };
+        let stream = slot.stream.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         self.ssrcs.retain(|(_, place)| *place != key.place);
         self.resends.retain(|resend| resend.key != key);
         if self.padder == Some(key) {
             self.padder = None;
         }
-        if let Some(number) = stream.sealed.highest() {
+        let highest = stream.sealed.highest();
+        if let Some(number) = highest {
             self.spend(stream.ssrc, number);
         }
         if let Some(rtx) = stream.rtx.filter(|_| stream.next_rtx > RTX_FIRST) {
             self.spend(rtx, stream.next_rtx);
         }
+        highest
     }
 
     /// The stream with this SSRC, be it of media or of retransmissions.
@@ -649,7 +648,7 @@ const PAUSE_LEAST: Duration = Duration::from_millis(10);
 const PADDING_MAX: usize = 255;
 /// Less is not worth a packet of media.
 const PADDING_SMALL: usize = 50;
-/// Streams that were removed and may come back, each with two SSRCs: twice as many as the bridge
+/// Of streams that were removed and may come back, each with two: twice as many as the bridge
 /// knows of.
 const SPENT_MAX: usize = 1_024;
 

@@ -245,11 +245,12 @@ fn a_number_is_sealed_once() {
     );
     pair.nacked(now, &[70_000u64 as u16]);
     pair.write_again(now).unwrap();
-    pair.sender.remove(key);
+    assert_eq!(pair.sender.remove(key), Some(70_000));
     assert!(
         pair.write(now, key, packet(now, 70_001, &[4])).is_none(),
         "it is gone"
     );
+    assert_eq!(pair.sender.remove(key), None);
     let again = pair.add();
     assert_ne!(again, key);
     assert!(pair.write(now, again, packet(now, 70_000, &[5])).is_none());
@@ -260,6 +261,18 @@ fn a_number_is_sealed_once() {
         2,
         "the other stream goes on too"
     );
+    // In between its retransmissions come under another SSRC.
+    assert_eq!(pair.sender.remove(again), Some(70_001));
+    let other = pair.sender.add(video(MEDIA, Some(RTX + 1))).unwrap();
+    pair.write(now, other, packet(now, 70_002, &[7]));
+    let (_, padding) = pair.pad(now, 100).unwrap();
+    assert_eq!((padding.header.ssrc, padding.number), (RTX + 1, 1));
+    pair.sender.remove(other);
+    let unused = pair.add();
+    assert_eq!(pair.sender.remove(unused), Some(70_002), "as far as ever");
+    pair.add();
+    let (_, padding) = pair.pad(now, 100).unwrap();
+    assert_eq!((padding.header.ssrc, padding.number), (RTX, 3));
 }
 
 #[test]
