@@ -36,19 +36,6 @@ impl Profile {
         let (key, salt) = self.lengths();
         2 * (key + salt)
     }
-
-    /// Bytes by which a sealed packet of RTP is longer.
-    pub const fn rtp_overhead(self) -> usize {
-        match self {
-            Profile::AeadAes256Gcm | Profile::AeadAes128Gcm => GCM_TAG,
-            Profile::Aes128CmHmacSha1_80 => HMAC_TAG,
-        }
-    }
-
-    /// Bytes by which a sealed datagram of RTCP is longer.
-    pub const fn rtcp_overhead(self) -> usize {
-        self.rtp_overhead() + INDEX
-    }
 }
 
 /// Why there are no keys.

@@ -100,12 +100,6 @@ impl Kept {
         })
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        self.packets.clear();
-        self.bytes = 0;
-    }
-
     /// Payload bytes that are kept.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -362,14 +362,6 @@ impl Sender {
         Some(size)
     }
 
-    /// What was sent of a stream is not sent again.
-    pub fn forget_sent(&mut self, key: StreamKey) {
-        if let Some(stream) = stream_mut(&mut self.slots, key) {
-            stream.kept.clear();
-            self.resends.retain(|resend| resend.key != key);
-        }
-    }
-
     /// Takes in what the client says about a stream; how long a round trip took, if that shows.
     pub fn note_report_block(&mut self, now: Instant, block: &ReportBlock) -> Option<Duration> {
         let key = self.key(block.ssrc)?;
@@ -648,8 +640,8 @@ const PAUSE_LEAST: Duration = Duration::from_millis(10);
 const PADDING_MAX: usize = 255;
 /// Less is not worth a packet of media.
 const PADDING_SMALL: usize = 50;
-/// Of streams that were removed and may come back, each with two: twice as many as the bridge
-/// knows of.
+/// Of streams that were removed and may come back, two SSRCs each: twice as many as the bridge
+/// remembers.
 const SPENT_MAX: usize = 1_024;
 
 #[cfg(test)]

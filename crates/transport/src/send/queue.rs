@@ -67,11 +67,6 @@ impl Queue {
             is_other
         });
     }
-
-    pub fn clear(&mut self) {
-        self.packets.clear();
-        self.bytes = 0;
-    }
 }
 
 #[cfg(test)]
@@ -97,8 +92,5 @@ mod tests {
         assert_eq!((of, second.number), (b, 7));
         assert!(queue.is_empty() && queue.pop().is_none() && queue.next().is_none());
         assert_eq!(queue.bytes(), 0);
-        queue.push(now, a, packet(now, 3, &[3; 10]));
-        queue.clear();
-        assert_eq!((queue.bytes(), queue.len()), (0, 0));
     }
 }

@@ -434,25 +434,6 @@ fn what_has_no_retransmissions_is_not_kept() {
 }
 
 #[test]
-fn what_was_forgotten_is_neither_sent_again_nor_padding() {
-    let mut pair = Pair::new(KEEP);
-    let key = pair.add();
-    for number in 0..10 {
-        pair.write(pair.at(0), key, packet(pair.at(0), number, &[0; 500]));
-    }
-    pair.nacked(pair.at(50), &[1, 2]);
-    pair.sender.forget_sent(key);
-    assert!(!pair.sender.has_retransmissions());
-    pair.nacked(pair.at(60), &[3]);
-    assert_eq!(pair.write_again(pair.at(60)), None);
-    let (_, padding) = pair.pad(pair.at(60), 800).unwrap();
-    assert!(padding.payload.is_empty());
-    pair.write(pair.at(70), key, packet(pair.at(70), 10, &[0; 500]));
-    pair.nacked(pair.at(80), &[10]);
-    assert_eq!(original(&pair.write_again(pair.at(80)).unwrap()), 10);
-}
-
-#[test]
 fn padding_is_something_recent_or_nothing() {
     let mut pair = Pair::new(KEEP);
     assert_eq!(pair.pad(pair.at(0), 500), None);
@@ -669,7 +650,6 @@ enum Action {
     Nack(Vec<u16>),
     SendAgain,
     Pad(usize),
-    Forget,
     Wait(u64),
     Return,
 }
@@ -680,7 +660,6 @@ fn action() -> impl Strategy<Value = Action> {
         2 => proptest::collection::vec(0u16..400, 1..20).prop_map(Action::Nack),
         4 => Just(Action::SendAgain),
         2 => (1usize..2_000).prop_map(Action::Pad),
-        1 => Just(Action::Forget),
         2 => (0u64..300).prop_map(Action::Wait),
         1 => Just(Action::Return),
     ]
@@ -689,9 +668,9 @@ fn action() -> impl Strategy<Value = Action> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever happens: the numbers of retransmissions and padding have no gaps, nothing that was
-    /// forgotten or is too old is sent again, what is sent again is what was sent, and what is kept
-    /// stays within its bounds.
+    /// Whatever happens: the numbers of retransmissions and padding have no gaps, nothing that is
+    /// too old or of a removed stream is sent again, what is sent again is what was sent, and what
+    /// is kept stays within its bounds.
     #[test]
     fn retransmissions_keep_their_rules(
         actions in proptest::collection::vec(action(), 1..200),
@@ -725,11 +704,6 @@ proptest! {
                     let (_, read) = pair.pad(now, bytes).unwrap();
                     Some(read)
                 }
-                Action::Forget => {
-                    pair.sender.forget_sent(key);
-                    sent.clear();
-                    None
-                }
                 Action::Wait(wait) => {
                     millis += wait;
                     pair.reports(pair.at(millis));
@@ -748,7 +722,7 @@ proptest! {
                 prop_assert_eq!(again.header.ssrc, RTX);
                 if !again.payload.is_empty() {
                     let known = sent.get(&original(&again));
-                    let (at, payload) = known.expect("only what was sent and not forgotten");
+                    let (at, payload) = known.expect("only what was sent in this stream");
                     prop_assert_eq!(&again.payload[2..], &payload[..]);
                     prop_assert!(now - *at <= keep.age);
                 }
