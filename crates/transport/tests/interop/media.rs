@@ -433,6 +433,19 @@ fn what_waits_too_long_is_dropped_and_a_key_frame_asked_for() {
     assert!(wanted.iter().all(|ssrc| *ssrc == OUR_VIDEO), "{wanted:?}");
 }
 
+/// However much is written at once: what waits is bounded in packets, voices do not wait.
+#[test]
+fn only_so_much_waits_for_the_pacer() {
+    const WAITING_MAX: usize = 4_096;
+    let mut call = Call::new(Some(300_000), Habits::default());
+    call.film(WAITING_MAX as u64 + 100);
+    call.speak();
+    let waiting = call.pair.ours.transport.waiting_bytes();
+    assert_eq!(waiting, WAITING_MAX * VIDEO_BYTES);
+    call.pair.run(Duration::from_millis(20));
+    all_but(&call.peer_got(OUR_AUDIO, 80), FIRST..call.audio_number, 0);
+}
+
 #[test]
 fn its_estimate_follows_a_link_by_our_feedback() {
     let habits = Habits {
