@@ -1,5 +1,7 @@
 //! What clients ask for: the methods of STUN and TURN.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -19,11 +21,11 @@ use turn_types::attribute::{
 use turn_types::message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND};
 
 use super::{Output, Path, Pending, RelayId, ToPeer, TurnServer, real_address};
-use crate::OwnAddress;
 use crate::allocation::{Allocation, NotBound};
 use crate::auth::{self, User};
 use crate::quota::Full;
 use crate::reply::Reply;
+use crate::{Config, OwnAddress};
 
 impl TurnServer {
     pub(super) fn message<'a>(
@@ -133,19 +135,32 @@ impl TurnServer {
                 Some(relay) => self.allocate_again(now.mono, relay, &user, &reply),
             };
         }
-        let allocation = relay.and_then(|relay| self.allocations.get(&relay));
+        let allocation = relay.and_then(|relay| self.allocations.get_mut(&relay));
         let Some((relay, allocation)) = relay.zip(allocation) else {
             return Some(reply.error(ErrorCode::ALLOCATION_MISMATCH));
         };
         if allocation.user.username != user.username {
             return Some(reply.error(ErrorCode::WRONG_CREDENTIALS));
         }
+        let config = &self.config;
         let answer = match request.method() {
-            REFRESH => self.refresh(now, relay, request, &reply),
-            CREATE_PERMISSION => self.create_permission(now.mono, relay, request, &reply),
-            _ => self.bind_channel(now.mono, relay, request, &reply),
+            REFRESH => refresh(config, allocation, now, request).map(|lifetime| {
+                if lifetime.is_zero() {
+                    self.end_allocation(relay, now.mono);
+                } else {
+                    self.expiries.set(relay, now.mono + lifetime);
+                }
+                reply.success(&[&lifetime_attribute(lifetime)])
+            }),
+            CREATE_PERMISSION => create_permission(config, allocation, now.mono, request)
+                .map(|()| reply.success(&[])),
+            _ => bind_channel(config, &self.relays, allocation, now.mono, request)
+                .map(|()| reply.success(&[])),
         };
-        Some(answer.unwrap_or_else(|code| reply.error(code)))
+        Some(answer.unwrap_or_else(|code| {
+            self.statistics.forbidden += u64::from(code == ErrorCode::FORBIDDEN);
+            reply.error(code)
+        }))
     }
 
     fn allocate(
@@ -160,7 +175,7 @@ impl TurnServer {
             Ok(wanted) => wanted,
             Err(code) => return Some(reply.error(code)),
         };
-        let lifetime = self.lifetime(now, &user, request);
+        let lifetime = lifetime(&self.config, now, &user, request);
         let admitted = self
             .usage
             .admit(&self.config.limits, user.name(), path.client.ip());
@@ -239,102 +254,6 @@ impl TurnServer {
         })
     }
 
-    fn refresh(
-        &mut self,
-        now: Now,
-        relay: RelayId,
-        request: &Message<'_>,
-        reply: &Reply,
-    ) -> Result<Vec<u8>, u16> {
-        let allocation = self.allocations.get_mut(&relay);
-        let allocation = allocation.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        if let Some(family) = optional::<RequestedAddressFamily>(request)?
-            && (family.family() == AddressFamily::IPV6) != allocation.bound.is_ipv6()
-        {
-            return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
-        }
-        let wanted = optional::<Lifetime>(request)?;
-        if wanted.is_some_and(|lifetime| lifetime.seconds() == 0) {
-            self.end_allocation(relay, now.mono);
-            return Ok(reply.success(&[&Lifetime::new(0)]));
-        }
-        let user = allocation.user.clone();
-        let lifetime = self.lifetime(now, &user, request);
-        let expires = now.mono + lifetime;
-        if let Some(allocation) = self.allocations.get_mut(&relay) {
-            allocation.expires = expires;
-        }
-        self.expiries.set(relay, expires);
-        Ok(reply.success(&[&lifetime_attribute(lifetime)]))
-    }
-
-    fn create_permission(
-        &mut self,
-        now: Instant,
-        relay: RelayId,
-        request: &Message<'_>,
-        reply: &Reply,
-    ) -> Result<Vec<u8>, u16> {
-        let allocation = self.allocations.get_mut(&relay);
-        let allocation = allocation.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        let mut wanted = Vec::new();
-        for (_, attribute) in request.iter_attributes() {
-            if attribute.get_type() == XorPeerAddress::TYPE {
-                let peer = XorPeerAddress::from_raw(attribute);
-                let peer = peer.map_err(|_| ErrorCode::BAD_REQUEST)?;
-                wanted.push(peer.addr(request.transaction_id()).ip());
-            }
-        }
-        if wanted.is_empty() {
-            return Err(ErrorCode::BAD_REQUEST);
-        }
-        for ip in &wanted {
-            if ip.is_ipv6() != allocation.bound.is_ipv6() {
-                return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
-            }
-            if self.config.peers.judge(*ip).is_none() {
-                self.statistics.forbidden += 1;
-                return Err(ErrorCode::FORBIDDEN);
-            }
-        }
-        let permitted = allocation.permit(&self.config.limits, &wanted, now);
-        permitted.map_err(|_| ErrorCode::INSUFFICIENT_CAPACITY)?;
-        Ok(reply.success(&[]))
-    }
-
-    fn bind_channel(
-        &mut self,
-        now: Instant,
-        relay: RelayId,
-        request: &Message<'_>,
-        reply: &Reply,
-    ) -> Result<Vec<u8>, u16> {
-        let allocation = self.allocations.get_mut(&relay);
-        let allocation = allocation.ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
-        let number = request.attribute::<ChannelNumber>();
-        let peer = request.attribute::<XorPeerAddress>();
-        let (Ok(number), Ok(peer)) = (number, peer) else {
-            return Err(ErrorCode::BAD_REQUEST);
-        };
-        let (number, peer) = (number.channel(), peer.addr(request.transaction_id()));
-        if !CHANNELS.contains(&number) {
-            return Err(ErrorCode::BAD_REQUEST);
-        }
-        if peer.is_ipv6() != allocation.bound.is_ipv6() {
-            return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
-        }
-        if real_address(&self.config.peers, &self.relays, peer).is_none() {
-            self.statistics.forbidden += 1;
-            return Err(ErrorCode::FORBIDDEN);
-        }
-        let bound = allocation.bind(&self.config.limits, number, peer, now);
-        bound.map_err(|error| match error {
-            NotBound::Conflict => ErrorCode::BAD_REQUEST,
-            NotBound::Full => ErrorCode::INSUFFICIENT_CAPACITY,
-        })?;
-        Ok(reply.success(&[]))
-    }
-
     fn send_indication<'a>(
         &mut self,
         now: Instant,
@@ -361,19 +280,98 @@ impl TurnServer {
         };
         self.pass_on(now, relay, peer.addr(message.transaction_id()), payload)
     }
+}
 
-    /// How long an allocation may live from now: what is wanted, within bounds, and no longer than
-    /// the credentials.
-    fn lifetime(&self, now: Now, user: &User, request: &Message<'_>) -> Duration {
-        let wanted = request.attribute::<Lifetime>();
-        let wanted = wanted.map_or(Duration::ZERO, |one| {
-            Duration::from_secs(u64::from(one.seconds()))
-        });
-        let left = user.expires.signed_duration_since(now.wall);
-        let left = left.max(TimeDelta::zero()).to_std().unwrap_or_default();
-        let longest = self.config.lifetime_max.max(self.config.lifetime);
-        wanted.clamp(self.config.lifetime, longest).min(left)
+/// How long the allocation lives from now; zero ends it.
+fn refresh(
+    config: &Config,
+    allocation: &mut Allocation,
+    now: Now,
+    request: &Message<'_>,
+) -> Result<Duration, u16> {
+    if let Some(family) = optional::<RequestedAddressFamily>(request)?
+        && (family.family() == AddressFamily::IPV6) != allocation.bound.is_ipv6()
+    {
+        return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
     }
+    let wanted = optional::<Lifetime>(request)?;
+    if wanted.is_some_and(|lifetime| lifetime.seconds() == 0) {
+        return Ok(Duration::ZERO);
+    }
+    let lifetime = lifetime(config, now, &allocation.user, request);
+    allocation.expires = now.mono + lifetime;
+    Ok(lifetime)
+}
+
+fn create_permission(
+    config: &Config,
+    allocation: &mut Allocation,
+    now: Instant,
+    request: &Message<'_>,
+) -> Result<(), u16> {
+    let mut wanted = Vec::new();
+    for (_, attribute) in request.iter_attributes() {
+        if attribute.get_type() == XorPeerAddress::TYPE {
+            let peer = XorPeerAddress::from_raw(attribute);
+            let peer = peer.map_err(|_| ErrorCode::BAD_REQUEST)?;
+            wanted.push(peer.addr(request.transaction_id()).ip());
+        }
+    }
+    if wanted.is_empty() {
+        return Err(ErrorCode::BAD_REQUEST);
+    }
+    for ip in &wanted {
+        if ip.is_ipv6() != allocation.bound.is_ipv6() {
+            return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
+        }
+        if config.peers.judge(*ip).is_none() {
+            return Err(ErrorCode::FORBIDDEN);
+        }
+    }
+    let permitted = allocation.permit(&config.limits, &wanted, now);
+    permitted.map_err(|_| ErrorCode::INSUFFICIENT_CAPACITY)
+}
+
+fn bind_channel(
+    config: &Config,
+    relays: &BTreeSet<SocketAddr>,
+    allocation: &mut Allocation,
+    now: Instant,
+    request: &Message<'_>,
+) -> Result<(), u16> {
+    let number = request.attribute::<ChannelNumber>();
+    let peer = request.attribute::<XorPeerAddress>();
+    let (Ok(number), Ok(peer)) = (number, peer) else {
+        return Err(ErrorCode::BAD_REQUEST);
+    };
+    let (number, peer) = (number.channel(), peer.addr(request.transaction_id()));
+    if !CHANNELS.contains(&number) {
+        return Err(ErrorCode::BAD_REQUEST);
+    }
+    if peer.is_ipv6() != allocation.bound.is_ipv6() {
+        return Err(ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH);
+    }
+    if real_address(&config.peers, relays, peer).is_none() {
+        return Err(ErrorCode::FORBIDDEN);
+    }
+    let bound = allocation.bind(&config.limits, number, peer, now);
+    bound.map_err(|error| match error {
+        NotBound::Conflict => ErrorCode::BAD_REQUEST,
+        NotBound::Full => ErrorCode::INSUFFICIENT_CAPACITY,
+    })
+}
+
+/// How long an allocation may live from now: what is wanted, within bounds, and no longer than the
+/// credentials.
+fn lifetime(config: &Config, now: Now, user: &User, request: &Message<'_>) -> Duration {
+    let wanted = request.attribute::<Lifetime>();
+    let wanted = wanted.map_or(Duration::ZERO, |one| {
+        Duration::from_secs(u64::from(one.seconds()))
+    });
+    let left = user.expires.signed_duration_since(now.wall);
+    let left = left.max(TimeDelta::zero()).to_std().unwrap_or_default();
+    let longest = config.lifetime_max.max(config.lifetime);
+    wanted.clamp(config.lifetime, longest).min(left)
 }
 
 /// An attribute that need not be there, but must be readable if it is.
