@@ -1,7 +1,7 @@
 //! A client's whole transport: the link below, streams both ways, and when what leaves.
 //!
 //! Voices leave at once, then what was lost and is asked for again, then pictures, as the pacer
-//! lets them. Whatever is written leaves with the next [`Transport::turn`], in runs to one
+//! lets them, then reports. Whatever is written leaves with the next [`Transport::turn`], in runs to one
 //! destination, each datagram made in place in the [`Batch`].
 
 use std::net::SocketAddr;
@@ -464,9 +464,13 @@ impl Transport {
             estimator.handle_timeout(now);
             self.follow_estimate(now, events);
         }
-        self.send_reports(now, out);
         self.drop_late(now, events);
+        let sent = out.len();
         self.send_media(now, out);
+        // Behind media, in the same run if those are equally long, a report costs nearly nothing.
+        if out.len() > sent || self.reports_due().is_some_and(|due| due <= now) {
+            self.send_reports(now, out);
+        }
         if self.report_at.is_some_and(|at| at <= now) {
             self.report_at = Some(now + REPORT);
             events.push(Event::Report(self.report(now)));
@@ -480,8 +484,7 @@ impl Transport {
             let has_resends = self.sender.has_retransmissions().then_some(self.clock);
             let estimator = self.estimator.as_ref().and_then(Estimator::wake);
             let others = [
-                self.receiver.wake(),
-                self.sender.wake(),
+                self.reports_due(),
                 estimator,
                 self.paced,
                 self.report_at,
@@ -589,6 +592,13 @@ impl Transport {
             // It begins with the next turn.
             self.paced = Some(now);
         }
+    }
+
+    /// When RTCP has to leave, media or not.
+    fn reports_due(&self) -> Option<Instant> {
+        let any = [self.receiver.wake(), self.sender.wake()];
+        let patient = any.into_iter().flatten().min().map(|due| due + PATIENCE);
+        [self.receiver.urgent(), patient].into_iter().flatten().min()
     }
 
     /// Sends the RTCP that is due.
@@ -722,5 +732,8 @@ const UNPACED: u64 = 100_000_000_000;
 const WAITING_MAX: usize = 4_096;
 /// The first key frame of a shared screen takes two seconds on a link of 300 kbit/s.
 const LATE: Duration = Duration::from_secs(3);
+/// Reports and transport feedback wait for so long for media to leave with. That is less than what
+/// browsers vary the distance of their feedback by (50 to 250 ms).
+const PATIENCE: Duration = Duration::from_millis(20);
 /// How often the way to a client is looked at.
 const REPORT: Duration = Duration::from_secs(1);

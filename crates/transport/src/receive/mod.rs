@@ -303,6 +303,12 @@ impl Receiver {
         due.into_iter().flatten().min()
     }
 
+    /// The same for what cannot wait: requests for what is missing and for key frames.
+    pub fn urgent(&self) -> Option<Instant> {
+        let due = [self.keyframe_at, self.ask_at];
+        due.into_iter().flatten().min()
+    }
+
     /// How the stream with this SSRC of media does.
     pub fn statistics(&self, ssrc: u32) -> Option<Statistics> {
         let stream = self.streams.get(self.media_place(ssrc)?)?.as_ref()?;
