@@ -1,8 +1,8 @@
 //! How a call looks and sounds on bad networks: one lifelike meeting per network and size, on
 //! virtual time, measured at its receivers. `make quality` prints the table.
 //!
-//! Everybody sends a camera in three simulcast encodings and a microphone, shows one other person
-//! on stage and all others as thumbnails, and takes others' media by SSRC rewriting, as Jitsi's
+//! Everybody sends a camera, in three simulcast encodings or spatial layers, and a microphone, shows
+//! one other person on stage and all others as thumbnails, and takes others' media by SSRC rewriting, as Jitsi's
 //! clients do by default. Cameras do not adapt themselves as a browser's encoder would: narrow
 //! networks are narrow on the way down only.
 
@@ -12,6 +12,7 @@ mod table;
 
 use std::time::{Duration, Instant};
 
+use tertulia_client::media::CameraCodec;
 use tertulia_client::{ChannelKind, Comeback, Constraints, Habits, RequestKind, VideoConfig};
 
 use crate::node::NodeConfig;
@@ -30,14 +31,23 @@ use gauge::Gauge;
 pub struct Trial {
     pub network: &'static Conditions,
     pub people: usize,
+    /// What everybody's camera sends.
+    pub codec: CameraCodec,
 }
 
 impl Trial {
     /// All, in the order of the table.
     pub fn all() -> Vec<Trial> {
-        let networks = NETWORKS.iter();
-        let sized = |network| SIZES.map(|people| Trial { network, people });
-        networks.flat_map(sized).collect()
+        let sized = |network| SIZES.map(|people| (network, people));
+        let meetings = NETWORKS.iter().flat_map(sized);
+        let coded = |(network, people)| {
+            CODECS.map(|codec| Trial {
+                network,
+                people,
+                codec,
+            })
+        };
+        meetings.flat_map(coded).collect()
     }
 
     /// Holds the meeting. `origin` is any moment; nothing depends on which.
@@ -105,7 +115,10 @@ impl Meeting {
                 comeback: Comeback::Rebind,
                 ..Habits::default()
             },
-            video: || VideoConfig::lifelike(true),
+            video: match self.trial.codec {
+                CameraCodec::Vp8 => || VideoConfig::lifelike(true),
+                CameraCodec::Vp9 => VideoConfig::lifelike_scalable,
+            },
             camera: None,
             quality: self.trial.network.quality,
             seed,
@@ -173,6 +186,7 @@ impl Meeting {
 const SEED: u64 = 4;
 /// As many people as the goals speak of.
 const SIZES: [usize; 4] = [2, 5, 10, 20];
+const CODECS: [CameraCodec; 2] = [CameraCodec::Vp8, CameraCodec::Vp9];
 /// Lines of a picture on stage, and of a thumbnail.
 const STAGE: u16 = 720;
 const THUMBNAIL: u16 = 180;
@@ -189,37 +203,59 @@ const LOOK_EVERY: u64 = 10;
 mod tests {
     use super::*;
 
-    fn findings(network: &str, people: usize) -> Findings {
+    fn findings(network: &str, people: usize, codec: CameraCodec) -> Findings {
         let network = NETWORKS.iter().find(|one| one.name == network).unwrap();
-        Trial { network, people }.run_for(Instant::now(), Duration::from_secs(8))
+        let trial = Trial {
+            network,
+            people,
+            codec,
+        };
+        trial.run_for(Instant::now(), Duration::from_secs(8))
     }
 
-    #[test]
-    fn nothing_is_wrong_on_a_good_network() {
-        let found = findings("good", 3);
+    fn nothing_is_wrong_on_a_good_network(codec: CameraCodec) -> Findings {
+        let found = findings("good", 3, codec);
         assert!(
             found.first_picture_worst.unwrap() < Duration::from_secs(2),
             "{found:?}"
         );
         assert_eq!(found.freezes_per_minute, 0.0, "{found:?}");
         assert_eq!(found.audio_gaps_per_minute, 0.0, "{found:?}");
+        assert_eq!(found.flaws, []);
         // Of eight seconds, two are in the dark, and what comes back begins small.
         assert!(found.wanted_share > 0.65, "{found:?}");
         assert!(
             found.back_after.unwrap() < Duration::from_secs(3),
             "{found:?}"
         );
+        found
+    }
+
+    #[test]
+    fn nothing_is_wrong_on_a_good_network_with_vp8() {
+        nothing_is_wrong_on_a_good_network(CameraCodec::Vp8);
+    }
+
+    /// Who watches one spatial layer is sent that one alone, but at key pictures.
+    #[test]
+    fn nothing_is_wrong_on_a_good_network_with_vp9() {
+        let found = nothing_is_wrong_on_a_good_network(CameraCodec::Vp9);
+        let kbps = found.kilobits_per_second;
+        assert!((1_200.0..2_200.0).contains(&kbps), "{found:?}");
     }
 
     #[test]
     fn what_is_lost_is_noticed() {
-        let found = findings("loss 5 %", 3);
+        let found = findings("loss 5 %", 3, CameraCodec::Vp8);
         assert!(found.freezes_per_minute > 0.0, "{found:?}");
         assert!(
             found.audio_gap_longest < Duration::from_secs(1),
             "{found:?}"
         );
-        let found = findings("300 kbit/s ↔ 2 Mbit/s", 2);
+        let found = findings("300 kbit/s ↔ 2 Mbit/s", 2, CameraCodec::Vp8);
         assert!(found.wanted_share < 0.6, "{found:?}");
+        let found = findings("loss 15 %", 3, CameraCodec::Vp9);
+        assert!(found.freezes_per_minute > 0.0, "{found:?}");
+        assert_eq!(found.flaws, []);
     }
 }

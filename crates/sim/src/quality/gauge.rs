@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tertulia_client::RemoteSource;
+use tertulia_client::media::Flaw;
+use tertulia_client::{Notice, RemoteSource};
 use tertulia_model::Ssrc;
 
 use super::{LOOK_EVERY, STAGE, THUMBNAIL};
@@ -35,6 +36,8 @@ pub struct Findings {
     /// minute.
     pub audio_gaps_per_minute: f64,
     pub audio_gap_longest: Duration,
+    /// What no network does to a stream, and who found it.
+    pub flaws: Vec<(usize, Flaw)>,
 }
 
 /// Looks at what people see and hear.
@@ -59,6 +62,7 @@ pub(super) struct Gauge {
     bytes_begun: u64,
     bytes: u64,
     repeats_share: f64,
+    flaws: Vec<(usize, Flaw)>,
 }
 
 /// A picture that somebody is shown.
@@ -108,6 +112,14 @@ impl Gauge {
                 self.freeze_longest = self.freeze_longest.max(still);
             }
         }
+        let flaws = world.notices.iter().filter_map(|(who, _, notice)| {
+            let Notice::Flaw(_, flaw) = notice else {
+                return None;
+            };
+            let is_loss = matches!(flaw, Flaw::Gap { .. } | Flaw::NoKeyAtStart { .. });
+            (!is_loss).then_some((*who, *flaw))
+        });
+        self.flaws = flaws.collect();
         let (all, repeats) = downwards(world);
         self.bytes = all;
         self.repeats_share = share(repeats as f64, all as f64);
@@ -263,6 +275,7 @@ impl Gauge {
             back_after,
             audio_gaps_per_minute: share(f64::from(self.gaps), listened),
             audio_gap_longest: self.gap_longest,
+            flaws: self.flaws.clone(),
         }
     }
 
