@@ -598,7 +598,10 @@ impl Transport {
     fn reports_due(&self) -> Option<Instant> {
         let any = [self.receiver.wake(), self.sender.wake()];
         let patient = any.into_iter().flatten().min().map(|due| due + PATIENCE);
-        [self.receiver.urgent(), patient].into_iter().flatten().min()
+        [self.receiver.urgent(), patient]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Sends the RTCP that is due.
@@ -660,11 +663,11 @@ impl Transport {
                     });
                 }
                 Step::Media => {
-                    let Some((key, packet)) = self.pictures.pop() else {
+                    let Some((key, packet, padding)) = self.pictures.pop_level() else {
                         return;
                     };
                     self.send(now, path, out, Sort::Media, |sender, wire| {
-                        sender.write(now, key, packet, wire)
+                        sender.write(now, key, packet, Wire { padding, ..wire })
                     });
                 }
                 Step::Padding(bytes) => {
@@ -704,6 +707,7 @@ impl Transport {
             sealer,
             ids,
             transport_number,
+            padding: 0,
         };
         let Some(size) = write(&mut self.sender, wire) else {
             return false;

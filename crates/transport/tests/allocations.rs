@@ -64,12 +64,13 @@ impl Leg {
     /// Sends what waits and what is due; how many datagrams that are.
     fn turn(&mut self, now: Instant, out: &mut Vec<u8>) -> usize {
         let mut datagrams = 0;
-        while let Some((key, packet)) = self.queue.pop() {
+        while let Some((key, packet, padding)) = self.queue.pop_level() {
             let wire = Wire {
                 out,
                 sealer: &mut self.sealer,
                 ids: IDS,
                 transport_number: Some(self.transport_number),
+                padding,
             };
             self.sender.write(now, key, packet, wire).unwrap();
             self.transport_number = self.transport_number.wrapping_add(1);
@@ -81,6 +82,7 @@ impl Leg {
                 sealer: &mut self.sealer,
                 ids: IDS,
                 transport_number: None,
+                padding: 0,
             };
             self.sender.write_retransmission(now, wire).unwrap();
             datagrams += 1;

@@ -115,6 +115,8 @@ pub struct Wire<'a> {
     pub ids: ExtensionIds,
     /// For transport feedback. It is used up only where something was written.
     pub transport_number: Option<u16>,
+    /// So many bytes of padding go behind media (RFC 3550, 5.1); not behind what is sent again.
+    pub padding: u8,
 }
 
 /// What a packet of an RTX stream carries.
@@ -220,6 +222,8 @@ impl Sender {
         wire: Wire<'_>,
     ) -> Option<usize> {
         let Wire { out, sealer, .. } = wire;
+        // What is nothing but padding says so: it stands for something that nobody is to wait for.
+        let padding = wire.padding.max(u8::from(packet.payload.is_empty()));
         let Settings { clock, keep, .. } = &self.settings;
         let (keep, send_time) = (*keep, clock.absolute_send_time(now));
         let rtx_type = self.rtx_type(packet.payload_type);
@@ -234,7 +238,7 @@ impl Sender {
             number: packet.number as u16,
             timestamp: packet.timestamp,
             ssrc: stream.ssrc,
-            has_padding: false,
+            has_padding: padding > 0,
             audio_level: packet.audio_level,
             absolute_send_time: Some(send_time),
             transport_number: wire.transport_number,
@@ -242,6 +246,7 @@ impl Sender {
         };
         let length = header.write(wire.ids, out);
         put(&packet.payload, packet.patch.as_ref(), out);
+        pad(padding, out);
         let sealed = sealer.seal_rtp(out, start, length, stream.ssrc, packet.number);
         if let Err(error) = sealed {
             debug!(%error, "a packet was not sealed");
@@ -574,8 +579,7 @@ impl Sender {
             }
             Body::Empty(padding) => {
                 let length = empty.write(wire.ids, out);
-                out.resize(out.len() + usize::from(padding.saturating_sub(1)), 0);
-                out.push(padding);
+                pad(padding, out);
                 length
             }
         };
@@ -613,6 +617,14 @@ fn put(payload: &[u8], patch: Option<&Patch>, out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
     if let (Some(patch), Some(written)) = (patch, out.get_mut(start..)) {
         patch.apply(written);
+    }
+}
+
+/// Appends so many bytes of padding, of which the last one says how many they are (RFC 3550, 5.1).
+fn pad(padding: u8, out: &mut Vec<u8>) {
+    if let Some(others) = padding.checked_sub(1) {
+        out.resize(out.len() + usize::from(others), 0);
+        out.push(padding);
     }
 }
 

@@ -11,6 +11,8 @@ use super::outgoing::Outgoing;
 pub struct Queue {
     packets: VecDeque<Waiting>,
     bytes: usize,
+    /// The longest of the packets of the picture that is being taken out.
+    level: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,35 @@ impl Queue {
         Some((key, packet))
     }
 
+    /// The next packet of a picture, its stream, and with how much padding it is as long as the
+    /// longest of the same picture that waits with it.
+    ///
+    /// Browsers cut a picture into packets that differ by a byte, the shorter ones first, and by
+    /// what else the first has to carry. Equally long ones leave in one run; the last may be
+    /// shorter.
+    pub fn pop_level(&mut self) -> Option<(StreamKey, Outgoing, u8)> {
+        let (key, packet) = self.pop()?;
+        let is_same =
+            |other: &&Waiting| other.key == key && other.packet.timestamp == packet.timestamp;
+        let length = packet.payload.len();
+        let others = self.packets.iter().take_while(is_same);
+        let level = match self.level {
+            Some(level) => level,
+            None => others
+                .map(|other| other.packet.payload.len())
+                .fold(length, usize::max),
+        };
+        let is_last = self.packets.front().filter(is_same).is_none();
+        self.level = (!is_last).then_some(level);
+        let missing = level.saturating_sub(length);
+        let padding = if is_last || missing > PADDING_MAX {
+            0
+        } else {
+            missing as u8
+        };
+        Some((key, packet, padding))
+    }
+
     /// The stream of the packet that is next, and since when that waits.
     pub fn next(&self) -> Option<(StreamKey, Instant)> {
         let next = self.packets.front()?;
@@ -58,6 +89,7 @@ impl Queue {
 
     /// Takes out what waits of one stream.
     pub fn remove(&mut self, key: StreamKey) {
+        self.level = None;
         let bytes = &mut self.bytes;
         self.packets.retain(|waiting| {
             let is_other = waiting.key != key;
@@ -69,10 +101,67 @@ impl Queue {
     }
 }
 
+/// More is not worth a run: what a first packet carries besides is less.
+const PADDING_MAX: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::send::tests::{key, packet};
+
+    /// Of the packets of one picture, with how much padding each leaves.
+    fn paddings(lengths: &[usize]) -> Vec<u8> {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        for (number, length) in (1..).zip(lengths) {
+            queue.push(now, key(0), packet(now, number, &vec![1; *length]));
+        }
+        std::iter::from_fn(|| Some(queue.pop_level()?.2)).collect()
+    }
+
+    #[test]
+    fn packets_of_a_picture_are_made_equally_long() {
+        let check = |lengths: &[usize], expected: &[u8]| {
+            assert_eq!(paddings(lengths), expected, "{lengths:?}");
+        };
+        check(&[1_000, 1_000, 1_001, 1_001], &[1, 1, 0, 0]);
+        check(&[970, 1_000, 1_001, 800], &[31, 1, 0, 0]);
+        check(&[900, 1_000, 1_001, 800], &[0, 1, 0, 0]);
+        check(&[1_000, 1_000, 999], &[0, 0, 0]);
+        check(&[700], &[0]);
+        check(&[], &[]);
+    }
+
+    #[test]
+    fn pictures_are_levelled_each_for_itself() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        let mut number = 0;
+        let mut push = |queue: &mut Queue, of: u32, timestamp: u32, length: usize| {
+            number += 1;
+            let mut outgoing = packet(now, number, &vec![1; length]);
+            outgoing.timestamp = timestamp;
+            queue.push(now, key(of), outgoing);
+        };
+        for (of, timestamp, length) in [
+            (0, 1, 500),
+            (0, 1, 501),
+            (0, 2, 510),
+            (0, 2, 512),
+            (1, 2, 520),
+            (1, 2, 521),
+        ] {
+            push(&mut queue, of, timestamp, length);
+        }
+        let padding = |queue: &mut Queue| queue.pop_level().map(|(_, _, padding)| padding);
+        let paddings: Vec<_> = (0..5).map(|_| padding(&mut queue).unwrap()).collect();
+        assert_eq!(paddings, [1, 0, 2, 0, 1]);
+        queue.remove(key(1));
+        // What was longest before it was removed is forgotten.
+        push(&mut queue, 1, 2, 500);
+        push(&mut queue, 1, 2, 500);
+        assert_eq!(padding(&mut queue), Some(0));
+    }
 
     #[test]
     fn packets_leave_in_their_order_and_are_counted() {

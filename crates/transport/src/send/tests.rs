@@ -92,8 +92,21 @@ impl Pair {
     }
 
     fn write(&mut self, now: Instant, key: StreamKey, packet: Outgoing) -> Option<Read> {
+        self.write_padded(now, key, packet, 0)
+    }
+
+    fn write_padded(
+        &mut self,
+        now: Instant,
+        key: StreamKey,
+        packet: Outgoing,
+        padding: u8,
+    ) -> Option<Read> {
         let mut out = b"before".to_vec();
-        let wire = wire(&mut out, &mut self.sealer, 77);
+        let wire = Wire {
+            padding,
+            ..wire(&mut out, &mut self.sealer, 77)
+        };
         let size = self.sender.write(now, key, packet, wire);
         let datagram = out.split_off(6);
         assert_eq!(size.unwrap_or(0), datagram.len());
@@ -148,6 +161,7 @@ fn wire<'a>(out: &'a mut Vec<u8>, sealer: &'a mut Sealer, number: u16) -> Wire<'
         sealer,
         ids: IDS,
         transport_number: Some(number),
+        padding: 0,
     }
 }
 
@@ -201,6 +215,27 @@ fn a_packet_leaves_with_everything_it_has() {
         header.extensions.absolute_send_time,
         Some((second << 18) + (1 << 16))
     );
+}
+
+#[test]
+fn padding_is_behind_media_and_is_not_sent_again() {
+    let mut pair = Pair::new(KEEP);
+    let key = pair.add();
+    let now = pair.at(0);
+    for (number, padding) in [(9, 1), (10, 32), (11, 255)] {
+        let outgoing = packet(now, number, &[1, 2, 3]);
+        let read = pair.write_padded(now, key, outgoing, padding).unwrap();
+        assert!(read.header.has_padding);
+        assert_eq!(read.payload, [1, 2, 3]);
+    }
+    let plain = pair.write(now, key, packet(now, 12, &[1])).unwrap();
+    assert!(!plain.header.has_padding);
+    pair.nacked(pair.at(40), &[10]);
+    let again = pair.write_again(pair.at(41)).unwrap();
+    assert!(!again.header.has_padding);
+    assert_eq!(again.payload, [0, 10, 1, 2, 3]);
+    let statistics = pair.sender.statistics(key).unwrap();
+    assert_eq!(statistics.bytes, 10, "padding is no media");
 }
 
 #[test]

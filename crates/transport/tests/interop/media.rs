@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use str0m::media::MediaKind;
+use tertulia_transport::batch::Batch;
 use tertulia_transport::packet::AudioLevel;
 use tertulia_transport::receive::Expected;
 use tertulia_transport::send::{Descriptor, NewStream, Outgoing, Patch, StreamKey};
@@ -252,6 +253,68 @@ fn everything_arrives_in_order_and_as_it_was_sent() {
         "nothing was missed"
     );
     assert_eq!(call.pair.peer.came[&OUR_VIDEO].nacks, 0);
+}
+
+#[test]
+fn a_picture_leaves_in_one_run_with_the_feedback_behind_it() {
+    let mut call = Call::new(None, Habits::default());
+    call.run(Duration::from_secs(1), 4);
+    // As browsers cut pictures.
+    let lengths = [1_000, 1_000, 1_001, 1_001];
+    let (mut expected, mut with_feedback) = (Vec::new(), 0);
+    for tick in 0..20u32 {
+        let now = call.pair.now;
+        for length in lengths {
+            let number = call.video_number;
+            call.video_number += 1;
+            let packet = Outgoing {
+                payload_type: VP8,
+                number,
+                timestamp: 1_000_000 + tick,
+                arrived: now,
+                is_marked: false,
+                payload: payload(OUR_VIDEO, number, length).into(),
+                audio_level: None,
+                patch: None,
+                descriptor: None,
+            };
+            call.pair.ours.transport.write_picture(call.video, packet);
+            let made = Made {
+                payload_type: VP8,
+                number,
+                payload: payload(THEIR_VIDEO, number, VIDEO_BYTES),
+                ..Made::default()
+            };
+            call.pair.peer.write(now, THEIR_VIDEO, made);
+            expected.push((number, length));
+        }
+        let mut batch = Batch::default();
+        let ours = &mut call.pair.ours;
+        ours.transport.turn(now, &mut batch, &mut Vec::new());
+        let run = batch.run(0).unwrap();
+        assert!(run.count() >= lengths.len(), "{batch:?}");
+        with_feedback += u32::from(run.count() > lengths.len());
+        for datagram in batch.iter() {
+            let parcel = Parcel {
+                from: datagram.source,
+                to: datagram.destination,
+                data: datagram.contents.to_vec(),
+            };
+            call.pair.down.send(now, parcel);
+        }
+        call.pair.run(Duration::from_millis(20));
+    }
+    assert!(with_feedback >= 5, "{with_feedback} of 20 pictures");
+    let first = expected[0].0;
+    let packets = call.pair.peer.received.iter();
+    let came: Vec<_> = packets
+        .filter(|packet| *packet.header.ssrc == OUR_VIDEO && *packet.seq_no >= first)
+        .map(|packet| (*packet.seq_no, packet.payload.to_vec()))
+        .collect();
+    let sent: Vec<_> = (expected.iter())
+        .map(|(number, length)| (*number, payload(OUR_VIDEO, *number, *length)))
+        .collect();
+    assert_eq!(came, sent);
 }
 
 #[test]

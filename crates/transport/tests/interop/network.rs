@@ -59,7 +59,7 @@ impl Way {
         self.random % 1_000
     }
 
-    fn send(&mut self, now: Instant, parcel: Parcel) {
+    pub(crate) fn send(&mut self, now: Instant, parcel: Parcel) {
         if self.draw() < self.loss {
             return;
         }
