@@ -7,7 +7,9 @@ use tertulia_transport::bandwidth::{self, Estimator, Sort};
 use tertulia_transport::packet::{ExtensionIds, Header, NewHeader, payload};
 use tertulia_transport::receive::{self, Expected, Receiver};
 use tertulia_transport::rtcp::{self, Packet};
-use tertulia_transport::send::{self, Keep, NewStream, NtpClock, Outgoing, Sender, StreamKey};
+use tertulia_transport::send::{
+    self, Keep, NewStream, NtpClock, Outgoing, Sender, StreamKey, Wire,
+};
 use tertulia_transport::srtp::{Opener, Profile, Sealer, contexts};
 
 /// A datagram that is taken for RTP, behind a byte that chooses the ids of extensions. What can be
@@ -85,7 +87,7 @@ pub(crate) fn rtcp(data: &[u8]) {
     let mut resent = 0;
     while let Some(size) = sender.next_retransmission(now) {
         assert!(size < 1_500);
-        let written = sender.write_retransmission(now, None, IDS[0], &mut sealer, &mut out);
+        let written = sender.write_retransmission(now, wire(&mut out, &mut sealer));
         assert!(written.is_some());
         resent += 1;
     }
@@ -294,11 +296,21 @@ fn sender(start: Instant) -> (Sender, StreamKey) {
             patch: None,
             descriptor: None,
         };
-        let written = sender.write(start, key, packet, None, IDS[0], &mut sealer, &mut out);
+        let written = sender.write(start, key, packet, wire(&mut out, &mut sealer));
         assert!(written.is_some());
         out.clear();
     }
     (sender, key)
+}
+
+fn wire<'a>(out: &'a mut Vec<u8>, sealer: &'a mut Sealer) -> Wire<'a> {
+    Wire {
+        out,
+        sealer,
+        ids: IDS[0],
+        transport_number: None,
+        padding: 0,
+    }
 }
 
 fn receiver() -> Receiver {
