@@ -13,6 +13,7 @@ mod clock;
 mod conference_task;
 mod config;
 mod data_folder;
+mod datagrams;
 mod http;
 mod limits;
 mod listen;

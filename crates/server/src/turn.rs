@@ -4,13 +4,12 @@
 //! Per packet on a channel: no allocation, no lock; one copy on the way to a client, since a
 //! header goes before it.
 
-mod datagrams;
 mod relay;
 mod stream;
 mod thread;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use tertulia_bridge::LocalAddress;
 use tertulia_conference::{IceServer, TlsPort};
@@ -21,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::config::{TurnConfig, TurnListen};
+use crate::datagrams::unbound;
 use crate::open_files;
 use crate::start::{StartError, listen_all};
 
@@ -29,7 +29,7 @@ pub(crate) use stream::TurnStream;
 /// A server whose ports are bound.
 pub(crate) struct BoundTurn {
     config: TurnConfig,
-    udp: Vec<StdUdpSocket>,
+    udp: Vec<UdpSocket>,
     tcp: Vec<TcpListener>,
     tls: Vec<TcpListener>,
     secret: TurnSecret,
@@ -95,12 +95,26 @@ fn bind_udp(
     addresses: &[SocketAddr],
     what: &'static str,
     flag: &'static str,
-) -> Result<Vec<StdUdpSocket>, StartError> {
+) -> Result<Vec<UdpSocket>, StartError> {
     let bind = |address: &SocketAddr| {
-        datagrams::bind(*address)
-            .map_err(|error| StartError::listening(what, *address, error, flag))
+        bind_port(*address).map_err(|error| StartError::listening(what, *address, error, flag))
     };
     addresses.iter().map(bind).collect()
+}
+
+/// Binds one UDP port; a program that has it already is noticed.
+fn bind_port(address: SocketAddr) -> io::Result<UdpSocket> {
+    let (socket, address) = match unbound(address.is_ipv6()) {
+        Ok(socket) => (socket, address),
+        // All interfaces of a machine without IPv6.
+        Err(_) if address.is_ipv6() && address.ip().is_unspecified() => {
+            let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+            (unbound(false)?, v4)
+        }
+        Err(error) => return Err(error),
+    };
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 /// To the thread.
@@ -176,7 +190,7 @@ impl BoundTurn {
     pub(crate) fn start(self, here: Here, realm: String, seed: [u8; 32]) -> io::Result<TurnHandle> {
         let (commands, received) = mpsc::unbounded_channel();
         let is_on_web_port = self.config.is_on_web_port;
-        let port = |socket: &StdUdpSocket| socket.local_addr().map(|address| address.port());
+        let port = |socket: &UdpSocket| socket.local_addr().map(|address| address.port());
         let udp: Vec<u16> = self.udp.iter().filter_map(|one| port(one).ok()).collect();
         thread::start(self, here, realm, seed, received)?;
         info!(?udp, is_on_web_port, "TURN server ready");
@@ -262,7 +276,7 @@ mod tests {
 
     #[test]
     fn default_ports_may_be_somebody_elses_but_chosen_ones_may_not() {
-        let taken = StdUdpSocket::bind("127.0.0.1:0").unwrap();
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut listen = TurnListen {
             addresses: vec![taken.local_addr().unwrap()],
             is_chosen: false,

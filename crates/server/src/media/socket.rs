@@ -2,18 +2,17 @@
 //!
 //! Per packet: no allocation on the way in; no copy on the way out, unless the system has no room.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
 use tertulia_bridge::{Batch, Run};
 use tertulia_model::Now;
 use tracing::debug;
 
 use super::backlog::{Backlog, Place};
+use crate::datagrams::{BATCH_BYTES, Datagrams, unbound};
 
 /// The media port, bound once for each worker.
 pub(crate) struct BoundSockets {
@@ -24,7 +23,7 @@ pub(crate) struct BoundSockets {
 /// Binds the port for so many workers. The first socket is bound without `SO_REUSEPORT`: where
 /// another program, or another one of us, has the port, that fails.
 pub(crate) fn bind(port: u16, workers: u16, has_ipv6: bool) -> io::Result<BoundSockets> {
-    let first = new_socket(has_ipv6)?;
+    let first = unbound(has_ipv6)?;
     let any: IpAddr = if has_ipv6 {
         Ipv6Addr::UNSPECIFIED.into()
     } else {
@@ -37,7 +36,7 @@ pub(crate) fn bind(port: u16, workers: u16, has_ipv6: bool) -> io::Result<BoundS
     let port = first.local_addr()?.port();
     let mut sockets = vec![first];
     for _ in 1..workers {
-        let next = new_socket(has_ipv6)?;
+        let next = unbound(has_ipv6)?;
         next.set_reuse_port(true)?;
         next.bind(&SocketAddr::new(any, port).into())?;
         sockets.push(next.into());
@@ -45,22 +44,9 @@ pub(crate) fn bind(port: u16, workers: u16, has_ipv6: bool) -> io::Result<BoundS
     Ok(BoundSockets { sockets, port })
 }
 
-fn new_socket(has_ipv6: bool) -> io::Result<Socket> {
-    let domain = if has_ipv6 { Domain::IPV6 } else { Domain::IPV4 };
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    if has_ipv6 {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
 /// One worker's socket.
 pub(crate) struct MediaSocket {
-    io: UdpSocket,
-    state: UdpSocketState,
-    port: u16,
-    is_ipv6: bool,
+    port: Datagrams<UdpSocket>,
     received: Box<[u8]>,
     /// Packets that the system had no room for.
     backlog: Backlog,
@@ -87,23 +73,11 @@ pub(crate) struct Sent {
 impl MediaSocket {
     /// Takes over a bound socket that does not block.
     pub(crate) fn new(io: UdpSocket, buffer_bytes: usize) -> io::Result<MediaSocket> {
-        let address = io.local_addr()?;
-        let state = UdpSocketState::new((&io).into())?;
-        // The system gives what its administrator allows; too little shows as loss under load.
-        let _ = state.set_send_buffer_size((&io).into(), buffer_bytes);
-        let _ = state.set_recv_buffer_size((&io).into(), buffer_bytes);
-        debug!(
-            send_buffer = state.send_buffer_size((&io).into()).unwrap_or(0),
-            receive_buffer = state.recv_buffer_size((&io).into()).unwrap_or(0),
-            segments = state.max_gso_segments(),
-            "media socket"
-        );
+        let port = Datagrams::new(io)?;
+        port.set_buffers(buffer_bytes);
         Ok(MediaSocket {
-            io,
-            state,
-            port: address.port(),
-            is_ipv6: address.is_ipv6(),
-            received: vec![0; BATCH_SIZE * DATAGRAM_BYTES].into(),
+            port,
+            received: vec![0; BATCH_BYTES].into(),
             backlog: Backlog::default(),
             sent: Sent::default(),
         })
@@ -119,44 +93,21 @@ impl MediaSocket {
     pub(crate) fn receive(
         &mut self,
         now: Now,
-        mut take: impl FnMut(SocketAddr, SocketAddr, &[u8]),
+        take: impl FnMut(SocketAddr, SocketAddr, &[u8]),
     ) -> io::Result<Received> {
-        let mut metas = [RecvMeta::default(); BATCH_SIZE];
-        let mut chunks = self.received.chunks_exact_mut(DATAGRAM_BYTES);
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
-            IoSliceMut::new(chunks.next().expect("the buffer holds a batch"))
-        });
-        let received = self.state.recv((&self.io).into(), &mut slices, &mut metas);
-        let count = match received {
-            Ok(count) => count,
+        let batch = match self.port.receive(&mut self.received, take) {
+            Ok(batch) => batch,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Ok(Received::default());
             }
             Err(error) => return Err(error),
         };
-        // The system notes by the calendar's clock when a datagram came.
         let wall = u64::try_from(now.wall.timestamp_micros()).unwrap_or(0);
-        let wall = Duration::from_micros(wall);
-        let mut received = Received::default();
-        for (meta, slice) in metas.iter().zip(&slices).take(count) {
-            let from = canonical(meta.addr);
-            let to = meta
-                .dst_ip
-                .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-                .to_canonical();
-            let to = SocketAddr::new(to, self.port);
-            let waited = meta
-                .timestamp
-                .map_or(Duration::ZERO, |came| wall.saturating_sub(came));
-            received.waited = received.waited.max(waited);
-            let bytes = slice.get(..meta.len).unwrap_or_default();
-            // The system may have put several datagrams of one sender behind each other.
-            for datagram in bytes.chunks(meta.stride.max(1)) {
-                received.datagrams += 1;
-                take(from, to, datagram);
-            }
-        }
-        Ok(received)
+        let waited = |since| Duration::from_micros(wall).saturating_sub(since);
+        Ok(Received {
+            datagrams: batch.datagrams,
+            waited: batch.since.map_or(Duration::ZERO, waited),
+        })
     }
 
     /// Sends a batch and empties it, in its order: a worker drives one receiver after the other, so
@@ -198,10 +149,7 @@ impl MediaSocket {
     /// Sends as much of a run as one call takes; gives how many datagrams that was, or None when
     /// the system has no room now.
     fn send_run(&mut self, run: Run<'_>) -> Option<usize> {
-        let fitting = self
-            .state
-            .max_gso_segments()
-            .min(RUN_BYTES_MAX / run.segment);
+        let fitting = (self.port.segments_max()).min(RUN_BYTES_MAX / run.segment);
         let (run, _) = run.split(fitting.max(1));
         let count = run.count();
         match self.send_call(run) {
@@ -230,41 +178,18 @@ impl MediaSocket {
     }
 
     fn send_call(&mut self, run: Run<'_>) -> io::Result<()> {
-        let source = run.source.ip();
-        let datagrams = quinn_udp::Transmit {
-            destination: self.for_system(run.destination),
-            ecn: None,
-            contents: run.bytes,
-            segment_size: (run.bytes.len() > run.segment).then_some(run.segment),
-            src_ip: (!source.is_unspecified()).then_some(source),
-        };
         self.sent.calls += 1;
-        self.state.try_send((&self.io).into(), &datagrams)
-    }
-
-    /// An IPv6 socket wants IPv4 addresses mapped.
-    fn for_system(&self, address: SocketAddr) -> SocketAddr {
-        match address.ip() {
-            IpAddr::V4(v4) if self.is_ipv6 => {
-                SocketAddr::new(v4.to_ipv6_mapped().into(), address.port())
-            }
-            _ => address,
-        }
+        self.port
+            .send(run.source, run.destination, run.bytes, run.segment)
     }
 }
 
 impl AsFd for MediaSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.as_fd()
+        self.port.io.as_fd()
     }
 }
 
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// Several datagrams of one sender may arrive as one, up to the size of a UDP datagram.
-const DATAGRAM_BYTES: usize = 1 << 16;
 /// What fits into one UDP datagram, which is what the system makes of a run.
 const RUN_BYTES_MAX: usize = 65_000;
 

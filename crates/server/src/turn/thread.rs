@@ -10,18 +10,19 @@ use std::thread;
 
 use tertulia_model::{Now, Random};
 use tertulia_turn::{BindFailed, Config, Output, Path, RelayId, ToPeer, Transport, TurnServer};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::runtime;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
 use tracing::{debug, error, trace};
 
-use super::datagrams::{BATCH_BYTES, Datagrams};
 use super::relay::{self, Relay};
 use super::stream::{self, Outbox, TurnStream};
 use super::{BoundTurn, Here, TurnCommand};
 use crate::clock;
 use crate::config::TurnConfig;
+use crate::datagrams::{BATCH_BYTES, Datagrams};
 use crate::pump::{Panicked, Timer, guarded};
 
 /// Starts it.
@@ -37,8 +38,9 @@ pub(super) fn start(
         .build()?;
     let sockets = {
         let _inside = runtime.enter();
-        let sockets = bound.udp.into_iter().map(Datagrams::new);
-        sockets.collect::<io::Result<Vec<Datagrams>>>()?
+        let sockets = bound.udp.into_iter();
+        let sockets = sockets.map(|socket| Datagrams::new(UdpSocket::from_std(socket)?));
+        sockets.collect::<io::Result<Vec<_>>>()?
     };
     let mut random = Random::from_seed(seed);
     let config = Config {
@@ -102,7 +104,7 @@ async fn serve(desk: Rc<Desk>, mut here: Here, mut commands: mpsc::UnboundedRece
 struct Desk {
     server: RefCell<TurnServer>,
     /// Where clients come to by UDP.
-    sockets: Vec<Datagrams>,
+    sockets: Vec<Datagrams<UdpSocket>>,
     relays: RefCell<BTreeMap<RelayId, Relay>>,
     /// What waits for clients on TCP and TLS.
     streams: RefCell<BTreeMap<Path, Rc<Outbox>>>,
@@ -201,9 +203,16 @@ impl Desk {
     fn send(&self, path: Path, message: &[u8]) {
         match path.transport {
             Transport::Udp => {
-                let socket = self.sockets.iter().find(|one| one.is_at(path.server));
-                if let Some(socket) = socket {
-                    socket.send(path.server, path.client, message);
+                let mut sockets = self.sockets.iter();
+                let Some(socket) = sockets.find(|one| one.is_at(path.server)) else {
+                    return;
+                };
+                let sent = socket.io.try_io(Interest::WRITABLE, || {
+                    socket.send(path.server, path.client, message, message.len())
+                });
+                // What the system has no room for is lost, as on any network.
+                if let Err(error) = sent {
+                    trace!(%error, "a packet could not be sent");
                 }
             }
             Transport::Stream => {
@@ -238,19 +247,21 @@ impl Desk {
             return;
         };
         let mut buffer = vec![0; BATCH_BYTES];
-        while socket.readable().await.is_ok() {
+        while socket.io.readable().await.is_ok() {
             for _ in 0..BATCHES_AT_ONCE {
-                let taken = socket.receive(&mut buffer, |client, server, bytes| {
+                let take = |client, server, bytes: &[u8]| {
                     let path = Path {
                         transport: Transport::Udp,
                         server,
                         client,
                     };
                     self.take(path, bytes);
-                });
-                match taken {
-                    Ok(0) => break,
+                };
+                let receive = || socket.receive(&mut buffer, take);
+                let received = socket.io.try_io(Interest::READABLE, receive);
+                match received {
                     Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // Those are answers to what was sent before.
                     Err(error) => trace!(%error, "a client is not there"),
                 }
