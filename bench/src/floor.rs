@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
-use rustix::time::{ClockId, clock_gettime};
-
-use crate::report::median;
+use tertulia_gauge::{cpu_ns, median};
 
 /// One receiver: its key and where it is.
 struct Receiver {
@@ -156,30 +154,6 @@ impl Runs {
     fn empty(&self) {
         self.receivers.iter().for_each(Receiver::empty);
     }
-}
-
-/// Nanoseconds per step of a loop that needs nothing but the processor.
-pub(crate) fn calibrate() -> f64 {
-    let mut rounds: Vec<f64> = (0..5)
-        .map(|_| {
-            let start = cpu_ns();
-            let mut x = 0x9e37_79b9_7f4a_7c15u64;
-            for _ in 0..2_000_000 {
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-            }
-            std::hint::black_box(x);
-            (cpu_ns() - start) as f64 / 2e6
-        })
-        .collect();
-    median(&mut rounds)
-}
-
-/// Processor time of this thread.
-pub(crate) fn cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 impl Receiver {

@@ -16,6 +16,7 @@ mod tertulia;
 
 use anyhow::{Context as _, bail};
 use rustix::thread::{CpuSet, sched_setaffinity};
+use tertulia_gauge::Speed;
 
 use crate::parts::Run;
 use crate::report::Report;
@@ -39,7 +40,7 @@ fn main() -> anyhow::Result<()> {
         set.set(1);
         sched_setaffinity(None, &set).context("the generator's core")?;
     }
-    let before = floor::calibrate();
+    let speed = Speed::measure();
     let mut run = Run::new(Report::new()?, is_quick, cores > 1)?;
     if is_wanted("floor") || is_wanted("webinar") || is_wanted("meeting") {
         run.floors();
@@ -56,13 +57,7 @@ fn main() -> anyhow::Result<()> {
     if is_wanted("idle") {
         run.idle()?;
     }
-    let drift = (floor::calibrate() / before - 1.0).abs();
-    if drift > 0.05 {
-        println!(
-            "the machine changed its speed by {:.0} %: run again",
-            drift * 100.0
-        );
-    }
+    speed.warn_if_changed();
     Ok(())
 }
 

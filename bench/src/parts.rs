@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::time::{ClockId, clock_gettime};
+use tertulia_gauge::median;
 
 use crate::floor::{self, Rhythm};
 use crate::janus::Janus;
-use crate::report::{Report, median};
+use crate::report::Report;
 use crate::stage::{Stage, Window};
 use crate::tertulia::{Line, Tertulia};
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tertulia_gauge::cpu_ns;
 
-use crate::floor::cpu_ns;
 use crate::peer::Peer;
 use crate::process::Process;
 use crate::report::percentile;

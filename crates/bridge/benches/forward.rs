@@ -16,18 +16,15 @@
 )]
 
 use std::collections::VecDeque;
-use std::fs::{OpenOptions, create_dir_all};
-use std::io::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use rustix::time::{ClockId, clock_gettime};
 use str0m::rtp::RtpWrite;
 use tertulia_bridge::{
     AudioPolicy, Bandwidth, Batch, Config, Limits, LoadPolicy, LocalAddress, Output, Timers,
     VideoPolicy,
 };
+use tertulia_gauge::{Rows, Speed, cpu_ns, median};
 use tertulia_transport::datagram::DatagramKind;
 
 use crate::room::Room;
@@ -39,7 +36,8 @@ mod room;
 mod testing;
 
 fn main() {
-    let before = calibrate();
+    let speed = Speed::measure();
+    let rows = Rows::new("forward").unwrap();
     let mut cases =
         GOALS.map(|(receivers, is_estimated, goal)| Case::new(receivers, is_estimated, goal));
     let mut floors = Vec::new();
@@ -66,16 +64,10 @@ fn main() {
         let cost = median(&mut case.costs);
         let ratio = cost / floor;
         println!("{name:<42} {cost:>8.0} {ratio:>8.2} {:>6}", case.goal);
-        report(&name, ratio, case.goal);
+        rows.add(&format!("forward to {name}"), ratio, Some(case.goal))
+            .unwrap();
     }
-    let after = calibrate();
-    let drift = (after / before - 1.0).abs();
-    if drift > 0.05 {
-        println!(
-            "the machine changed its speed by {:.0} %: run again",
-            drift * 100.0
-        );
-    }
+    speed.warn_if_changed();
 }
 
 /// One room that packets are forwarded in.
@@ -333,50 +325,6 @@ fn seal() -> f64 {
     }
     std::hint::black_box(&packet);
     (cpu_ns() - start) as f64 / SEALS as f64
-}
-
-/// Nanoseconds per step of a loop that needs nothing but the processor.
-fn calibrate() -> f64 {
-    let mut rounds: Vec<f64> = (0..5)
-        .map(|_| {
-            let start = cpu_ns();
-            let mut x = 0x9e37_79b9_7f4a_7c15u64;
-            for _ in 0..2_000_000 {
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-            }
-            std::hint::black_box(x);
-            (cpu_ns() - start) as f64 / 2e6
-        })
-        .collect();
-    median(&mut rounds)
-}
-
-fn cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// One line for the table of all benches.
-fn report(name: &str, ratio: f64, goal: f64) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
-    create_dir_all(&folder).unwrap();
-    let line = serde_json::json!({
-        "name": format!("forward to {name}"),
-        "ratio": (ratio * 100.0).round() / 100.0,
-        "goal": goal,
-    });
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("forward.json"));
-    writeln!(file.unwrap(), "{line}").unwrap();
 }
 
 /// Receivers, estimation, ratio. What was reached when this was written, and a tenth: more is a

@@ -8,16 +8,13 @@
 //! Appends `{"name", "ratio", "goal"}` to `target/bench/broadcast.json`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{OpenOptions, create_dir_all};
 use std::hint::black_box;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::time::{ClockId, clock_gettime};
 use tertulia_conference::{Conference, Config, Output, Rules};
+use tertulia_gauge::{Rows, cpu_ns};
 use tertulia_model::jid::{DomainPart, FullJid, Jid};
 use tertulia_model::{ConferenceId, Hosts, Now, RoomJid, SessionId, SessionProfile};
 use tertulia_stanza::muc::{Affiliation, Item, Role, UserX};
@@ -27,6 +24,7 @@ const ROUNDS: usize = 21;
 const GOAL: f64 = 3.0;
 
 fn main() {
+    let rows = Rows::new("broadcast").expect("target can be written");
     println!("presence broadcast against one serialisation and N queue pushes");
     println!(
         "{:>9} {:>10} {:>10} {:>7} {:>7} {:>7}",
@@ -48,10 +46,9 @@ fn main() {
             ratio(min),
             ratio(max)
         );
-        report(
-            &format!("broadcast to {occupants} occupants"),
-            ratio(median),
-        );
+        let name = format!("broadcast to {occupants} occupants");
+        rows.add(&name, ratio(median), Some(GOAL))
+            .expect("target can be written");
     }
 }
 
@@ -151,24 +148,6 @@ impl Bench {
         black_box(&self.written);
         cost
     }
-}
-
-/// CPU time of this thread: what others do on the same core does not count.
-fn cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-fn report(name: &str, ratio: f64) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
-    create_dir_all(&folder).expect("target can be written");
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("broadcast.json"));
-    let ratio = (ratio * 100.0).round() / 100.0;
-    let line = serde_json::json!({ "name": name, "ratio": ratio, "goal": GOAL });
-    writeln!(file.expect("target can be written"), "{line}").expect("target can be written");
 }
 
 fn jid(text: &str) -> Jid {

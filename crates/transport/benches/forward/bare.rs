@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use str0m::media::MediaKind;
 use str0m::rtp::{ExtensionValues, RtpWrite};
+use tertulia_gauge::cpu_ns;
 
 use crate::peer::{Habits, Made, Peer, VP8};
-use crate::{BATCH, PAYLOAD, TICK, address, cpu_ns};
+use crate::{BATCH, PAYLOAD, TICK, address};
 
 pub(crate) struct Bare {
     now: Instant,

@@ -3,7 +3,9 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use crate::{BATCH, cpu_ns};
+use tertulia_gauge::cpu_ns;
+
+use crate::BATCH;
 
 pub(crate) struct Floor {
     ingress: Key,

@@ -18,13 +18,10 @@
     reason = "a program for measuring, and the tests' peer"
 )]
 
-use std::fs::{OpenOptions, create_dir_all};
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use tertulia_gauge::{Rows, Speed, median};
 
 use crate::bare::Bare;
 use crate::floor::Floor;
@@ -43,7 +40,8 @@ fn main() {
         println!("{:.0} ns a packet", spent as f64 / ours.arrived as f64);
         return;
     }
-    let before = calibrate();
+    let speed = Speed::measure();
+    let rows = Rows::new("transport").unwrap();
     let mut cases = CASES.map(|(receivers, is_estimated, goal)| {
         let mut case = Case::new(receivers, is_estimated, goal);
         case.warm_up();
@@ -59,15 +57,9 @@ fn main() {
         "forwarding one packet to", "floor", "ours", "str0m", "÷ floor", "÷ str0m", "goal"
     );
     for case in &mut cases {
-        case.print();
+        case.print(&rows);
     }
-    let drift = (calibrate() / before - 1.0).abs();
-    if drift > 0.05 {
-        println!(
-            "the machine changed its speed by {:.0} %: run again",
-            drift * 100.0
-        );
-    }
+    speed.warn_if_changed();
 }
 
 /// So many receivers, three times.
@@ -123,7 +115,7 @@ impl Case {
         }
     }
 
-    fn print(&mut self) {
+    fn print(&mut self, rows: &Rows) {
         let estimation = if self.is_estimated { "on" } else { "off" };
         let plural = if self.receivers == 1 { "" } else { "s" };
         let name = format!(
@@ -137,52 +129,9 @@ impl Case {
             ours / floor,
             ours / bare
         );
-        report(&name, ours / floor, goal);
+        let name = format!("transport: forward to {name} ÷ floor");
+        rows.add(&name, ours / floor, Some(goal)).unwrap();
     }
-}
-
-/// One line for the table of all benches.
-fn report(name: &str, ratio: f64, goal: f64) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
-    create_dir_all(&folder).unwrap();
-    let line = serde_json::json!({
-        "name": format!("transport: forward to {name} ÷ floor"),
-        "ratio": (ratio * 100.0).round() / 100.0,
-        "goal": goal,
-    });
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("transport.json"));
-    writeln!(file.unwrap(), "{line}").unwrap();
-}
-
-/// Nanoseconds per step of a loop that needs nothing but the processor.
-fn calibrate() -> f64 {
-    let mut rounds: Vec<f64> = (0..5)
-        .map(|_| {
-            let start = cpu_ns();
-            let mut x = 0x9e37_79b9_7f4a_7c15u64;
-            for _ in 0..2_000_000 {
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-            }
-            std::hint::black_box(x);
-            (cpu_ns() - start) as f64 / 2e6
-        })
-        .collect();
-    median(&mut rounds)
-}
-
-fn cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// The address of one end.

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use str0m::media::MediaKind;
+use tertulia_gauge::cpu_ns;
 use tertulia_transport::bandwidth;
 use tertulia_transport::batch::Batch;
 use tertulia_transport::link::{
@@ -17,7 +18,7 @@ use tertulia_transport::session::{Event, Settings, Transport};
 use crate::peer::{
     ABSOLUTE_SEND_TIME, AUDIO_LEVEL, Habits, Made, Parcel, Peer, TRANSPORT_NUMBER, VP8, VP8_RTX,
 };
-use crate::{BATCH, PAYLOAD, TICK, address, cpu_ns};
+use crate::{BATCH, PAYLOAD, TICK, address};
 
 pub(crate) struct Ours {
     now: Instant,
