@@ -206,12 +206,8 @@ pub struct NewHeader<'a> {
 /// An extension is no longer.
 pub const DESCRIPTOR_MAX: usize = 255;
 
-/// No header of [`NewHeader`] is longer: for whoever reserves room.
-pub const HEADER_MAX: usize = FIXED + BLOCK_HEADER + (2 + 1) + (2 + 3) + (2 + 2) + (2 + 255) + 3;
-
 impl NewHeader<'_> {
-    /// Appends the header and says how long it is. Whoever wants `out` to stay where it is has
-    /// room for [`HEADER_MAX`] bytes in it, however short the header will be.
+    /// Appends the header and says how long it is.
     ///
     /// The extensions are of the one-byte form, which everybody reads, unless the descriptor is
     /// empty or longer than 16 bytes or an id above 14: then of the other (`extmap-allow-mixed`).
@@ -239,18 +235,11 @@ impl NewHeader<'_> {
         let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
         let [s0, s1, s2, s3] = self.ssrc.to_be_bytes();
         let fixed = [first, second, n0, n1, t0, t1, t2, t3, s0, s1, s2, s3];
-        // written where it stays, to a number of bytes that the compiler knows
-        match form {
-            None => out.extend_from_slice(&fixed),
-            Some(Form::OneByte) => out.extend_from_slice(&[0; SHORT_MAX]),
-            Some(Form::TwoBytes) => out.extend_from_slice(&[0; HEADER_MAX]),
+        out.extend_from_slice(&fixed);
+        if let Some(form) = form {
+            block.write(form, out);
         }
-        let (Some(form), Some(room)) = (form, out.get_mut(start..)) else {
-            return FIXED;
-        };
-        let length = block.write(form, &fixed, room);
-        out.truncate(start + length);
-        length
+        out.len() - start
     }
 }
 
@@ -282,69 +271,36 @@ impl Block<'_> {
         }
     }
 
-    /// Writes the whole header to zeros, as many as the form may need, and says how long it is.
-    #[inline]
-    fn write(&self, form: Form, fixed: &[u8; FIXED], room: &mut [u8]) -> usize {
-        let mut out = Room {
-            room: &mut *room,
-            written: 0,
-        };
-        out.put(*fixed);
-        out.put([0; BLOCK_HEADER]);
-        if let Some((id, level)) = self.audio_level {
-            form.begin(id, 1, &mut out);
-            out.put([level.decibels_below & 0x7f | u8::from(level.is_voice) << 7]);
-        }
-        if let Some((id, time)) = self.absolute_send_time {
-            form.begin(id, 3, &mut out);
-            let [_, a, b, c] = time.to_be_bytes();
-            out.put([a, b, c]);
-        }
-        if let Some((id, number)) = self.transport_number {
-            form.begin(id, 2, &mut out);
-            out.put(number.to_be_bytes());
-        }
-        if let Some((id, descriptor)) = self.descriptor {
-            form.begin(id, descriptor.len(), &mut out);
-            out.put_slice(descriptor);
-        }
-        let words = (out.written - FIXED - BLOCK_HEADER).div_ceil(4);
+    fn write(&self, form: Form, out: &mut Vec<u8>) {
         let profile = match form {
             Form::OneByte => ONE_BYTE,
             Form::TwoBytes => TWO_BYTES,
         };
         let [p0, p1] = profile.to_be_bytes();
-        // at most 68 words
-        let [w0, w1] = (words as u16).to_be_bytes();
-        if let Some(to) = room.get_mut(FIXED..FIXED + BLOCK_HEADER) {
-            to.copy_from_slice(&[p0, p1, w0, w1]);
+        out.extend_from_slice(&[p0, p1, 0, 0]);
+        let start = out.len();
+        if let Some((id, level)) = self.audio_level {
+            form.begin(id, 1, out);
+            out.push(level.decibels_below & 0x7f | u8::from(level.is_voice) << 7);
         }
-        FIXED + BLOCK_HEADER + words * 4
-    }
-}
-
-/// Bytes to write to, and how many of them are written.
-struct Room<'a> {
-    room: &'a mut [u8],
-    written: usize,
-}
-
-impl Room<'_> {
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        let end = self.written + N;
-        if let Some(to) = self.room.get_mut(self.written..end) {
-            to.copy_from_slice(&bytes);
-            self.written = end;
+        if let Some((id, time)) = self.absolute_send_time {
+            form.begin(id, 3, out);
+            let [_, a, b, c] = time.to_be_bytes();
+            out.extend_from_slice(&[a, b, c]);
         }
-    }
-
-    #[inline]
-    fn put_slice(&mut self, bytes: &[u8]) {
-        let end = self.written + bytes.len();
-        if let Some(to) = self.room.get_mut(self.written..end) {
-            to.copy_from_slice(bytes);
-            self.written = end;
+        if let Some((id, number)) = self.transport_number {
+            form.begin(id, 2, out);
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        if let Some((id, descriptor)) = self.descriptor {
+            form.begin(id, descriptor.len(), out);
+            out.extend_from_slice(descriptor);
+        }
+        // at most 68
+        let words = (out.len() - start).div_ceil(4);
+        out.resize(start + words * 4, 0);
+        if let Some(length) = out.get_mut(start - 2..start) {
+            length.copy_from_slice(&(words as u16).to_be_bytes());
         }
     }
 }
@@ -358,17 +314,14 @@ enum Form {
 
 impl Form {
     /// What is before each value; its length must fit the form.
-    #[inline]
-    fn begin(self, id: u8, length: usize, out: &mut Room<'_>) {
+    fn begin(self, id: u8, length: usize, out: &mut Vec<u8>) {
         match self {
-            Form::OneByte => out.put([id << 4 | (length.saturating_sub(1) & 0x0f) as u8]),
-            Form::TwoBytes => out.put([id, length as u8]),
+            Form::OneByte => out.push(id << 4 | (length.saturating_sub(1) & 0x0f) as u8),
+            Form::TwoBytes => out.extend_from_slice(&[id, length as u8]),
         }
     }
 }
 
-/// The longest header of the one-byte form.
-const SHORT_MAX: usize = FIXED + BLOCK_HEADER + (1 + 1) + (1 + 3) + (1 + 2) + (1 + 16) + 2;
 /// The header up to the SSRC.
 const FIXED: usize = 12;
 /// Profile and length of the block of extensions.
