@@ -6,20 +6,33 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(super) struct History {
     /// Consecutive; the last one is `newest`.
-    packets: VecDeque<Departure>,
+    packets: VecDeque<Sent>,
     /// Extended transport number of the last packet.
     newest: u64,
+    /// When that left, in microseconds since the beginning.
+    latest: i64,
     /// Up to here packets were reported on, or a report on them was lost.
     reported: u64,
 }
 
 /// One packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Departure {
     /// In microseconds since the beginning.
     pub(super) at: i64,
     pub(super) bytes: u32,
     pub(super) is_probe: bool,
+}
+
+/// The same, small: there are four thousand of them where a client is sent a thousand packets a
+/// second.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// The lower half of the time. All that are kept are less than [`KEPT`] apart.
+    at: u32,
+    /// No packet has more; 0 where nothing was sent with a number.
+    bytes: u16,
+    is_probe: bool,
     state: State,
 }
 
@@ -41,11 +54,21 @@ pub(super) enum Turn {
 }
 
 impl History {
-    /// A packet leaves.
+    /// A packet leaves, not before the last one.
     pub(super) fn push(&mut self, at: i64, number: u16, bytes: usize, is_probe: bool) {
         let step = number.wrapping_sub(self.newest as u16);
+        let sent = Sent {
+            at: at as u32,
+            bytes: u16::try_from(bytes).unwrap_or(u16::MAX),
+            is_probe,
+            state: State::Travelling,
+        };
+        if at - self.latest > KEPT {
+            self.packets.clear();
+        }
         if self.packets.is_empty() {
-            self.newest = u64::from(number) + (1 << 16);
+            let beginning = 1 << 16;
+            self.newest = self.newest.max(beginning) + u64::from(step);
             self.reported = self.newest;
         } else if step == 0 || step > GAP_MAX {
             // The numbering began anew.
@@ -54,21 +77,18 @@ impl History {
             self.reported = self.newest;
         } else {
             for _ in 1..step {
-                self.packets.push_back(Departure::NONE);
+                self.packets.push_back(Sent { bytes: 0, ..sent });
             }
             self.newest += u64::from(step);
         }
-        self.packets.push_back(Departure {
-            at,
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-            is_probe,
-            state: State::Travelling,
-        });
-        while self.packets.len() > PACKETS_MAX
-            || self.packets.front().is_some_and(|old| old.at < at - KEPT)
+        self.latest = at;
+        let age = |packet: &Sent| i64::from((at as u32).wrapping_sub(packet.at));
+        while self.packets.len() >= PACKETS_MAX
+            || self.packets.front().is_some_and(|old| age(old) > KEPT)
         {
             self.packets.pop_front();
         }
+        self.packets.push_back(sent);
     }
 
     /// A report covers this number: the packet, if that is news.
@@ -91,7 +111,13 @@ impl History {
         } else {
             State::Lost
         };
-        Some((*packet, turn))
+        let age = (self.latest as u32).wrapping_sub(packet.at);
+        let departure = Departure {
+            at: self.latest - i64::from(age),
+            bytes: u32::from(packet.bytes),
+            is_probe: packet.is_probe,
+        };
+        Some((departure, turn))
     }
 
     /// Bytes between the last report and this number: a report on them was lost.
@@ -107,16 +133,6 @@ impl History {
         let missing = self.packets.iter().skip(start).take(between);
         missing.map(|packet| u64::from(packet.bytes)).sum()
     }
-}
-
-impl Departure {
-    /// A number that nothing was sent with.
-    const NONE: Departure = Departure {
-        at: i64::MAX,
-        bytes: 0,
-        is_probe: false,
-        state: State::Arrived,
-    };
 }
 
 /// Reports later than this are of no use, in microseconds.
@@ -149,6 +165,34 @@ mod tests {
         }
         assert!(history.report(65_529, true).is_none(), "never sent");
         assert!(history.report(14, true).is_none(), "not yet sent");
+    }
+
+    #[test]
+    fn times_of_any_size_come_back() {
+        assert_eq!(size_of::<Sent>(), 8);
+        let mut history = History::default();
+        // Beyond what an entry holds, before and after it overflows, and after a long silence.
+        let second = 1_000_000;
+        let beyond = i64::from(u32::MAX) + 7;
+        for (number, at) in [
+            (1, beyond - second),
+            (2, beyond),
+            (3, beyond + KEPT - second),
+            (4, 3 * beyond),
+            (5, 3 * beyond + 1),
+        ] {
+            history.push(at, number, 1_200, number == 4);
+            let expected = Departure {
+                at,
+                bytes: 1_200,
+                is_probe: number == 4,
+            };
+            assert_eq!(
+                history.report(number, true),
+                Some((expected, Turn::Arrived))
+            );
+        }
+        assert!(history.report(3, true).is_none(), "long forgotten");
     }
 
     #[test]

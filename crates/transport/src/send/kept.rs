@@ -46,10 +46,18 @@ impl Kept {
         let number = packet.number;
         // Nearly always it is the last; what comes late has but a few behind it.
         let behind = (self.packets.iter().rev()).take_while(|kept| kept.number > number);
-        let place = self.packets.len() - behind.count();
+        let mut place = self.packets.len() - behind.count();
         let before = place.checked_sub(1).and_then(|at| self.packets.get(at));
         if before.is_some_and(|before| before.number == number) {
             return;
+        }
+        // Room is made first, so that memory for one more than that is never asked for.
+        if self.packets.len() >= keep.packets {
+            let Some(behind_first) = place.checked_sub(1) else {
+                return;
+            };
+            place = behind_first;
+            self.drop_first();
         }
         self.bytes += packet.payload.len();
         let packet = Packet {
@@ -72,11 +80,16 @@ impl Kept {
     pub(super) fn purge(&mut self, keep: Keep, now: Instant) {
         while let Some(first) = self.packets.front() {
             let is_old = now.saturating_duration_since(first.sent) > keep.age;
-            if !is_old && self.packets.len() <= keep.packets && self.bytes <= keep.bytes {
+            if !is_old && self.bytes <= keep.bytes {
                 break;
             }
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(first) = self.packets.pop_front() {
             self.bytes -= first.payload.len();
-            self.packets.pop_front();
         }
     }
 
