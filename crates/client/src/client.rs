@@ -187,8 +187,15 @@ impl Client {
     pub fn new(config: ClientConfig, seed: [u8; 32], now: Now) -> Client {
         let mut random = Random::from_seed(seed);
         let line_random = Random::from_seed(random.seed());
-        let (domain, habits) = (config.domain.clone(), &config.habits);
-        let line = Line::new(domain, config.redial, habits.comeback, line_random, now);
+        let habits = &config.habits;
+        let domain = habits.guest_domain.as_ref().unwrap_or(&config.domain);
+        let line = Line::new(
+            domain.clone(),
+            config.redial,
+            habits.comeback,
+            line_random,
+            now,
+        );
         let mut unannounced = vec![MediaKind::Desktop];
         unannounced.extend(habits.starts_audio_muted.then_some(MediaKind::Audio));
         unannounced.extend(habits.starts_video_muted.then_some(MediaKind::Video));

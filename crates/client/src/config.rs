@@ -31,6 +31,8 @@ pub struct ClientConfig {
 /// What users, applications and versions of Jitsi's library do differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Habits {
+    /// Where guests log in, if not at the server's own domain (`hosts.anonymousdomain`).
+    pub guest_domain: Option<DomainPart>,
     /// The room's password, where it is known before.
     pub password: Option<String>,
     /// Told to the moderators while waiting in the lobby.
@@ -59,6 +61,7 @@ pub struct Habits {
 impl Default for Habits {
     fn default() -> Habits {
         Habits {
+            guest_domain: None,
             password: None,
             email: None,
             knocks: true,

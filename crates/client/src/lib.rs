@@ -30,6 +30,7 @@ pub use client::{
 pub use config::{ChannelKind, ClientConfig, Comeback, Habits, Redial, RequestKind, VideoConfig};
 pub use notice::{Deed, MediaKind, Notice, Outcome, Refusal, Trouble};
 pub use occupants::Occupant;
+pub use tertulia_stream::Failure as StreamFailure;
 
 /// Installs str0m's cryptography for the whole process; more than once does no harm.
 pub fn install_crypto() {

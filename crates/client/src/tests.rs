@@ -3,6 +3,7 @@
 mod breakout;
 mod comeback;
 mod features;
+mod jitsi;
 mod lobby;
 mod media;
 mod moderation;
@@ -36,6 +37,8 @@ struct Visit {
     frames: Vec<String>,
     notices: Vec<Notice>,
     dials: Vec<Option<String>>,
+    /// Where the bridge channel's WebSocket was dialled.
+    channels: Vec<String>,
 }
 
 impl Visit {
@@ -73,6 +76,7 @@ impl Visit {
             frames: vec![],
             notices: vec![],
             dials: vec![],
+            channels: vec![],
         };
         visit.pass(Duration::ZERO);
         visit
@@ -86,6 +90,7 @@ impl Visit {
                 Output::Frame(text) => self.frames.push(text),
                 Output::Notice(notice) => self.notices.push(notice),
                 Output::Dial { previd } => self.dials.push(previd),
+                Output::ChannelDial { url } => self.channels.push(url),
                 _ => {}
             }
         }

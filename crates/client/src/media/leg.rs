@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::channel::{ChannelConfig, ChannelId};
+use str0m::config::DtlsVersion;
 use str0m::format::{Codec, FormatParams};
 use str0m::ice::IceCreds;
 use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
@@ -120,6 +121,8 @@ pub(crate) struct Leg {
     transmits: VecDeque<Transmit>,
     /// An error ended it; nothing is fed to it any more.
     is_dead: bool,
+    /// DTLS that came before the answer to our ClientHello; None once that is there.
+    early: Option<Vec<(SocketAddr, Vec<u8>)>>,
 }
 
 impl Leg {
@@ -140,6 +143,9 @@ impl Leg {
             .set_rtp_mode(true)
             .clear_codecs()
             .set_extension_map(extensions)
+            // As browsers do: DTLS 1.3 and 1.2 in one ClientHello. That of str0m's DTLS 1.2 alone
+            // says nothing of secure renegotiation (RFC 5746), which Jitsi's bridge insists on.
+            .set_dtls_version(DtlsVersion::Auto)
             .set_local_ice_credentials(credentials(mine));
         let codecs = config.codec_config();
         let plain = FormatParams::default();
@@ -192,6 +198,7 @@ impl Leg {
             events: VecDeque::new(),
             transmits: VecDeque::new(),
             is_dead: false,
+            early: Some(Vec::new()),
         })
     }
 
@@ -321,6 +328,31 @@ impl Leg {
     /// A datagram came in.
     pub(crate) fn handle_datagram(&mut self, now: Instant, from: SocketAddr, data: &[u8]) {
         self.clock = self.clock.max(now);
+        if !self.holds_back(from, data) {
+            self.take_datagram(from, data);
+        }
+        if answers_hello(data) {
+            for (from, data) in self.early.take().unwrap_or_default() {
+                self.take_datagram(from, &data);
+            }
+        }
+    }
+
+    /// Keeps the rest of the server's flight until its beginning is there: until it knows the
+    /// version, str0m's DTLS takes anything else for a failure, also where the network only lost
+    /// or overtook something. An alert is the server's last word and goes through.
+    fn holds_back(&mut self, from: SocketAddr, data: &[u8]) -> bool {
+        let Some(early) = &mut self.early else {
+            return false;
+        };
+        let is_rest = matches!(data.first(), Some(20 | 22..=63)) && !answers_hello(data);
+        if is_rest && early.len() < EARLY_MAX {
+            early.push((from, data.to_vec()));
+        }
+        is_rest
+    }
+
+    fn take_datagram(&mut self, from: SocketAddr, data: &[u8]) {
         if let Ok(receive) = Receive::new(Protocol::Udp, from, self.local, data) {
             let input = Input::Receive(self.clock, receive);
             self.step(input);
@@ -437,6 +469,14 @@ fn kind(media: MediaType) -> MediaKind {
     }
 }
 
+/// A whole ServerHello or HelloVerifyRequest at the beginning of a datagram (RFC 6347, 4.2): what
+/// a server answers our ClientHello with.
+fn answers_hello(data: &[u8]) -> bool {
+    let is_handshake = data.first() == Some(&22);
+    let kind = data.get(13);
+    is_handshake && matches!(kind, Some(2 | 3)) && data.get(14..17) == data.get(22..25)
+}
+
 /// The header extensions that a client accepts when they are offered.
 pub(crate) fn known_extension(uri: &str) -> Option<Extension> {
     Some(match uri {
@@ -455,6 +495,8 @@ pub(crate) const DEPENDENCY_DESCRIPTOR: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 /// Longer header extensions need the form of two bytes (RFC 8285, 4.2).
 const ONE_BYTE_FORM_MAX: usize = 16;
+/// A server's flight is some five datagrams.
+const EARLY_MAX: usize = 8;
 /// A bound for timers that are due again at once.
 const TURNS_MAX: usize = 64;
 
@@ -469,24 +511,53 @@ mod tests {
         peer: SocketAddr,
         /// Where it sent to last.
         sent_to: Option<SocketAddr>,
+        /// The first DTLS of the leg.
+        hello: Option<Vec<u8>>,
+        /// Its answer to the ClientHello arrives the wrong way round, with a datagram for each
+        /// record as Jitsi's bridge sends them.
+        is_reversed: bool,
     }
 
     impl Bridge {
         fn step(&mut self, now: Instant, input: Input<'_>, leg: &mut Leg) {
             self.rtc.handle_input(input).unwrap();
+            let mut sent = Vec::new();
             loop {
                 match self.rtc.poll_output().unwrap() {
                     Output::Timeout(_) => break,
                     Output::Transmit(transmit) => {
                         self.sent_to = Some(transmit.destination);
                         if transmit.destination == self.peer {
-                            leg.handle_datagram(now, self.address, &transmit.contents);
+                            sent.extend(records(&transmit.contents).map(<[u8]>::to_vec));
                         }
                     }
                     Output::Event(_) => {}
                 }
             }
+            if self.is_reversed && sent.iter().any(|record| answers_hello(record)) {
+                sent.reverse();
+            }
+            for datagram in sent {
+                leg.handle_datagram(now, self.address, &datagram);
+            }
         }
+    }
+
+    /// The records of a datagram that is DTLS; any other as it is.
+    fn records(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let mut rest = datagram;
+        std::iter::from_fn(move || {
+            let length = match rest {
+                [] => return None,
+                [20..=63, .., _] if rest.len() >= 13 => {
+                    13 + usize::from(u16::from_be_bytes([rest[11], rest[12]]))
+                }
+                _ => rest.len(),
+            };
+            let (record, others) = rest.split_at(length);
+            rest = others;
+            Some(record)
+        })
     }
 
     fn ice(name: &str) -> IceCredentials {
@@ -509,6 +580,9 @@ mod tests {
             leg.turn(*now);
             while let Some(transmit) = leg.poll_transmit() {
                 let contents = &transmit.contents;
+                if matches!(contents.first(), Some(20..=63)) {
+                    bridge.hello.get_or_insert_with(|| contents.clone());
+                }
                 let receive = Receive::new(Protocol::Udp, bridge.peer, bridge.address, contents);
                 if is_open {
                     bridge.step(*now, Input::Receive(*now, receive.unwrap()), leg);
@@ -524,8 +598,19 @@ mod tests {
 
     /// A leg and its bridge, connected, and the time by then.
     fn connected() -> (Leg, Bridge, Instant) {
+        let (mut leg, mut bridge, mut now) = apart();
+        let events = run((&mut leg, &mut bridge), &mut now, 60, true);
+        assert!(
+            events.iter().any(|e| matches!(e, LegEvent::Connected)),
+            "{events:?}"
+        );
+        (leg, bridge, now)
+    }
+
+    /// The same before anything passed between them.
+    fn apart() -> (Leg, Bridge, Instant) {
         str0m::crypto::from_feature_flags().install_process_default();
-        let mut now = Instant::now();
+        let now = Instant::now();
         let address: SocketAddr = "192.0.2.1:10000".parse().unwrap();
         let peer: SocketAddr = "198.51.100.1:4000".parse().unwrap();
         let theirs = ice("theirs");
@@ -560,19 +645,54 @@ mod tests {
         });
         direct.start_dtls(false).unwrap();
         rtc.add_remote_candidate(Candidate::host(peer, "udp").unwrap());
-        let mut bridge = Bridge {
+        let bridge = Bridge {
             rtc,
             address,
             peer,
             sent_to: None,
+            hello: None,
+            is_reversed: false,
         };
-        let ends = (&mut leg, &mut bridge);
-        let events = run(ends, &mut now, 60, true);
+        (leg, bridge, now)
+    }
+
+    /// Jitsi's bridge hangs up on a client that does not say that it renegotiates securely
+    /// (RFC 5746, 3.4): by an empty `renegotiation_info`, or by a cipher suite that is none.
+    #[test]
+    fn the_client_says_that_it_renegotiates_securely() {
+        let (_, bridge, _) = connected();
+        let hello = bridge.hello.unwrap();
+        let has = |part: &[u8]| hello.windows(part.len()).any(|window| window == part);
+        assert!(has(&[0xff, 0x01, 0x00, 0x01, 0x00]), "{hello:02x?}");
+    }
+
+    #[test]
+    fn a_flight_that_comes_the_wrong_way_round_is_understood() {
+        let (mut leg, mut bridge, mut now) = apart();
+        bridge.is_reversed = true;
+        let events = run((&mut leg, &mut bridge), &mut now, 10, true);
         assert!(
             events.iter().any(|e| matches!(e, LegEvent::Connected)),
-            "{events:?}"
+            "without waiting for another flight: {events:?}"
         );
-        (leg, bridge, now)
+    }
+
+    #[test]
+    fn what_comes_before_the_answer_is_kept_within_bounds() {
+        let (mut leg, bridge, now) = apart();
+        for _ in 0..100 {
+            leg.handle_datagram(now, bridge.address, &[22; 40]);
+        }
+        assert_eq!(leg.early.as_ref().map(Vec::len), Some(EARLY_MAX));
+        assert!(!leg.is_dead);
+        let whole = |kind, length: u8, piece: u8| {
+            let mut record = vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12 + piece, kind];
+            record.extend([0, 0, length, 0, 0, 0, 0, 0, 0, 0, piece]);
+            record
+        };
+        assert!(answers_hello(&whole(2, 9, 9)) && answers_hello(&whole(3, 9, 9)));
+        assert!(!answers_hello(&whole(2, 9, 5)) && !answers_hello(&whole(11, 9, 9)));
+        assert!(!answers_hello(&[]) && !answers_hello(&[22]));
     }
 
     #[test]
