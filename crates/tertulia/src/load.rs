@@ -15,6 +15,7 @@ mod report;
 mod schedule;
 mod udp;
 mod view;
+mod wire;
 
 use std::io::Write as _;
 use std::time::Duration;

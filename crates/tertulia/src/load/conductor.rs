@@ -192,6 +192,7 @@ impl Crew {
             measured,
             present,
             server: self.server.map(|server| ServerFindings {
+                names: server.names(),
                 pids: server.pids().to_vec(),
                 before,
                 begin,

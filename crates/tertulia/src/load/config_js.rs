@@ -243,6 +243,38 @@ mod tests {
         assert_eq!(text("focusUserJid").as_deref(), Some(user));
     }
 
+    /// As Jitsi's containers write it: nothing but assignments, and texts that a web server which
+    /// knows no includes leaves as they are.
+    #[test]
+    fn a_file_of_assignments() {
+        let source = r#"
+            // Jitsi Meet configuration.
+            var config = {};
+            config.hosts = {};
+            config.hosts.domain = 'meet.jitsi';
+            var subdir = '<!--# echo var="subdir" default="" -->';
+            if (subdir.startsWith('<!--')) {
+                subdir = '';
+            }
+            config.hosts.muc = 'muc.' + subdomain + 'meet.jitsi';
+            config.hosts.anonymousdomain = 'guest.meet.jitsi';
+            config.websocket = 'wss://localhost:8443/' + subdir + 'xmpp-websocket';
+            config.bridgeChannel = {
+                preferSctp: true
+            };
+            if (!config.hasOwnProperty('flags')) config.flags = {};
+            config.flags.ssrcRewritingEnabled = false;
+        "#;
+        let config = ConfigJs::parse(source, "");
+        let text = |path: &str| config.text(path).unwrap_or_default();
+        assert_eq!(text("hosts.domain"), "meet.jitsi");
+        assert_eq!(text("hosts.muc"), "muc.meet.jitsi");
+        assert_eq!(text("hosts.anonymousdomain"), "guest.meet.jitsi");
+        assert_eq!(text("websocket"), "wss://localhost:8443/xmpp-websocket");
+        assert_eq!(config.flag("bridgeChannel.preferSctp"), Some(true));
+        assert_eq!(config.flag("flags.ssrcRewritingEnabled"), Some(false));
+    }
+
     #[test]
     fn rooms_of_a_tenant() {
         let config = ConfigJs::parse(JITSI, "green");

@@ -35,6 +35,8 @@ pub(super) struct Target {
     /// Where conferences are requested by HTTP; None for requests over XMPP.
     pub(super) conference_request: Option<String>,
     pub(super) domain: DomainPart,
+    /// Where guests log in, where that is another domain.
+    pub(super) guest_domain: Option<DomainPart>,
     pub(super) focus: Jid,
     /// Domain of the rooms.
     muc: String,
@@ -76,7 +78,13 @@ impl Target {
                  is that a Jitsi server's address? Otherwise add --domain NAME"
             );
         };
-        let name = DomainPart::new(&domain).with_context(|| format!("{domain:?} is no domain"))?;
+        let name = domain_of(&domain)?;
+        // A domain that was named is one where guests can log in.
+        let guest_domain = match overrides.domain {
+            Some(_) => None,
+            None => config.text("hosts.anonymousdomain"),
+        };
+        let guest_domain = guest_domain.as_deref().map(domain_of).transpose()?;
         let dotted = match tenant.as_str() {
             "" => String::new(),
             tenant => format!("{tenant}."),
@@ -97,7 +105,8 @@ impl Target {
             url: base,
             websocket,
             conference_request: config.text("conferenceRequestUrl"),
-            domain: name.into_owned(),
+            domain: name,
+            guest_domain,
             focus: focus
                 .parse()
                 .with_context(|| format!("{focus:?} is no address"))?,
@@ -139,6 +148,11 @@ impl Target {
     pub(super) fn is_local(&self) -> bool {
         self.address.ip().is_loopback() || self.address.ip() == self.local
     }
+}
+
+fn domain_of(name: &str) -> anyhow::Result<DomainPart> {
+    let domain = DomainPart::new(name).with_context(|| format!("{name:?} is no domain"))?;
+    Ok(domain.into_owned())
 }
 
 fn scheme(place: &Place) -> &'static str {

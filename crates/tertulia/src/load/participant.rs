@@ -7,21 +7,21 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use futures_util::{SinkExt, StreamExt};
 use tertulia_client::media::{Flaw, MediaTotals, Transmit};
 use tertulia_client::{
-    Client, ClientConfig, Habits, Notice, Output, Redial, Refusal, Trouble, VideoConfig,
+    Client, ClientConfig, Habits, Notice, Output, Redial, Refusal, StreamFailure, Trouble,
+    VideoConfig,
 };
 use tertulia_model::{MediaType, Now, RoomJid};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::Message;
 
 use super::connect::{ConnectError, Connector, WebSocket};
 use super::discovery::Target;
 use super::network::{Access, Datagram};
 use super::udp::Udp;
 use super::view::View;
+use super::wire::{self, Wire, finished, next_text};
 use super::{Audio, Load};
 
 /// What all participants have in common.
@@ -245,13 +245,6 @@ struct Participant {
     look_due: Instant,
     /// When not to wait any more for the end of the goodbye.
     gone_by: Option<Instant>,
-}
-
-/// A WebSocket that is open, being opened, or neither.
-#[derive(Default)]
-struct Wire {
-    socket: Option<WebSocket>,
-    dialling: Option<JoinHandle<Result<WebSocket, ConnectError>>>,
 }
 
 impl Participant {
@@ -483,11 +476,11 @@ impl Participant {
                     let url = format!("{}{}{previd}", self.common.target.websocket, self.query);
                     self.wire = Wire::dial(&self.common.connector, url, Some("xmpp"));
                 }
-                Output::CloseSocket { .. } => self.wire = Wire::default(),
+                Output::CloseSocket { code } => self.wire.close(code).await,
                 Output::ChannelDial { url } => {
                     self.channel = Wire::dial(&self.common.connector, url, None);
                 }
-                Output::ChannelClose => self.channel = Wire::default(),
+                Output::ChannelClose => self.channel.close(wire::NORMAL).await,
                 Output::HttpRequest { body } => {
                     let url = self.common.target.conference_request.clone();
                     let url = format!("{}{}", url.unwrap_or_default(), self.query);
@@ -535,6 +528,8 @@ impl Participant {
             Notice::ResumeRefused | Notice::Reloaded => self.sample.rebound += 1,
             // A gap is the network's; what arrived and what not is counted anyway.
             Notice::Flaw(_, Flaw::Gap { .. }) => {}
+            // So may a stream's first picture be.
+            Notice::Flaw(_, Flaw::NoKeyAtStart { .. }) if self.access.is_some() => {}
             Notice::Flaw(_, Flaw::Unreadable) => self.sample.foreign += 1,
             Notice::Flaw(source, flaw) => {
                 tracing::debug!(%source, ?flaw, "a stream is not what was sent");
@@ -622,38 +617,6 @@ impl Participant {
     }
 }
 
-impl Wire {
-    fn dial(connector: &Connector, url: String, protocol: Option<&'static str>) -> Wire {
-        let connector = connector.clone();
-        let dial = async move { connector.websocket(&url, protocol).await };
-        Wire {
-            socket: None,
-            dialling: Some(tokio::spawn(dial)),
-        }
-    }
-
-    /// Closes it without a word; true if there was something to close.
-    fn drop_out(&mut self) -> bool {
-        let wire = std::mem::take(self);
-        wire.socket.is_some() || wire.dialling.is_some()
-    }
-
-    /// A socket that breaks is noticed by its reader.
-    async fn send(&mut self, text: String) {
-        if let Some(socket) = &mut self.socket {
-            let _ = socket.send(Message::text(text)).await;
-        }
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        if let Some(dialling) = &self.dialling {
-            dialling.abort();
-        }
-    }
-}
-
 impl Record {
     fn failed(problem: String) -> Record {
         Record {
@@ -664,34 +627,6 @@ impl Record {
             first_picture_after: None,
             first_sound_after: None,
             window: Sample::default(),
-        }
-    }
-}
-
-/// The next text; None when the socket is gone. Never ready without a socket. Cancel safe.
-async fn next_text(socket: &mut Option<WebSocket>) -> Option<String> {
-    let Some(socket) = socket else {
-        return std::future::pending().await;
-    };
-    loop {
-        match socket.next().await {
-            Some(Ok(Message::Text(text))) => return Some(text.as_str().to_owned()),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
-            Some(Ok(_)) => {}
-        }
-    }
-}
-
-/// What came of a task. Never ready without one. Cancel safe.
-async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> T {
-    loop {
-        match task {
-            Some(running) => match running.await {
-                Ok(result) => return result,
-                // Aborted: somebody does not want it any more.
-                Err(_) => *task = None,
-            },
-            None => return std::future::pending().await,
         }
     }
 }
@@ -719,6 +654,7 @@ fn config(common: &Common, invitation: &Invitation, address: SocketAddr) -> Clie
             max: Duration::from_secs(10),
         },
         habits: Habits {
+            guest_domain: target.guest_domain.clone(),
             password: load.password.clone(),
             starts_audio_muted: load.audio == Audio::None,
             has_ssrc_rewriting: target.has_ssrc_rewriting,
@@ -768,6 +704,9 @@ fn trouble_text(trouble: &Trouble) -> String {
         }
         Trouble::BridgeNotAvailable => "no bridge is available".to_owned(),
         Trouble::PathLost => "the media path was lost".to_owned(),
+        Trouble::Stream(StreamFailure::LogIn) => "guests may not log in at this XMPP domain; \
+                                            --domain names another"
+            .to_owned(),
         trouble => format!("{trouble:?}"),
     }
 }

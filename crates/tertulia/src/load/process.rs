@@ -52,6 +52,15 @@ impl Processes {
         &self.pids
     }
 
+    /// What they are called, with their numbers.
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = |pid: &u32| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("{} {pid}", name.trim_end())
+        };
+        self.pids.iter().map(name).collect()
+    }
+
     /// What all of them have used and hold; those that ended are missing.
     pub(super) fn usage(&self) -> Usage {
         let usages = self.pids.iter().filter_map(|pid| usage(&pid.to_string()));
@@ -189,6 +198,13 @@ mod tests {
         let port = socket.local_addr().unwrap().port();
         let found = Processes::listening_on(port).unwrap();
         assert_eq!(found.pids(), [std::process::id()]);
+        let [name] = &found.names()[..] else {
+            panic!("{found:?}")
+        };
+        assert!(
+            name.ends_with(&format!(" {}", std::process::id())),
+            "{name}"
+        );
         assert!(found.memory_now() > 0);
         assert!(found.usage().cpu >= before.cpu);
         drop(socket);

@@ -31,6 +31,7 @@ pub(super) struct Findings {
 /// What the server's processes used and held.
 #[derive(Clone, Debug)]
 pub(super) struct ServerFindings {
+    pub(super) names: Vec<String>,
     pub(super) pids: Vec<u32>,
     /// Before anybody came, when measuring began and ended, and when all had left.
     pub(super) before: Usage,
@@ -125,6 +126,8 @@ struct Delay {
 
 #[derive(Debug, Serialize)]
 struct Server {
+    /// What is measured: each process' name and number.
+    processes: Vec<String>,
     pids: Vec<u32>,
     cpu_seconds: f64,
     /// Of one core.
@@ -391,6 +394,7 @@ impl Delay {
 impl Server {
     fn new(server: &ServerFindings, all: &Sample, seconds: f64, present: usize) -> Server {
         let ServerFindings {
+            names,
             pids,
             before,
             begin,
@@ -401,6 +405,7 @@ impl Server {
         let per = |amount: f64| (amount > 0.0).then(|| cpu / amount);
         let added = (*begin - *before).memory;
         Server {
+            processes: names.clone(),
             pids: pids.clone(),
             cpu_seconds: rounded(cpu, 2),
             cpu_percent: rounded(cpu * 100.0 / seconds.max(f64::MIN_POSITIVE), 1),
@@ -424,6 +429,8 @@ impl Server {
     }
 
     fn write(&self, line: &mut impl FnMut(&str, &str)) {
+        // Behind a proxy the one that listens is not the one that works.
+        line("server processes", &self.processes.join(", "));
         let cost = match (self.cpu_us_per_packet, self.cpu_seconds_per_gbit) {
             (Some(packet), Some(gbit)) => {
                 format!(", {packet:.2} µs per forwarded packet, {gbit:.2} s per Gbit")
@@ -546,7 +553,8 @@ mod tests {
             measured: Duration::from_secs(30),
             present: 2,
             server: Some(ServerFindings {
-                pids: vec![7],
+                names: vec!["nginx 7".to_owned(), "java 8".to_owned()],
+                pids: vec![7, 8],
                 before: usage(1, 10),
                 begin: usage(2, 16),
                 end: usage(5, 17),
@@ -599,6 +607,7 @@ mod tests {
         let table = report.table();
         for part in [
             "VOID",
+            "nginx 7, java 8",
             "2 of 4",
             "0.990 % lost",
             "3000.00 µs",
