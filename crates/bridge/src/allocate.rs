@@ -30,6 +30,13 @@ pub(crate) struct Demand {
     pub(crate) layers: Vec<Layer>,
 }
 
+impl Demand {
+    /// Whether anything is wanted that is there.
+    pub(crate) fn is_for_something(&self) -> bool {
+        self.max_height != 0 && self.layers.iter().any(|layer| layer.is_active)
+    }
+}
+
 /// What it gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Grant {
@@ -98,6 +105,35 @@ pub(crate) fn allocate(available_bps: u64, oversend_bps: u64, demands: &[Demand]
         is_oversending,
         grants: rises.iter().map(Rise::grant).collect(),
     }
+}
+
+/// How many voices a receiver hears that wants a picture too: as many as leave room for one, but at
+/// least so many; None where that is all. `voices_bps` is what each takes, the dearest first, and
+/// `before` what was decided last: more are heard only where they fit easily.
+///
+/// Jitsi's bridge sends all of them always. Where ten microphones are open that is more than half a
+/// megabit per second, and a link that has no more carries neither pictures nor one whole voice.
+pub(crate) fn voices_that_fit(
+    voices_bps: &[u64],
+    available_bps: u64,
+    least: usize,
+    before: Option<usize>,
+) -> Option<usize> {
+    let fitting = |room: u64| {
+        let mut sum = 0;
+        let fit = voices_bps.iter().take_while(|bps| {
+            sum += **bps;
+            sum <= room
+        });
+        fit.count()
+    };
+    let room = available_bps / 100 * VOICES_PERCENT;
+    let fit = fitting(room).max(least);
+    let most = match before {
+        Some(before) if fit > before => fitting(room / 100 * EASILY_PERCENT).max(before).max(least),
+        _ => fit,
+    };
+    (most < voices_bps.len()).then_some(most)
 }
 
 /// One source on its way up.
@@ -253,6 +289,10 @@ fn considered_desktop(
     (layers, preferred, cheapest_of_top.filter(|_| is_on_stage))
 }
 
+/// What voices may take of what there is, where a picture is wanted too.
+const VOICES_PERCENT: u64 = 60;
+/// What they may take of that when there are to be more of them.
+const EASILY_PERCENT: u64 = 85;
 /// Up to this height any frame rate is good enough.
 const THUMBNAIL_HEIGHT: u32 = 180;
 /// Above it, resolution comes before frame rate up to here, and frame rate before more resolution.
@@ -416,6 +456,37 @@ mod tests {
         let allocation = allocate(310_000, 0, &two);
         assert!(!allocation.is_oversending);
         assert_eq!(allocation.grants[0].target.map(|l| l.height), Some(360));
+    }
+
+    #[test]
+    fn voices_leave_room_for_a_picture() {
+        let ten = [48_000; 10];
+        let fit = |kbps: u64, before| voices_that_fit(&ten, kbps * 1_000, 3, before);
+        let table = [
+            (10_000, None),
+            (800, None),
+            (799, Some(9)),
+            (400, Some(5)),
+            (50, Some(3)),
+        ];
+        for (kbps, expected) in table {
+            assert_eq!(fit(kbps, None), expected, "{kbps} kbit/s");
+        }
+        let few = voices_that_fit(&ten[..3], 50_000, 3, None);
+        assert_eq!(few, None, "three are heard always");
+        let dear = voices_that_fit(&[200_000, 48_000, 48_000, 48_000], 500_000, 1, None);
+        assert_eq!(dear, Some(3));
+    }
+
+    #[test]
+    fn more_voices_are_heard_only_where_they_fit_easily() {
+        let ten = [48_000; 10];
+        let fit = |kbps: u64, before| voices_that_fit(&ten, kbps * 1_000, 3, Some(before));
+        assert_eq!(fit(400, 4), Some(4), "a fifth would just fit");
+        assert_eq!(fit(480, 4), Some(5));
+        assert_eq!(fit(300, 5), Some(3), "less at once");
+        assert_eq!(fit(900, 9), Some(9));
+        assert_eq!(fit(950, 9), None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tertulia_transport::datagram::DatagramKind;
 use tertulia_transport::session::Event;
 
 use crate::config::Config;
-use crate::loudest::Loudest;
+use crate::loudest::{Loudest, VoiceOrder};
 use crate::seat::Seat;
 use crate::source::SourceState;
 use crate::speaker::SpeakerChoice;
@@ -54,6 +54,8 @@ pub(crate) struct Conference {
     sources: Vec<Option<SourceState>>,
     speakers: SpeakerChoice,
     loudest: Loudest,
+    /// For receivers that cannot be sent all voices.
+    voices: VoiceOrder,
     tick_at: Instant,
     /// Some seat's share of bandwidth is to be looked at again.
     has_allocations: bool,
@@ -91,6 +93,7 @@ impl Conference {
             sources: Vec::new(),
             speakers: SpeakerChoice::default(),
             loudest: Loudest::default(),
+            voices: VoiceOrder::default(),
             tick_at: now + ticks::TICK,
             has_allocations: false,
             has_new_demands: false,

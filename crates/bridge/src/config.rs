@@ -112,7 +112,7 @@ pub struct VideoPolicy {
     pub last_n_by_size: Vec<(usize, u32)>,
 }
 
-/// Whose voices are passed on. By default everybody's.
+/// Whose voices are passed on. By default everybody's, where there is the bandwidth.
 #[derive(Clone, Copy, Debug)]
 pub struct AudioPolicy {
     /// Only those of so many endpoints, the loudest; None is all (None).
@@ -121,6 +121,9 @@ pub struct AudioPolicy {
     pub loudest_expiry: Duration,
     /// The dominant speaker is heard in any case (true).
     pub is_dominant_heard: bool,
+    /// A receiver whose bandwidth does not suffice for all voices and a picture hears the loudest
+    /// only: as many as leave room for one, but at least so many; None is always all (3).
+    pub narrow_least: Option<usize>,
 }
 
 /// What is done under load: fewer videos for everybody. The load is the rate of packets of one

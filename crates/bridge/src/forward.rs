@@ -36,6 +36,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) arrived: Instant,
     pub(crate) payload: &'a Payload,
     pub(crate) audio_level: Option<AudioLevel>,
+    /// How many voices are louder, as far as that is known.
+    pub(crate) voice_place: Option<usize>,
     pub(crate) video: Option<Video<'a>>,
 }
 
@@ -127,6 +129,16 @@ pub(crate) fn forward_to(packet: &Incoming<'_>, now: Instant, seat: &mut Seat) -
     let Some(Some(leg)) = seat.legs.get_mut(packet.source) else {
         return Outcome::Dropped;
     };
+    let is_loud = match (packet.voice_place, seat.voices_most) {
+        // Its own voice takes nobody's place.
+        (Some(place), Some(most)) => place < most + usize::from(seat.voice_place < place),
+        _ => true,
+    };
+    if !(is_loud || leg.is_asked_for) {
+        // What comes later goes on where it was.
+        leg.pause();
+        return Outcome::Dropped;
+    }
     if leg.lane == Lane::NoSlot && packet.media == MediaType::Audio {
         // Video is given its slots with its share of bandwidth.
         let is_heard = leg.is_wanted && seat.has_channel();
@@ -189,6 +201,13 @@ fn pass(packet: &Incoming<'_>, now: Instant, leg: &mut Leg) -> Pass {
             let target = leg.target.filter(|_| leg.lane != Lane::NoSlot);
             match rewrite.pass(now, arrived, target) {
                 Verdict::Forward(numbers) => Pass::Forward(renumbered(packet, &video, numbers)),
+                Verdict::Fill(place) => Pass::Forward(Outgoing {
+                    number: place.number,
+                    timestamp: place.timestamp,
+                    is_marked: false,
+                    payload: packet.payload.emptied(),
+                    ..packet.as_it_came()
+                }),
                 Verdict::Drop => Pass::Drop,
                 Verdict::DropForWantOfKeyframe => Pass::WantKeyframe,
             }

@@ -1,9 +1,10 @@
-//! The loudest voices: in a room where many microphones are open only so many are passed on, if the
-//! operator wants that.
+//! The loudest voices: in a room where many microphones are open only so many are passed on, to
+//! everybody if the operator wants that, and to those whose links have no room for more.
 //!
-//! The ranking is that of Jitsi's bridge (`LoudestConfig`, `DominantSpeakerIdentification`): levels
-//! that stand out from their room's noise are smoothed, and who has not been heard for a moment
-//! loses the place.
+//! The ranking of [`Loudest`] is that of Jitsi's bridge (`LoudestConfig`,
+//! `DominantSpeakerIdentification`): levels that stand out from their room's noise are smoothed, and
+//! who has not been heard for a moment loses the place. [`VoiceOrder`] is our own: each receiver
+//! hears as many from its front as fit, so it must not change with every breath.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,7 @@ impl Loudest {
         let Some(own) = energies.get_mut(endpoint) else {
             return false;
         };
-        *own = (ALPHA * u32::from(voice.level) + (100 - ALPHA) * *own + 50) / 100;
+        *own = smoothed(*own, voice.level);
         let own = *own;
         self.ranked.retain(|(other, heard)| {
             *other != endpoint && now.saturating_duration_since(*heard) <= expiry
@@ -88,8 +89,107 @@ impl Loudest {
     }
 }
 
+/// All voices of a conference, the loudest first. Who has a place keeps it unless somebody behind
+/// is louder by [`MARGIN`]; who falls silent sinks within seconds.
+#[derive(Debug, Default)]
+pub(crate) struct VoiceOrder {
+    /// Endpoints.
+    order: Vec<usize>,
+    /// By endpoint.
+    voices: Vec<Option<Loudness>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Loudness {
+    place: usize,
+    /// Smoothed as in [`Loudest`].
+    energy: u32,
+    /// The last energy that was above what was left of the one before, and when.
+    held: u32,
+    at: Instant,
+}
+
+impl VoiceOrder {
+    /// Takes in a packet; which place its sender has, 0 is the first.
+    pub(crate) fn place(&mut self, voice: Voice, now: Instant) -> usize {
+        let endpoint = voice.endpoint;
+        if self.voices.len() <= endpoint {
+            self.voices.resize(endpoint + 1, None);
+        }
+        let last = self.order.len();
+        let Some(slot) = self.voices.get_mut(endpoint) else {
+            return last;
+        };
+        let own = slot.get_or_insert(Loudness {
+            place: last,
+            energy: 0,
+            held: 0,
+            at: now,
+        });
+        if own.place == last {
+            self.order.push(endpoint);
+        }
+        own.energy = smoothed(own.energy, voice.level);
+        if own.energy >= own.held_at(now) {
+            (own.held, own.at) = (own.energy, now);
+        }
+        let (held, mut place) = (own.held_at(now), own.place);
+        while let Some(before) = place.checked_sub(1) {
+            let Some(&other) = self.order.get(before) else {
+                break;
+            };
+            let Some(Some(theirs)) = self.voices.get_mut(other) else {
+                break;
+            };
+            if held < theirs.held_at(now) + MARGIN {
+                break;
+            }
+            theirs.place = place;
+            self.order.swap(before, place);
+            place = before;
+        }
+        if let Some(Some(own)) = self.voices.get_mut(endpoint) {
+            own.place = place;
+        }
+        place
+    }
+
+    /// An endpoint is gone, or silent by decree.
+    pub(crate) fn remove(&mut self, endpoint: usize) {
+        let Some(gone) = self.voices.get_mut(endpoint).and_then(Option::take) else {
+            return;
+        };
+        self.order.retain(|other| *other != endpoint);
+        for endpoint in self.order.iter().skip(gone.place) {
+            if let Some(Some(behind)) = self.voices.get_mut(*endpoint) {
+                behind.place -= 1;
+            }
+        }
+    }
+}
+
+impl Loudness {
+    /// What is left of it.
+    fn held_at(&self, now: Instant) -> u32 {
+        let since = now.saturating_duration_since(self.at).as_millis();
+        let since = u32::try_from(since).unwrap_or(u32::MAX);
+        self.held
+            .saturating_sub(since.saturating_mul(FADING) / 1_000)
+    }
+}
+
+fn smoothed(energy: u32, level: u8) -> u32 {
+    (ALPHA * u32::from(level) + (100 - ALPHA) * energy + 50) / 100
+}
+
 /// Weight of a new level, in percent.
 const ALPHA: u32 = 50;
+/// By so many decibels a voice has to be louder to take another's place: voices that are about
+/// equally loud would take turns otherwise, in the middle of words.
+const MARGIN: u32 = 10;
+/// By so many decibels a second a voice that falls silent sinks: slower than pauses between words,
+/// faster than somebody else says a sentence.
+const FADING: u32 = 40;
 
 #[cfg(test)]
 mod tests {
@@ -180,6 +280,59 @@ mod tests {
         assert!(!loudest.admit(&policy, voice(2, 30), now));
         loudest.set_asked_for([false, false, true].into_iter());
         assert!(loudest.admit(&policy, voice(2, 30), now));
+    }
+
+    /// Plays tenths of a second of levels; who stands where in the end, by endpoint.
+    fn rank(order: &mut VoiceOrder, from: Instant, tenths: u64, levels: &[u8]) -> Vec<usize> {
+        let packets = (0..tenths * 5).map(|packet| from + Duration::from_millis(packet * 20));
+        for now in packets {
+            for (endpoint, level) in levels.iter().enumerate() {
+                let place = order.place(voice(endpoint, *level), now);
+                assert_eq!(order.order[place], endpoint);
+            }
+        }
+        let mut seen: Vec<usize> = order.order.clone();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..levels.len()).collect::<Vec<_>>(), "each once");
+        let place = |endpoint: usize| order.voices[endpoint].unwrap().place;
+        (0..levels.len()).map(place).collect()
+    }
+
+    #[test]
+    fn voices_of_about_the_same_loudness_keep_their_places() {
+        let (mut order, start) = (VoiceOrder::default(), Instant::now());
+        assert_eq!(rank(&mut order, start, 10, &[0, 0, 80, 0]), [1, 2, 0, 3]);
+        let at = |second| start + Duration::from_secs(second);
+        // Noise that comes and goes, and a voice that is a little louder.
+        assert_eq!(rank(&mut order, at(1), 10, &[5, 85, 80, 9]), [2, 1, 0, 3]);
+        assert_eq!(rank(&mut order, at(2), 10, &[9, 85, 80, 5]), [2, 1, 0, 3]);
+        assert_eq!(rank(&mut order, at(3), 10, &[9, 95, 80, 5]), [2, 0, 1, 3]);
+    }
+
+    #[test]
+    fn who_falls_silent_keeps_the_place_between_words_and_not_for_longer() {
+        let (mut order, start) = (VoiceOrder::default(), Instant::now());
+        let speaking = [90, 80, 0, 60];
+        assert_eq!(rank(&mut order, start, 10, &speaking), [0, 1, 3, 2]);
+        let pause = start + Duration::from_secs(1);
+        assert_eq!(rank(&mut order, pause, 2, &[0, 80, 0, 60]), [0, 1, 3, 2]);
+        let silence = pause + Duration::from_millis(200);
+        assert_eq!(rank(&mut order, silence, 20, &[0, 80, 0, 60]), [2, 0, 3, 1]);
+        // Nothing is sent by those who are muted: their silence counts all the same.
+        let later = silence + Duration::from_secs(5);
+        assert_eq!(order.place(voice(2, 10), later), 3, "hardly a voice");
+        assert_eq!(order.place(voice(2, 60), later), 0);
+    }
+
+    #[test]
+    fn who_is_gone_leaves_the_order() {
+        let (mut order, now) = (VoiceOrder::default(), Instant::now());
+        rank(&mut order, now, 10, &[90, 70, 50, 30]);
+        order.remove(1);
+        order.remove(1);
+        assert_eq!(order.order, [0, 2, 3]);
+        assert_eq!(order.place(voice(3, 30), now), 2);
+        assert_eq!(order.place(voice(1, 0), now), 3, "somebody else");
     }
 
     #[test]

@@ -64,6 +64,10 @@ pub(crate) struct Seat {
 
     pub(crate) constraints: ReceiverConstraints,
     pub(crate) audio: AudioSubscription,
+    /// So many voices are heard, the loudest; None where there is bandwidth for all.
+    pub(crate) voices_most: Option<usize>,
+    /// How many voices were louder than its own when that was heard last.
+    pub(crate) voice_place: usize,
     /// Video types told before their sources were signalled.
     pub(crate) video_types: BTreeMap<String, VideoType>,
     pub(crate) estimate_bps: Option<u64>,
@@ -71,6 +75,8 @@ pub(crate) struct Seat {
     pub(crate) wanted_bps: u64,
     /// Of media in the last second.
     pub(crate) lost_percent: u64,
+    /// It asks for pictures, and there was bandwidth for none at the last allocation.
+    pub(crate) is_starved: bool,
     /// Much waited for the pacer at the last allocation.
     pub(crate) is_jammed: bool,
     /// The estimate at the last allocation.
@@ -120,6 +126,8 @@ pub(crate) struct Leg {
     pub(crate) asked_height: i32,
     /// Whether an audio source is to be sent.
     pub(crate) is_wanted: bool,
+    /// Whether it is to be heard however many are louder.
+    pub(crate) is_asked_for: bool,
     pub(crate) requests: ReceiverRequests,
 }
 
@@ -192,10 +200,13 @@ impl Seat {
             was_sent_video: None,
             constraints: ReceiverConstraints::default(),
             audio: AudioSubscription::all(),
+            voices_most: None,
+            voice_place: usize::MAX,
             video_types: BTreeMap::new(),
             estimate_bps: None,
             wanted_bps: 0,
             lost_percent: 0,
+            is_starved: false,
             is_jammed: false,
             allocated_bps: 0,
             allocated: now,
@@ -240,6 +251,7 @@ impl Seat {
             target: None,
             asked_height: 0,
             is_wanted: self.audio.wants(source.name()),
+            is_asked_for: self.audio.names(source.name()),
             requests: ReceiverRequests::NEW,
         };
         let ended = self.ended.iter().position(|ended| ended.ssrc == ssrc);
@@ -284,6 +296,32 @@ impl Seat {
         self.ended.push_back(Ended { ssrc, sent });
         if self.ended.len() > ENDED_MAX {
             self.ended.pop_front();
+        }
+    }
+
+    /// It is to be sent pictures, but there is no bandwidth for any: whether that has changed only a
+    /// probe can show, and that takes a stream to send padding in.
+    pub(crate) fn look_for_bandwidth(
+        &mut self,
+        now: Instant,
+        wanted: impl Iterator<Item = usize> + Clone,
+    ) {
+        if !self.is_reachable() {
+            return;
+        }
+        self.endpoint.wake_up(now);
+        let leg = |index: usize| self.legs.get(index).and_then(Option::as_ref);
+        if wanted.clone().filter_map(leg).any(|leg| leg.key.is_some()) {
+            return;
+        }
+        let mut usable = wanted.filter(|index| {
+            let leg = self.legs.get(*index).and_then(Option::as_ref);
+            leg.is_some_and(|leg| leg.lane != Lane::NoSlot && leg.rtx.is_some())
+        });
+        if let Some(first) = usable.next()
+            && let Some(Some(leg)) = self.legs.get_mut(first)
+        {
+            leg.open(&mut self.endpoint, MediaType::Video);
         }
     }
 

@@ -572,6 +572,11 @@ const TABLE: &[Key] = &[
         "Whether the dominant speaker is heard in any case.",
     ),
     key(
+        "bridge.narrow_voices",
+        "3",
+        "Voices passed on at least, the loudest, where bandwidth does not suffice for all and a picture; -1 is all.",
+    ),
+    key(
         "bridge.reduce_load",
         "false",
         "Whether everybody gets fewer videos when a media thread has too many packets.",

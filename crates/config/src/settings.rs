@@ -377,6 +377,7 @@ fn bridge(keys: &mut Reader) -> bridge::Config {
             loudest: keys.count_or_none("bridge.loudest_voices"),
             loudest_expiry: keys.duration("bridge.loudest_expiry"),
             is_dominant_heard: keys.flag("bridge.dominant_always_heard"),
+            narrow_least: keys.count_or_none("bridge.narrow_voices"),
         },
         load: bridge::LoadPolicy {
             is_reduced: keys.flag("bridge.reduce_load"),

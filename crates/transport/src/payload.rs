@@ -11,6 +11,17 @@ pub struct Payload {
     length: usize,
 }
 
+impl Payload {
+    /// Nothing, in the same memory.
+    #[must_use]
+    pub fn emptied(&self) -> Payload {
+        Payload {
+            buffer: Arc::clone(&self.buffer),
+            length: 0,
+        }
+    }
+}
+
 impl Deref for Payload {
     type Target = [u8];
 

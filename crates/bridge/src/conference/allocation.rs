@@ -7,7 +7,7 @@ use tertulia_transport::session::PathReport;
 use tracing::debug;
 
 use super::{Conference, Cx};
-use crate::allocate::{Allocation, Demand, allocate};
+use crate::allocate::{Allocation, Demand, allocate, voices_that_fit};
 use crate::channel::ServerMessage;
 use crate::constraints::{Offered, Wanted, larger, prioritise};
 use crate::rewrite::Target;
@@ -20,13 +20,9 @@ impl Conference {
             if seat.endpoint.is_resting() {
                 return;
             }
-            let bps = bps.max(cx.config.bandwidth.least_bps);
-            seat.estimate_bps = Some(bps);
-            let change = bps.abs_diff(seat.allocated_bps);
+            seat.estimate_bps = Some(bps.max(cx.config.bandwidth.least_bps));
             let age = cx.now.saturating_duration_since(seat.allocated);
-            // Less is taken at once. More is soon followed by still more, or by less.
-            let is_due = bps < seat.allocated_bps || age >= RISE;
-            if is_due && change * 100 > seat.allocated_bps * CHANGE_PERCENT {
+            if seat.has_changed_estimate(age) {
                 self.want_allocation(index);
             }
         }
@@ -77,13 +73,10 @@ impl Conference {
         let wanted = self.wanted_by(cx, index);
         self.lend_video_slots(cx, index, &wanted);
         let demands = self.demands(cx, &wanted);
-        let voices = self.voices_bps(cx, index);
+        let estimate = self.estimate(cx, index);
+        let voices = self.voices_bps(cx, index, estimate, &demands);
         let Some(seat) = self.seat_mut(index) else {
             return;
-        };
-        let estimate = match (cx.config.bandwidth.is_estimated, seat.estimate_bps) {
-            (true, estimate) => estimate.unwrap_or(cx.config.bandwidth.initial_bps),
-            (false, _) => u64::MAX / 4,
         };
         seat.needs_allocation = false;
         seat.allocated_bps = estimate;
@@ -109,24 +102,58 @@ impl Conference {
         let least = allocation.next_bps().map_or(0, |next| voices + next);
         // With headroom: rates are measured over the last second and go up and down.
         seat.wanted_bps = ideal;
+        seat.is_starved = allocation.ideal_bps() > 0 && allocation.target_bps() == 0;
+        if seat.is_starved {
+            seat.look_for_bandwidth(cx.now, wanted.iter().map(|wanted| wanted.index));
+        }
         seat.endpoint
             .set_bitrates(cx.now, least, (ideal + ideal / 4).max(DESIRED_MIN));
         self.grant(cx, index, &wanted, &allocation);
         self.mark(index);
     }
 
-    /// What the voices of others take of a receiver's bandwidth.
-    fn voices_bps(&mut self, cx: &Cx<'_>, receiver: usize) -> u64 {
+    /// What a receiver can be sent, as far as is known.
+    fn estimate(&self, cx: &Cx<'_>, receiver: usize) -> u64 {
+        let bandwidth = &cx.config.bandwidth;
+        if !bandwidth.is_estimated {
+            return u64::MAX / 4;
+        }
+        let measured = self.seat(receiver).and_then(|seat| seat.estimate_bps);
+        measured.unwrap_or(bandwidth.initial_bps)
+    }
+
+    /// Decides how many voices a receiver hears, and says what they take of its bandwidth.
+    fn voices_bps(
+        &mut self,
+        cx: &Cx<'_>,
+        receiver: usize,
+        estimate: u64,
+        demands: &[Demand],
+    ) -> u64 {
         let at_ms = self.at_ms(cx.now);
-        let Some(seat) = self.seats.get(receiver).and_then(Option::as_deref) else {
+        let Some(seat) = self.seats.get_mut(receiver).and_then(Option::as_deref_mut) else {
             return 0;
         };
         let heard = seat.legs.iter().zip(&mut self.sources);
-        heard
+        let mut voices: Vec<u64> = heard
             .filter_map(|(leg, source)| Some((leg.as_ref()?, source.as_mut()?)))
             .filter(|(leg, source)| leg.is_wanted && source.media() == MediaType::Audio)
             .map(|(_, source)| source.bps(at_ms))
-            .sum()
+            .filter(|bps| *bps > 0)
+            .collect();
+        voices.sort_unstable_by(|one, other| other.cmp(one));
+        // Where no picture is wanted nothing is known of the bandwidth, and none has to fit in.
+        let has_pictures = demands.iter().any(Demand::is_for_something);
+        let least = cx.config.audio.narrow_least.filter(|_| has_pictures);
+        let most = least.and_then(|least| {
+            let before = seat.voices_most;
+            voices_that_fit(&voices, estimate, least, before)
+        });
+        if most != seat.voices_most {
+            debug!(receiver = %seat.id, ?most, of = voices.len(), estimate, "voices that are heard");
+            seat.voices_most = most;
+        }
+        voices.iter().take(most.unwrap_or(usize::MAX)).sum()
     }
 
     /// The most videos that a receiver may be sent, whatever it asks for.
@@ -309,8 +336,27 @@ impl Conference {
     }
 }
 
+impl Seat {
+    /// Whether the estimate is another than at the last allocation, which was so long ago, by so
+    /// much that the next is due. Less is taken at once, before a queue builds up. More is soon
+    /// followed by still more, or by less.
+    pub(super) fn has_changed_estimate(&self, age: Duration) -> bool {
+        let before = self.allocated_bps;
+        let Some(bps) = self.estimate_bps.filter(|_| !self.endpoint.is_resting()) else {
+            return false;
+        };
+        let change = bps.abs_diff(before) * 100;
+        if bps < before {
+            change > before * FALL_PERCENT
+        } else {
+            change > before * RISE_PERCENT && age >= RISE
+        }
+    }
+}
+
 /// An estimate that changes by less waits for the next allocation.
-const CHANGE_PERCENT: u64 = 15;
+const RISE_PERCENT: u64 = 15;
+const FALL_PERCENT: u64 = 5;
 /// From one allocation to the next with more.
 const RISE: Duration = Duration::from_millis(500);
 /// What is probed for while nothing is known: enough for one good picture.

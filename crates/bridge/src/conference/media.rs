@@ -48,7 +48,7 @@ impl Conference {
         let level = packet
             .audio_level
             .map(|level| 127 - level.decibels_below.min(127));
-        let mut is_heard = true;
+        let (mut is_heard, mut voice_place) = (true, None);
         if let Some(level) = level.filter(|_| may_forward) {
             let voice = Voice {
                 endpoint: sender,
@@ -57,6 +57,12 @@ impl Conference {
                 is_dominant: self.speakers.dominant() == Some(sender),
             };
             is_heard = self.loudest.admit(&cx.config.audio, voice, cx.now);
+            let place = self.voices.place(voice, cx.now);
+            let is_first = voice.is_dominant && cx.config.audio.is_dominant_heard;
+            voice_place = Some(if is_first { 0 } else { place });
+            if let Some(seat) = self.seat_mut(sender) {
+                seat.voice_place = place;
+            }
         }
         let at_ms = self.at_ms(cx.now);
         let Some(Some(source)) = self.sources.get_mut(stream.source) else {
@@ -105,6 +111,7 @@ impl Conference {
             arrived: packet.arrived,
             payload: &packet.payload,
             audio_level: packet.audio_level,
+            voice_place,
             video: None,
         };
         if is_red {
@@ -240,6 +247,7 @@ impl Conference {
                 arrived: packet.arrived,
                 payload: &packet.payload,
                 audio_level: None,
+                voice_place: None,
                 video: Some(Video {
                     header: &header,
                     descriptor: bytes,

@@ -221,6 +221,7 @@ impl Conference {
         for (leg, source) in seat.legs.iter_mut().zip(sources) {
             if let (Some(leg), Some(source)) = (leg, source) {
                 leg.is_wanted = audio.wants(source.name());
+                leg.is_asked_for = audio.names(source.name());
             }
         }
         seat.audio = audio;

@@ -54,6 +54,7 @@ impl Conference {
     /// dominant speaker again.
     pub(super) fn lose_voice(&mut self, cx: &mut Cx<'_>, index: usize) {
         self.loudest.remove(index);
+        self.voices.remove(index);
         if !self.speakers.remove(index) || self.is_empty() {
             return;
         }
@@ -119,7 +120,7 @@ impl Conference {
         // Who was never sent any counts from the beginning.
         let sent = seat.was_sent_video.or(seat.connected);
         let is_idle = is_past(sent.map(|sent| sent + REST_AFTER));
-        if is_idle && !seat.endpoint.is_resting() {
+        if is_idle && !seat.is_starved && !seat.endpoint.is_resting() {
             debug!(endpoint = %seat.id, "no video: bandwidth estimation rests");
             seat.endpoint.rest(cx.now);
         }
@@ -171,7 +172,9 @@ impl Conference {
         let is_due = has_video
             && self.seat(index).is_some_and(|seat| {
                 let age = cx.now.saturating_duration_since(seat.allocated);
-                age >= cx.config.timers.allocation || (seat.is_jammed && age >= JAM)
+                age >= cx.config.timers.allocation
+                    || ((seat.is_jammed || seat.is_starved) && age >= JAM)
+                    || seat.has_changed_estimate(age)
             });
         if is_due {
             self.want_allocation(index);
@@ -210,7 +213,8 @@ impl Conference {
     }
 }
 
-/// A queue before the pacer needs so long to get shorter.
+/// A queue before the pacer needs so long to get shorter, and layers that are too dear now may be
+/// cheaper then.
 const JAM: Duration = Duration::from_secs(1);
 /// A client that closes its transport usually leaves the room in the next moment.
 const CLOSED_GRACE: Duration = Duration::from_secs(2);

@@ -5,8 +5,9 @@
 //! shift of their numbers; a frame is one spatial layer of a picture. What is left out moves
 //! everything behind it down; what was lost on the way keeps its place, so that a packet which
 //! comes late still fits. Where it cannot be known whether lost packets belonged to a frame that is
-//! left out, their place is kept too. What is inside payload and descriptor is the codecs' matter:
-//! see the files beside this one.
+//! left out, their place is kept too; if they come and did, it is filled with an empty packet, or the
+//! receiver would wait for them until it gives up the picture. What is inside payload and descriptor
+//! is the codecs' matter: see the files beside this one.
 //!
 //! Budget: no allocation once the history of frames has grown to its size.
 
@@ -39,9 +40,18 @@ pub(crate) struct VideoPacket<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
     Forward(Numbers),
+    /// It came late and is left out, but its place was kept: an empty packet belongs there.
+    Fill(Place),
     Drop,
     /// It cannot be used before a key frame.
     DropForWantOfKeyframe,
+}
+
+/// Where an empty packet stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) number: u64,
+    pub(crate) timestamp: u32,
 }
 
 /// The numbers of a forwarded packet.
@@ -183,10 +193,53 @@ impl VideoRewrite {
             self.pass_over(&packet);
             return Verdict::DropForWantOfKeyframe;
         }
+        let kept = self.place_kept(packet.number);
         match self.place(&packet, target) {
             Ok(place) => self.forward(now, &packet, place),
+            Err(Verdict::Drop) => self.fill(kept),
             Err(verdict) => verdict,
         }
+    }
+
+    /// The place that was kept for a packet which comes late, if any was. Its timestamp is that of
+    /// the frame before it, as with all padding.
+    fn place_kept(&self, number: u64) -> Option<Place> {
+        // Nearly always it is the newest frame that is looked for.
+        let behind = self
+            .frames
+            .iter()
+            .rev()
+            .take_while(|frame| frame.first > number);
+        let place = self.frames.len() - behind.count();
+        let before = self.frames.get(place.checked_sub(1)?)?;
+        let is_kept = if number <= before.last {
+            // It is one of a frame that came late and was left out itself.
+            !before.is_forwarded && before.after == before.shift
+        } else {
+            self.frames
+                .get(place)
+                .is_some_and(|behind| before.after == behind.shift)
+        };
+        if !is_kept {
+            return None;
+        }
+        let mut earlier = self.frames.range(..place).rev();
+        let forwarded = earlier.find(|frame| frame.is_forwarded)?;
+        Some(Place {
+            number: u64::try_from(number as i64 + before.after.number).ok()?,
+            timestamp: forwarded.timestamp.wrapping_add(self.timestamp_shift),
+        })
+    }
+
+    fn fill(&mut self, kept: Option<Place>) -> Verdict {
+        let Some(place) = kept else {
+            return Verdict::Drop;
+        };
+        if let Some(sent) = &mut self.sent {
+            // Behind it there may be nothing yet but frames that are left out.
+            sent.number = sent.number.max(place.number);
+        }
+        Verdict::Fill(place)
     }
 
     fn is_other_codec(&self, packet: &VideoPacket<'_>) -> bool {
@@ -457,6 +510,11 @@ impl VideoRewrite {
     /// Decides about a frame that comes after later ones.
     fn is_wanted_late(&self, packet: &VideoPacket<'_>, target: Target, index: usize) -> bool {
         let header = packet.header;
+        if self.has_of_picture(packet, |frame| {
+            frame.is_closed && frame.spatial < header.spatial
+        }) {
+            return false;
+        }
         match (&header.own, &header.descriptor, packet.structure) {
             (Own::Vp9(_) | Own::None, Some(descriptor), Some(_)) => {
                 return self.decode_targets.choose_late(descriptor);
@@ -481,6 +539,12 @@ impl VideoRewrite {
         let latest = self.frames.iter().rev();
         let mut of_picture = latest.take_while(|frame| frame.timestamp == packet.timestamp);
         of_picture.any(|frame| frame.is_closed && frame.spatial < packet.header.spatial)
+    }
+
+    /// Whether there is such a frame of the same picture, be it the newest or not.
+    fn has_of_picture(&self, packet: &VideoPacket<'_>, is_such: impl Fn(&Frame) -> bool) -> bool {
+        let mut latest = self.frames.iter().rev();
+        latest.any(|frame| frame.timestamp == packet.timestamp && is_such(frame))
     }
 
     /// Whether the receiver lacks the next lower layer of the same picture.
@@ -585,7 +649,9 @@ impl VideoRewrite {
                 _ => None,
             },
         };
-        header.is_frame_end && top == Some(header.spatial)
+        // What comes late may have been overtaken by what was above it.
+        let is_above = |frame: &Frame| frame.is_forwarded && frame.spatial > header.spatial;
+        header.is_frame_end && top == Some(header.spatial) && !self.has_of_picture(packet, is_above)
     }
 
     fn payload_edit(

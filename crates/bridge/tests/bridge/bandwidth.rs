@@ -150,6 +150,67 @@ fn voices_are_not_starved_by_pictures() {
 
 /// What is on the stage is brought to its size before others are shown at all; without a stage all
 /// rise together. (The tables are in `allocate`; this is the way from the message to the packets.)
+/// Twelve open microphones over a link for six, and a picture: the loudest are heard, and there is
+/// a picture. Who has the bandwidth hears everybody, and so does who gets it.
+#[test]
+fn on_a_narrow_link_the_loudest_are_heard_and_somebody_is_seen() {
+    let mut room = gallery(told_often(), 12);
+    for index in 1..=12 {
+        room.clients[index].video.as_mut().unwrap().is_sent = [true, false, false];
+        room.clients[index].speak(5);
+    }
+    room.clients[0].rate_down = Some(300_000);
+    room.ask(0, 180);
+    room.run(SECOND);
+    for (index, level) in [(4, 100), (7, 95), (9, 90)] {
+        room.clients[index].speak(level);
+    }
+    room.run(8 * SECOND);
+    let heard = |room: &Room, receiver: usize| -> Vec<usize> {
+        let count = |sender: usize| {
+            let ssrc = room.clients[sender].audio_ssrc();
+            room.clients[receiver].stream(ssrc).len()
+        };
+        (1..=12)
+            .map(|sender| {
+                if sender == receiver {
+                    500
+                } else {
+                    count(sender)
+                }
+            })
+            .collect()
+    };
+    let forget = |room: &mut Room| {
+        for client in &mut room.clients {
+            client.received.clear();
+        }
+    };
+    forget(&mut room);
+    room.run(10 * SECOND);
+    let voices = heard(&room, 0);
+    for index in [4, 7, 9] {
+        let packets = voices[index - 1];
+        assert!(packets >= 490, "{packets} of 500 packets of {index}");
+    }
+    let others = voices.iter().sum::<usize>() - voices[3] - voices[6] - voices[8];
+    assert!(others < 1_000, "{voices:?}");
+    let pictures = room.clients[0]
+        .received
+        .iter()
+        .filter(|packet| packet.is_video);
+    let pictures: usize = pictures.map(bits).sum();
+    assert!(pictures / 10 > 60_000, "{} bit/s of video", pictures / 10);
+    let all = heard(&room, 2);
+    assert!(all.iter().all(|packets| *packets >= 490), "{all:?}");
+    room.clients[0].rate_down = Some(5_000_000);
+    room.run(15 * SECOND);
+    forget(&mut room);
+    room.run(10 * SECOND);
+    let all = heard(&room, 0);
+    assert!(all.iter().all(|packets| *packets >= 490), "{all:?}");
+}
+
 #[test]
 fn the_stage_comes_before_the_tiles() {
     let mut room = gallery(told_often(), 4);

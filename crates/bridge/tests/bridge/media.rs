@@ -698,19 +698,3 @@ fn a_source_that_shows_nothing_takes_no_bandwidth() {
     let forwarded = room.clients[1].last("ForwardedSources").unwrap();
     assert_eq!(forwarded["forwardedSources"][0], "a-v0");
 }
-
-#[test]
-fn an_encoding_that_the_sender_stops_is_replaced() {
-    let mut room = Room::new(config());
-    room.party(&["a", "b"]);
-    room.clients[0].film();
-    room.ask(1, 720);
-    room.run(8 * SECOND);
-    let ssrc = room.clients[0].video_ssrc();
-    assert_eq!(encodings(&room.clients[1].stream(ssrc)).last(), Some(&2));
-    room.clients[0].video.as_mut().unwrap().is_sent = [true, true, false];
-    room.run(3 * SECOND);
-    let packets = room.clients[1].stream(ssrc);
-    assert_eq!(encodings(&packets).last(), Some(&1));
-    check_video(&packets, 0);
-}

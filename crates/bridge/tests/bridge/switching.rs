@@ -106,6 +106,8 @@ fn an_encoding_that_stops_is_left_at_once() {
     let stopped = room.now.mono;
     room.run(5 * SECOND);
     let packets = room.clients[1].stream(ssrc);
+    assert_eq!(encodings(&packets).last(), Some(&1));
+    check_video(&packets, 0);
     let next = packets
         .iter()
         .find(|packet| packet.at > stopped + Duration::from_millis(50));

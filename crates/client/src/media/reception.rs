@@ -139,6 +139,8 @@ struct Video {
     structure: Option<Structure>,
     /// Numbers are missing since the last complete frame.
     has_gap: bool,
+    /// Something was left out since then, and an empty packet sent in its place.
+    is_filled: bool,
     /// Numbers are missing since the last key frame.
     is_holed: bool,
     /// Cannot go on without a key frame.
@@ -343,7 +345,9 @@ impl Reception {
 
     fn play_one(&mut self, packet: &Received) {
         // Padding may travel on the main SSRC; it is no media.
-        if !packet.payload.is_empty() {
+        if packet.payload.is_empty() {
+            self.video.is_filled = true;
+        } else {
             match self.media {
                 MediaType::Audio => self.play_audio(packet),
                 MediaType::Video => self.play_video(packet),
@@ -546,6 +550,7 @@ impl Reception {
             self.check_description(descriptor, &mut picture);
         }
         self.video.has_gap = false;
+        self.video.is_filled = false;
         self.video.open = Some(picture);
     }
 
@@ -579,7 +584,8 @@ impl Reception {
         self.check_time(last.time, picture.time);
         let (from, to) = (last.head.picture_id, picture.head.picture_id);
         let step = to.wrapping_sub(from) & PICTURE_ID_MAX;
-        let is_next = if has_gap {
+        // The bridge leaves out frames of upper layers that come too late to be renumbered.
+        let is_next = if has_gap || self.video.is_filled {
             (1..0x4000).contains(&step)
         } else {
             step == 1
@@ -853,6 +859,18 @@ mod tests {
         let mut reception = play(packets, studio.now);
         assert_eq!(flaws(&mut reception), []);
         assert_eq!((reception.facts().frames, reception.facts().lost), (20, 0));
+    }
+
+    #[test]
+    fn a_frame_of_an_upper_layer_may_be_replaced_by_nothing() {
+        let mut studio = Studio::new();
+        let mut packets: Vec<Received> = (0..5).flat_map(|_| studio.frame(0)).collect();
+        assert_eq!(packets.len(), 5, "a packet each");
+        packets[1].payload = Arc::new([]);
+        packets[1].marker = false;
+        let mut reception = play(packets, studio.now);
+        assert_eq!(flaws(&mut reception), []);
+        assert_eq!((reception.facts().frames, reception.facts().lost), (4, 0));
     }
 
     #[test]

@@ -230,6 +230,7 @@ fn bridge(media: SocketAddr) -> tertulia_bridge::Config {
             loudest: None,
             loudest_expiry: Duration::from_millis(150),
             is_dominant_heard: true,
+            narrow_least: Some(3),
         },
         load: LoadPolicy {
             is_reduced: false,

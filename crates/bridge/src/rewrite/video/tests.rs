@@ -291,6 +291,51 @@ fn scenarios_a_to_d_of_layers_and_loss() {
     }
 }
 
+/// The receiver would go on asking for what comes late and is left out.
+#[test]
+fn what_comes_late_and_is_left_out_is_filled_in() {
+    let now = Instant::now();
+    let target = Target { temporal: 0, ..ALL };
+    let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
+    let mut pass =
+        |picture: &Picture, packet| match feed(&mut rewrite, now, picture, packet, target) {
+            Ok(out) => (out.number, out.timestamp, false),
+            Err(Verdict::Fill(place)) => (place.number, place.timestamp, true),
+            Err(verdict) => {
+                assert_eq!(verdict, Verdict::Drop);
+                (0, 0, false)
+            }
+        };
+    let key = sender.picture(true, 1);
+    let (first, ..) = pass(&key, 0);
+    // Nobody knows whether what is missing is wanted.
+    let missing = sender.picture(false, 3);
+    let left_out = sender.picture(false, 1);
+    assert_eq!(pass(&left_out, 0).0, 0);
+    assert_eq!(
+        pass(&missing, 1),
+        (first + 2, key.timestamp, true),
+        "behind it there is nothing yet"
+    );
+    let upper = sender.picture(false, 1);
+    assert_eq!(pass(&upper, 0).0, 0);
+    let base = sender.picture(false, 1);
+    assert_eq!(pass(&base, 0).0, first + 4, "the places are kept");
+    assert_eq!(pass(&missing, 0), (first + 1, key.timestamp, true));
+    assert_eq!(pass(&missing, 2), (first + 3, key.timestamp, true));
+    // Nothing was kept for what was known to be left out.
+    let known = sender.picture(false, 3);
+    assert_eq!(pass(&known, 0).0, 0);
+    assert_eq!(pass(&known, 2).0, 0);
+    let rest = [sender.picture(false, 1), sender.picture(false, 1)];
+    for picture in &rest {
+        assert_eq!(pass(picture, 0).0, 0);
+    }
+    assert_eq!(pass(&known, 1).0, 0);
+    let base = sender.picture(false, 1);
+    assert_eq!(pass(&base, 0).0, first + 5);
+}
+
 #[test]
 fn what_is_lost_inside_a_left_out_frame_is_not_missed() {
     let now = Instant::now();
@@ -516,7 +561,7 @@ proptest! {
     /// Three encodings with loss (fate 1) and delay (fate 2), targets that change: what the
     /// receiver sees is ordered as it was sent, each encoding starts with a key frame, and no
     /// number is missing but for packets that were lost or could have been part of a forwarded
-    /// frame.
+    /// frame. Of those that come late, none leaves a place empty which was kept for it.
     #[test]
     fn receivers_see_one_stream(steps in proptest::collection::vec(step(), 1..120)) {
         let mut senders = [Sender::new(0), Sender::new(1), Sender::new(2)];
@@ -525,6 +570,7 @@ proptest! {
         let mut target = Target { encoding: 2, spatial: u8::MAX, temporal: 2 };
         let mut late: Vec<(usize, Picture, u64)> = Vec::new();
         let mut outs: Vec<Out> = Vec::new();
+        let mut filled: BTreeMap<u64, u32> = BTreeMap::new();
         let (mut lost, mut dropped_late) = (0u64, 0u64);
         for (n, step) in steps.iter().enumerate() {
             let now = start + Duration::from_millis(33 * n as u64);
@@ -535,6 +581,11 @@ proptest! {
             let mut give = |picture: &Picture, packet| {
                 match feed(&mut rewrite, now, picture, packet, target) {
                     Ok(out) => { outs.push(out); true }
+                    Err(Verdict::Fill(place)) => {
+                        let before = filled.insert(place.number, place.timestamp);
+                        assert_eq!(before, None, "{} filled twice", place.number);
+                        true
+                    }
                     Err(_) => false,
                 }
             };
@@ -559,6 +610,7 @@ proptest! {
         let mut by_number: BTreeMap<u64, &Out> = BTreeMap::new();
         for out in &outs {
             prop_assert!(by_number.insert(out.number, out).is_none(), "{} twice", out.number);
+            prop_assert!(!filled.contains_key(&out.number), "{} was filled", out.number);
         }
         let ordered: Vec<&Out> = by_number.values().copied().collect();
         if let Some(first) = ordered.first() {
@@ -574,7 +626,15 @@ proptest! {
         let (mut holes, mut cuts) = (0, 0);
         for pair in ordered.windows(2) {
             let (a, b) = (pair[0], pair[1]);
-            holes += b.number - a.number - 1;
+            let mut end = a.number;
+            let mut between = a.timestamp;
+            for (number, timestamp) in filled.range(a.number..b.number) {
+                prop_assert!(timestamp.wrapping_sub(between) < 1 << 31, "time goes back");
+                between = *timestamp;
+                end = *number;
+            }
+            prop_assert!(b.timestamp.wrapping_sub(between) < 1 << 31, "time goes back");
+            holes += b.number - a.number - 1 - filled.range(a.number..b.number).count() as u64;
             let is_whole = a.packet + 1 == a.from.packets;
             cuts += u64::from(b.is_keyframe_start && !is_whole);
             let ahead = b.timestamp.wrapping_sub(a.timestamp);
@@ -590,7 +650,7 @@ proptest! {
             }
             if a.from.encoding != b.from.encoding {
                 prop_assert!(b.is_keyframe_start, "a switch without a key frame");
-                prop_assert_eq!(b.number, a.number + if is_whole { 1 } else { 2 });
+                prop_assert_eq!(b.number, end + if is_whole { 1 } else { 2 });
             }
         }
         prop_assert!(holes <= lost + dropped_late + cuts, "{holes} holes, {lost} lost");
