@@ -19,16 +19,15 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use str0m::rtp::RtpWrite;
 use tertulia_bridge::{
     AudioPolicy, Bandwidth, Batch, Config, Limits, LoadPolicy, LocalAddress, Output, Timers,
     VideoPolicy,
 };
 use tertulia_gauge::{Rows, Speed, cpu_ns, median};
+use tertulia_peer::{Made, Parcel, VP8};
 use tertulia_transport::datagram::DatagramKind;
 
 use crate::room::Room;
-use crate::room::client::Parcel;
 
 #[path = "../tests/bridge/room.rs"]
 mod room;
@@ -181,14 +180,7 @@ impl Case {
 
     fn step(&mut self, time: Duration) -> u64 {
         let now = self.room.now;
-        let address = self.room.clients[0].address;
-        let sent = self.room.clients[0].drive(now.mono);
-        self.waiting
-            .extend(sent.into_iter().map(|(to, data)| Parcel {
-                from: address,
-                to,
-                data,
-            }));
+        self.waiting.extend(self.room.clients[0].drive(now.mono));
         let waiting = std::mem::take(&mut self.waiting);
         self.room.now = now.later(time);
         let end = self.room.now.mono;
@@ -253,9 +245,7 @@ impl Case {
         }
         for client in &mut self.room.clients[1..] {
             client.received.clear();
-            let (from, sent) = (client.address, client.drive(now));
-            self.waiting
-                .extend(sent.into_iter().map(|(to, data)| Parcel { from, to, data }));
+            self.waiting.extend(client.drive(now));
         }
     }
 
@@ -263,7 +253,6 @@ impl Case {
     fn send_frame(&mut self) {
         let now = self.room.now.mono;
         let client = &mut self.room.clients[0];
-        let ssrc = client.video_ssrc();
         let is_keyframe = self.frame.is_multiple_of(300);
         for part in 0..PER_TICK {
             let mut payload = vec![0; PAYLOAD];
@@ -287,21 +276,15 @@ impl Case {
             ];
             payload[..head.len()].copy_from_slice(&head);
             self.number += 1;
-            let write = RtpWrite::new(
-                100.into(),
-                self.number.into(),
-                (self.frame * 900) as u32,
-                now,
+            let made = Made {
+                payload_type: VP8,
+                number: self.number,
+                timestamp: (self.frame * 900) as u32,
+                is_marked: part + 1 == PER_TICK,
                 payload,
-            )
-            .marker(part + 1 == PER_TICK)
-            .nackable(true);
-            client
-                .rtc
-                .direct_api()
-                .stream_tx(&ssrc.into())
-                .unwrap()
-                .write_rtp(write);
+                ..Made::default()
+            };
+            client.write(now, 0, made);
         }
         self.frame += 1;
     }

@@ -9,31 +9,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use str0m::channel::{ChannelConfig, ChannelId as DataChannelId};
-use str0m::config::Fingerprint as DtlsFingerprint;
-use str0m::format::{Codec, FormatParams};
-use str0m::ice::IceCreds;
-use str0m::media::{Frequency, MediaKind, Mid};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::{
-    Extension, ExtensionMap, ExtensionSerializer, ExtensionValues, RtpPacket, RtpWrite,
-};
-use str0m::{Candidate, Event, Input, Output as RtcOutput, Rtc, RtcConfig};
+use str0m::channel::ChannelId as DataChannelId;
+use str0m::media::MediaKind;
+use str0m::rtp::RtpPacket;
 use tertulia_model::bridge::{EndpointOffer, IceCredentials, LocalTransport, RemoteTransport};
 use tertulia_model::{
     AllocationId, ChannelId, Encoding, EndpointId, Fingerprint, MediaType, Now, Source, Ssrc,
     VideoType,
 };
+use tertulia_peer::{AV1, H264, Made, OPUS, Parcel, Peer, RED, VP8, VP9};
 use tertulia_transport::datagram::DatagramKind;
 
 use super::link::Way;
-
-/// A datagram on its way.
-pub(crate) struct Parcel {
-    pub(crate) from: SocketAddr,
-    pub(crate) to: SocketAddr,
-    pub(crate) data: Vec<u8>,
-}
 
 /// A participant's transport and media.
 pub(crate) struct Client {
@@ -41,18 +28,15 @@ pub(crate) struct Client {
     pub(crate) allocation: AllocationId,
     /// Where the bridge sees it.
     pub(crate) address: SocketAddr,
-    /// Where it sees itself; another one behind a NAT.
-    local: SocketAddr,
     pub(crate) transport: LocalTransport,
     pub(crate) offer: EndpointOffer,
-    pub(crate) rtc: Rtc,
+    /// Its end, with the address where it sees itself; another one behind a NAT.
+    pub(crate) peer: Peer,
     clock: Instant,
-    wake: Instant,
     pub(crate) is_connected: bool,
     pub(crate) is_gone: bool,
     pub(crate) is_published: bool,
     pub(crate) number: u32,
-    mids: u32,
     /// What it sends is caught here, and gets nowhere.
     pub(crate) caught: Option<Vec<Vec<u8>>>,
     /// Percent of datagrams that are lost.
@@ -85,7 +69,6 @@ pub(crate) struct Client {
     /// Added to its SSRCs: a client that starts its camera anew uses others.
     pub(crate) ssrc_shift: u32,
     expected: BTreeSet<u32>,
-    outbox: Vec<(SocketAddr, Vec<u8>)>,
 }
 
 /// What a client does otherwise than browsers.
@@ -153,52 +136,6 @@ pub(crate) struct Received {
     pub(crate) payload: Arc<[u8]>,
 }
 
-/// A packet of a codec that the camera does not make by itself.
-pub(crate) struct Made {
-    pub(crate) encoding: u8,
-    pub(crate) payload_type: u8,
-    pub(crate) number: u64,
-    pub(crate) timestamp: u32,
-    pub(crate) is_marked: bool,
-    pub(crate) descriptor: Option<Vec<u8>>,
-    pub(crate) payload: Vec<u8>,
-}
-
-/// The bytes of a dependency descriptor.
-#[derive(Debug)]
-struct DescriptorBytes(Vec<u8>);
-
-#[derive(Debug)]
-struct DescriptorExtension;
-
-impl ExtensionSerializer for DescriptorExtension {
-    fn write_to(&self, buffer: &mut [u8], values: &ExtensionValues) -> usize {
-        let bytes = values.user_values.get::<DescriptorBytes>();
-        bytes.map_or(0, |DescriptorBytes(bytes)| {
-            buffer[..bytes.len()].copy_from_slice(bytes);
-            bytes.len()
-        })
-    }
-
-    fn parse_value(&self, buffer: &[u8], values: &mut ExtensionValues) -> bool {
-        values.user_values.set(DescriptorBytes(buffer.to_vec()));
-        true
-    }
-
-    fn is_video(&self) -> bool {
-        true
-    }
-
-    fn is_audio(&self) -> bool {
-        false
-    }
-
-    fn requires_two_byte_form(&self, values: &ExtensionValues) -> bool {
-        let bytes = values.user_values.get::<DescriptorBytes>();
-        bytes.is_some_and(|bytes| bytes.0.len() > 16)
-    }
-}
-
 impl Received {
     /// Encoding, frame, part, number of parts as the sender wrote them into a video packet.
     pub(crate) fn stamp(&self) -> (u8, u64, u8, u8) {
@@ -233,81 +170,33 @@ impl Client {
         habits: Habits,
         now: Now,
     ) -> Client {
-        let mut extensions = ExtensionMap::empty();
-        extensions.set(1, Extension::AudioLevel);
-        extensions.set(3, Extension::AbsoluteSendTime);
-        if offer.has_transport_cc {
-            extensions.set(5, Extension::TransportSequenceNumber);
-        }
-        let uri = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
-        extensions.set(11, Extension::with_serializer(uri, DescriptorExtension));
-        let mut config = RtcConfig::new()
-            .set_rtp_mode(true)
-            .clear_codecs()
-            .set_extension_map(extensions);
-        let codecs = config.codec_config();
-        for number in [111, 112] {
-            codecs.add_config(
-                number.into(),
-                None,
-                Codec::Opus,
-                Frequency::FORTY_EIGHT_KHZ,
-                Some(2),
-                FormatParams::default(),
-            );
-        }
-        for (number, rtx, codec) in [
-            (41u8, 42u8, Codec::Av1),
-            (100, 96, Codec::Vp8),
-            (107, 99, Codec::H264),
-            (101, 97, Codec::Vp9),
-        ] {
-            codecs.add_config(
-                number.into(),
-                offer.has_rtx.then_some(rtx.into()),
-                codec,
-                Frequency::NINETY_KHZ,
-                None,
-                FormatParams::default(),
-            );
-        }
-        let mut rtc = config.build(now.mono);
-        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
-        for candidate in &transport.candidates {
-            rtc.add_remote_candidate(Candidate::host(candidate.address, "udp").unwrap());
-        }
-        let mut direct = rtc.direct_api();
-        direct.set_ice_controlling(habits.is_controlling);
-        direct.set_remote_ice_credentials(IceCreds {
-            ufrag: transport.ice.ufrag.clone(),
-            pass: transport.ice.pwd.clone(),
-        });
-        direct.set_remote_fingerprint(DtlsFingerprint {
-            hash_func: transport.fingerprint.hash.clone(),
-            bytes: transport.fingerprint.bytes.clone(),
-        });
-        if offer.has_transport_cc {
-            direct.enable_twcc_feedback();
-        }
-        direct.start_dtls(!habits.is_dtls_server).unwrap();
-        if offer.has_data_channel {
-            direct.start_sctp(true);
-        }
+        let of_peer = tertulia_peer::Habits {
+            is_dtls_server: habits.is_dtls_server,
+            is_controlling: habits.is_controlling,
+            has_no_channel: !offer.has_data_channel,
+            has_no_rtx: !offer.has_rtx,
+            has_no_feedback: !offer.has_transport_cc,
+            has_no_statistics: true,
+            ..tertulia_peer::Habits::default()
+        };
+        let mut peer = Peer::new(address, of_peer, now.mono);
+        let ice = (transport.ice.ufrag.clone(), transport.ice.pwd.clone());
+        let Fingerprint { hash, bytes } = transport.fingerprint.clone();
+        let candidates = transport.candidates.iter();
+        let candidates: Vec<SocketAddr> = candidates.map(|one| one.address).collect();
+        peer.connect(ice, (hash, bytes), &candidates);
         Client {
             id: id.parse().unwrap(),
             allocation,
             address,
-            local: address,
             transport,
             offer,
-            rtc,
+            peer,
             clock: now.mono,
-            wake: now.mono,
             is_connected: false,
             is_gone: false,
             is_published: false,
             number,
-            mids: 0,
             caught: None,
             loss_up: 0,
             loss_down: 0,
@@ -332,23 +221,14 @@ impl Client {
             is_dtls_server: habits.is_dtls_server,
             ssrc_shift: 0,
             expected: BTreeSet::new(),
-            outbox: Vec::new(),
         }
     }
 
     pub(crate) fn answer(&mut self) -> RemoteTransport {
-        let direct = self.rtc.direct_api();
-        let credentials = direct.local_ice_credentials();
-        let fingerprint = direct.local_dtls_fingerprint();
+        let ((ufrag, pwd), (hash, bytes)) = (self.peer.credentials(), self.peer.fingerprint());
         RemoteTransport {
-            ice: IceCredentials {
-                ufrag: credentials.ufrag,
-                pwd: credentials.pass,
-            },
-            fingerprint: Fingerprint {
-                hash: fingerprint.hash_func.clone(),
-                bytes: fingerprint.bytes.clone(),
-            },
+            ice: IceCredentials { ufrag, pwd },
+            fingerprint: Fingerprint { hash, bytes },
             is_active: !self.is_dtls_server,
             candidates: Vec::new(),
             initial_last_n: None,
@@ -392,45 +272,26 @@ impl Client {
         ]
     }
 
-    fn mid(&mut self) -> Mid {
-        self.mids += 1;
-        Mid::from(format!("x{}", self.mids).as_str())
-    }
-
     /// Gets ready to send.
     pub(crate) fn declare(&mut self) {
         self.is_published = true;
         let (audio, video) = (self.audio_ssrc(), self.video_ssrc());
-        let mid = self.mid();
-        let mut direct = self.rtc.direct_api();
-        direct.declare_media(mid, MediaKind::Audio);
-        direct.declare_stream_tx(audio.into(), None, mid, None);
-        for n in 0..3 {
-            let rtx = self.offer.has_rtx.then(|| (video + 10 + n).into());
-            let mid = self.mid();
-            let mut direct = self.rtc.direct_api();
-            direct.declare_media(mid, MediaKind::Video);
-            // Browsers don't give up when much must be sent again.
-            direct
-                .declare_stream_tx((video + n).into(), rtx, mid, None)
-                .set_rtx_cache(1_024, Duration::from_secs(3), Some(0.5));
+        self.peer.add_stream(audio, None, MediaKind::Audio);
+        for video in video..video + 3 {
+            let rtx = self.offer.has_rtx.then_some(video + 10);
+            self.peer.add_stream(video, rtx, MediaKind::Video);
         }
     }
 
     /// Gets ready to receive somebody's sources.
     pub(crate) fn expect(&mut self, number: u32) {
-        let has_rtx = self.offer.has_rtx;
         if self.offer.has_ssrc_rewriting || !self.expected.insert(number) {
             return;
         }
         let (audio, video) = (number * 1_000 + 1, number * 1_000 + 11);
-        let (first, second) = (self.mid(), self.mid());
-        let mut direct = self.rtc.direct_api();
-        direct.declare_media(first, MediaKind::Audio);
-        direct.expect_stream_rx(audio.into(), None, first, None);
-        direct.declare_media(second, MediaKind::Video);
-        let rtx = has_rtx.then(|| (video + 10).into());
-        direct.expect_stream_rx(video.into(), rtx, second, None);
+        let rtx = self.offer.has_rtx.then_some(video + 10);
+        self.peer.expect_stream(audio, None, MediaKind::Audio);
+        self.peer.expect_stream(video, rtx, MediaKind::Video);
     }
 
     /// A message of the bridge channel. As Jitsi's clients do, it makes a stream of each SSRC that
@@ -453,11 +314,8 @@ impl Client {
                         MediaKind::Audio
                     };
                     let rtx = is_video.then(|| entry["rtx"].as_u64().expect("a number") as u32);
-                    let rtx = rtx.filter(|_| self.offer.has_rtx).map(Into::into);
-                    let mid = self.mid();
-                    let mut direct = self.rtc.direct_api();
-                    direct.declare_media(mid, kind);
-                    direct.expect_stream_rx(ssrc.into(), rtx, mid, None);
+                    let rtx = rtx.filter(|_| self.offer.has_rtx);
+                    self.peer.expect_stream(ssrc, rtx, kind);
                 }
             }
         }
@@ -477,25 +335,9 @@ impl Client {
         ice: &IceCredentials,
         address: Option<SocketAddr>,
     ) -> IceCredentials {
-        if let Some(address) = address {
-            let host = |address| Candidate::host(address, "udp").unwrap();
-            self.rtc.add_local_candidate(host(address));
-            let mut direct = self.rtc.direct_api();
-            assert!(direct.invalidate_candidate(&host(self.local)));
-            self.address = address;
-            self.local = address;
-        }
-        let creds = IceCreds::new();
-        let mut direct = self.rtc.direct_api();
-        direct.set_local_ice_credentials(creds.clone());
-        direct.set_remote_ice_credentials(IceCreds {
-            ufrag: ice.ufrag.clone(),
-            pass: ice.pwd.clone(),
-        });
-        IceCredentials {
-            ufrag: creds.ufrag,
-            pwd: creds.pass,
-        }
+        self.address = address.unwrap_or(self.address);
+        let (ufrag, pwd) = (self.peer).restart_ice((ice.ufrag.clone(), ice.pwd.clone()), address);
+        IceCredentials { ufrag, pwd }
     }
 
     pub(crate) fn speak(&mut self, level: u8) {
@@ -530,32 +372,15 @@ impl Client {
         self.video.as_ref().map_or(0, |video| video.frame)
     }
 
-    /// Sends a packet that a test has made.
-    pub(crate) fn write(&mut self, now: Instant, made: Made) {
-        let ssrc = self.video_ssrc() + u32::from(made.encoding);
-        let mut values = ExtensionValues::default();
-        if let Some(bytes) = made.descriptor {
-            values.user_values.set(DescriptorBytes(bytes));
-        }
-        let write = RtpWrite::new(
-            made.payload_type.into(),
-            made.number.into(),
-            made.timestamp,
-            now,
-            made.payload,
-        )
-        .marker(made.is_marked)
-        .nackable(true)
-        .ext_vals(values);
-        let mut direct = self.rtc.direct_api();
-        direct.stream_tx(&ssrc.into()).unwrap().write_rtp(write);
+    /// Sends a packet of one encoding that a test has made.
+    pub(crate) fn write(&mut self, now: Instant, encoding: u8, made: Made) {
+        let ssrc = self.video_ssrc() + u32::from(encoding);
+        self.peer.write(now, ssrc, made);
     }
 
     /// Asks the sender of a stream for a key frame, as a decoder would.
     pub(crate) fn request_keyframe(&mut self, ssrc: u32) {
-        let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_rx(&ssrc.into()).expect("expected stream");
-        stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
+        self.peer.request_keyframe(ssrc);
     }
 
     pub(crate) fn produce(&mut self, now: Instant) {
@@ -576,40 +401,31 @@ impl Client {
         let ssrc = self.audio_ssrc();
         let Some(audio) = &mut self.audio else { return };
         audio.number += 1;
-        let values = ExtensionValues {
-            audio_level: Some(audio.level as i8 - 127),
-            voice_activity: Some(audio.level > 40),
-            ..ExtensionValues::default()
-        };
         let mut payload = vec![0x78; 80];
         payload[..8].copy_from_slice(&audio.number.to_be_bytes());
         payload[8..12].copy_from_slice(&self.number.to_be_bytes());
         let timestamp = (audio.number * 960) as u32;
-        let mut payload_type = 111;
+        let mut payload_type = OPUS;
         if let Some(before) = &mut audio.redundancy {
             let before = std::mem::replace(before, payload.clone());
             let [_, a, b, c] = (960 << 10 | before.len() as u32).to_be_bytes();
-            payload = [&[0x80 | 111, a, b, c, 111], &before[..], &payload[..]].concat();
-            payload_type = 112;
+            payload = [&[0x80 | OPUS, a, b, c, OPUS], &before[..], &payload[..]].concat();
+            payload_type = RED;
         }
         if audio.is_encrypted {
             for byte in &mut payload[1..] {
                 *byte ^= 0xa5;
             }
         }
-        let write = RtpWrite::new(
-            payload_type.into(),
-            audio.number.into(),
+        let made = Made {
+            payload_type,
+            number: audio.number,
             timestamp,
-            now,
             payload,
-        )
-        .ext_vals(values);
-        self.rtc
-            .direct_api()
-            .stream_tx(&ssrc.into())
-            .unwrap()
-            .write_rtp(write);
+            level: Some((127 - audio.level, audio.level > 40)),
+            ..Made::default()
+        };
+        self.peer.write(now, ssrc, made);
     }
 
     fn produce_video(&mut self, now: Instant) {
@@ -678,32 +494,28 @@ impl Client {
                     continue;
                 }
                 let timestamp = (video.frame * 3_000) as u32;
-                let write = RtpWrite::new(100.into(), (*number).into(), timestamp, now, payload)
-                    .marker(part + 1 == parts)
-                    .nackable(true);
+                let made = Made {
+                    payload_type: VP8,
+                    number: *number,
+                    timestamp,
+                    is_marked: part + 1 == parts,
+                    payload,
+                    ..Made::default()
+                };
                 let ssrc = ssrc + u32::from(encoding);
-                self.rtc
-                    .direct_api()
-                    .stream_tx(&ssrc.into())
-                    .unwrap()
-                    .write_rtp(write);
+                self.peer.write(now, ssrc, made);
                 let is_padded = video
                     .padding_every
                     .is_some_and(|every| part + 1 == parts && video.frame % every == 0);
                 if is_padded {
                     *number += 1;
-                    let write = RtpWrite::new(
-                        100.into(),
-                        (*number).into(),
+                    let padding = Made {
+                        payload_type: VP8,
+                        number: *number,
                         timestamp,
-                        now,
-                        Vec::<u8>::new(),
-                    );
-                    self.rtc
-                        .direct_api()
-                        .stream_tx(&ssrc.into())
-                        .unwrap()
-                        .write_rtp(write);
+                        ..Made::default()
+                    };
+                    self.peer.write(now, ssrc, padding);
                 }
             }
         }
@@ -717,73 +529,43 @@ impl Client {
         self.clock = self.clock.max(now);
         let kind = DatagramKind::of(&parcel.data);
         self.reports += u64::from(kind == Some(DatagramKind::Rtcp));
-        let received = Receive::new(Protocol::Udp, parcel.from, self.local, &parcel.data);
-        let Ok(receive) = received else { return };
-        let _ = self.rtc.handle_input(Input::Receive(self.clock, receive));
-        self.drain();
+        let way = (parcel.from, self.peer.address);
+        // What a test breaks on purpose is an error here.
+        let _ = self.peer.receive(self.clock, way, &parcel.data);
+        self.note();
     }
 
-    pub(crate) fn drive(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+    /// What it sends now, as the bridge sees it.
+    pub(crate) fn drive(&mut self, now: Instant) -> Vec<Parcel> {
         if self.is_gone {
             return Vec::new();
         }
         self.clock = self.clock.max(now);
-        for _ in 0..200 {
-            if self.rtc.handle_input(Input::Timeout(self.clock)).is_err() {
-                break;
-            }
-            self.drain();
-            if self.wake > now {
-                break;
-            }
-            self.clock = self.clock.max(self.wake);
+        let _ = self.peer.drive(self.clock);
+        self.note();
+        let mut sent = std::mem::take(&mut self.peer.outbox);
+        for parcel in &mut sent {
+            parcel.from = self.address;
         }
-        std::mem::take(&mut self.outbox)
+        sent
     }
 
-    fn drain(&mut self) {
-        loop {
-            match self.rtc.poll_output() {
-                Ok(RtcOutput::Timeout(wake)) => {
-                    self.wake = wake;
-                    return;
-                }
-                Ok(RtcOutput::Transmit(transmit)) => {
-                    self.outbox
-                        .push((transmit.destination, transmit.contents.into()));
-                }
-                Ok(RtcOutput::Event(event)) => self.handle_event(event),
-                Err(_) => return,
+    /// Takes in what its end has noticed.
+    fn note(&mut self) {
+        self.is_connected = self.peer.is_connected;
+        self.data_channel = self.peer.channel;
+        for text in std::mem::take(&mut self.peer.texts) {
+            self.hear(serde_json::from_str(&text).unwrap());
+        }
+        for _ in self.peer.keyframes_wanted.drain(..) {
+            self.keyframe_requests += 1;
+            self.keyframes_asked.push(self.clock);
+            if let Some(video) = &mut self.video {
+                video.wants_keyframe = true;
             }
         }
-    }
-
-    fn handle_event(&mut self, event: Event) {
-        match event {
-            Event::Connected => {
-                self.is_connected = true;
-                if self.offer.has_data_channel {
-                    self.rtc.direct_api().create_data_channel(ChannelConfig {
-                        label: "JVB data channel".into(),
-                        protocol: "http://jitsi.org/protocols/colibri".into(),
-                        ..ChannelConfig::default()
-                    });
-                }
-            }
-            Event::ChannelOpen(id, _) => self.data_channel = Some(id),
-            Event::ChannelData(data) => {
-                let text = serde_json::from_slice(&data.data).unwrap();
-                self.hear(text);
-            }
-            Event::KeyframeRequest(_) => {
-                self.keyframe_requests += 1;
-                self.keyframes_asked.push(self.clock);
-                if let Some(video) = &mut self.video {
-                    video.wants_keyframe = true;
-                }
-            }
-            Event::RtpPacket(packet) => self.remember(packet),
-            _ => {}
+        for packet in std::mem::take(&mut self.peer.received) {
+            self.remember(packet);
         }
     }
 
@@ -791,7 +573,7 @@ impl Client {
         let ssrc = *packet.header.ssrc;
         self.received.push(Received {
             ssrc,
-            is_video: [41, 100, 101, 107].contains(&*packet.header.payload_type),
+            is_video: [AV1, VP8, VP9, H264].contains(&*packet.header.payload_type),
             payload_type: *packet.header.payload_type,
             mapped: self.owners(ssrc),
             number: *packet.seq_no,
@@ -799,12 +581,7 @@ impl Client {
             at: packet.timestamp,
             level: packet.header.ext_vals.audio_level,
             is_marked: packet.header.marker,
-            descriptor: packet
-                .header
-                .ext_vals
-                .user_values
-                .get::<DescriptorBytes>()
-                .map(|bytes| bytes.0.clone()),
+            descriptor: tertulia_peer::descriptor(&packet).map(<[u8]>::to_vec),
             payload: packet.payload,
         });
     }

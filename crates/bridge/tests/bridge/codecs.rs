@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tertulia_bridge::{Descriptor, Structure};
 use tertulia_model::bridge::EndpointOffer;
+use tertulia_peer::Made;
 
-use crate::room::client::{Made, Received};
+use crate::room::client::Received;
 use crate::room::{OFFER, Room};
 use crate::scalable::{Encoder, Frame, Layers, Prediction};
 use crate::testing::config;
@@ -147,15 +148,15 @@ impl Camera {
                     *number += 1;
                     let descriptor = self.codec.is_described();
                     let made = Made {
-                        encoding,
                         payload_type: self.codec.payload_type(),
                         number: *number,
                         timestamp,
                         is_marked: frame.is_last && ends.1,
                         descriptor: descriptor.then(|| encoder.descriptor(&frame, ends, None)),
                         payload,
+                        ..Made::default()
                     };
-                    room.clients[0].write(room.now.mono, made);
+                    room.clients[0].write(room.now.mono, encoding, made);
                 }
                 self.made.insert((self.life, encoding, frame.number), frame);
             }
@@ -164,15 +165,12 @@ impl Camera {
                 let number = &mut self.numbers[usize::from(encoding)];
                 *number += 1;
                 let padding = Made {
-                    encoding,
                     payload_type: self.codec.payload_type(),
                     number: *number,
                     timestamp,
-                    is_marked: false,
-                    descriptor: None,
-                    payload: Vec::new(),
+                    ..Made::default()
                 };
-                room.clients[0].write(room.now.mono, padding);
+                room.clients[0].write(room.now.mono, encoding, padding);
             }
         }
     }
@@ -519,15 +517,15 @@ fn descriptors_that_say_nothing_are_survived() {
         let mut payload = vec![0x10; 600];
         payload.extend([9; 11]);
         let made = Made {
-            encoding: 0,
             payload_type: 41,
             number: *number,
             timestamp: (camera.pictures * 3_000 + n) as u32,
             is_marked: true,
             descriptor: Some(noise.collect()),
             payload,
+            ..Made::default()
         };
-        room.clients[0].write(room.now.mono, made);
+        room.clients[0].write(room.now.mono, 0, made);
         room.run(Duration::from_millis(2));
     }
     room.clients[1].received.clear();

@@ -245,7 +245,7 @@ fn a_closed_transport_is_inactive_at_once_and_lost_soon_after() {
     let mut room = Room::new(config());
     room.party(&["a", "b"]);
     room.run(SECOND);
-    room.clients[0].rtc.close().unwrap();
+    room.clients[0].peer.rtc.close().unwrap();
     room.run(Duration::from_millis(200));
     let inactive = |event: &BridgeEvent| {
         matches!(

@@ -11,9 +11,10 @@ use tertulia_model::bridge::{EndpointOffer, LocalTransport, MayForward, RemoteTr
 use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, Now, Random,
 };
+use tertulia_peer::Parcel;
 use tertulia_transport::datagram::DatagramKind;
 
-use client::{Client, Habits, Parcel};
+use client::{Client, Habits};
 
 #[path = "client.rs"]
 pub(crate) mod client;
@@ -238,16 +239,8 @@ impl Room {
         if let Some(channel) = self.clients[index].websocket {
             self.worker()
                 .handle_channel_text(now, channel, text, &mut batch);
-        } else if let Some(id) = self.clients[index].data_channel {
-            let client = &mut self.clients[index];
-            assert!(
-                client
-                    .rtc
-                    .channel(id)
-                    .unwrap()
-                    .write(false, text.as_bytes())
-                    .unwrap()
-            );
+        } else if self.clients[index].data_channel.is_some() {
+            self.clients[index].peer.say(text);
         } else {
             self.batch = batch;
             self.open_websocket(index);
@@ -435,20 +428,14 @@ impl Room {
     fn drive(&mut self, index: usize) {
         let now = self.now.mono;
         let client = &mut self.clients[index];
-        let sent = client.drive(now);
-        for (to, data) in sent {
-            let client = &mut self.clients[index];
+        for parcel in client.drive(now) {
             if let Some(caught) = &mut client.caught {
-                caught.push(data);
+                caught.push(parcel.data);
                 continue;
             }
             for late in client.way_up.fates(client.loss_up, &mut self.random) {
-                let parcel = Parcel {
-                    from: client.address,
-                    to,
-                    data: data.clone(),
-                };
-                self.wire.push_back((now + self.delay + late, true, parcel));
+                let at = now + self.delay + late;
+                self.wire.push_back((at, true, parcel.clone()));
             }
         }
     }

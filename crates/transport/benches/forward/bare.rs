@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use str0m::media::MediaKind;
 use str0m::rtp::{ExtensionValues, RtpWrite};
 use tertulia_gauge::cpu_ns;
+use tertulia_peer::{Habits, Made, Peer, VP8};
 
-use crate::peer::{Habits, Made, Peer, VP8};
 use crate::{BATCH, PAYLOAD, TICK, address};
 
 pub(crate) struct Bare {
@@ -75,7 +75,7 @@ impl Bare {
             };
             self.publisher.client.write(now, SSRC, made);
         }
-        self.publisher.client.drive(now);
+        self.publisher.client.drive(now).unwrap();
 
         let start = cpu_ns();
         self.publisher.take(now);
@@ -95,11 +95,11 @@ impl Bare {
                 let write = write.nackable(true).marker(packet.header.marker);
                 stream.write_rtp(write.ext_vals(ExtensionValues::default()));
             }
-            pair.ours.drive(now);
+            pair.ours.drive(now).unwrap();
             // What its pacer holds back leaves before the next packets come.
             while pair.ours.wake < now + TICK {
                 let at = pair.ours.wake;
-                pair.ours.drive(at);
+                pair.ours.drive(at).unwrap();
             }
         }
         let spent = cpu_ns() - start;
@@ -137,7 +137,7 @@ impl Pair {
         let mut pair = Pair { ours, client };
         for _ in 0..200 {
             pair.take(*now);
-            pair.ours.drive(*now);
+            pair.ours.drive(*now).unwrap();
             pair.answer(*now);
             *now += Duration::from_millis(5);
         }
@@ -148,16 +148,18 @@ impl Pair {
     /// What the client has sent arrives.
     fn take(&mut self, now: Instant) {
         for parcel in std::mem::take(&mut self.client.outbox) {
-            self.ours.receive(now, &parcel);
+            let way = (parcel.from, parcel.to);
+            self.ours.receive(now, way, &parcel.data).unwrap();
         }
     }
 
     /// What we have sent arrives.
     fn answer(&mut self, now: Instant) {
         for parcel in std::mem::take(&mut self.ours.outbox) {
-            self.client.receive(now, &parcel);
+            let way = (parcel.from, parcel.to);
+            self.client.receive(now, way, &parcel.data).unwrap();
         }
-        self.client.drive(now);
+        self.client.drive(now).unwrap();
     }
 }
 

@@ -30,8 +30,6 @@ use crate::ours::Ours;
 mod bare;
 mod floor;
 mod ours;
-#[path = "../../tests/interop/peer.rs"]
-mod peer;
 
 fn main() {
     if std::env::args().any(|argument| argument == "profile") {

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use str0m::media::MediaKind;
 use tertulia_gauge::cpu_ns;
+use tertulia_peer::{
+    ABSOLUTE_SEND_TIME, AUDIO_LEVEL, Habits, Made, Peer, TRANSPORT_NUMBER, VP8, VP8_RTX,
+};
 use tertulia_transport::bandwidth;
 use tertulia_transport::batch::Batch;
 use tertulia_transport::link::{
@@ -15,9 +18,6 @@ use tertulia_transport::receive::{self, Expected};
 use tertulia_transport::send::{self, Keep, NewStream, NtpClock, Outgoing, StreamKey};
 use tertulia_transport::session::{Event, Settings, Transport};
 
-use crate::peer::{
-    ABSOLUTE_SEND_TIME, AUDIO_LEVEL, Habits, Made, Parcel, Peer, TRANSPORT_NUMBER, VP8, VP8_RTX,
-};
 use crate::{BATCH, PAYLOAD, TICK, address};
 
 pub(crate) struct Ours {
@@ -90,7 +90,7 @@ impl Ours {
             };
             self.publisher.client.write(now, SSRC, made);
         }
-        self.publisher.client.drive(now);
+        self.publisher.client.drive(now).unwrap();
 
         let start = cpu_ns();
         let (batch, events) = (&mut self.batch, &mut self.events);
@@ -133,15 +133,12 @@ impl Ours {
         let mut clients: Vec<&mut Peer> = all.map(|pair| &mut pair.client).collect();
         for datagram in self.batch.iter() {
             let place = usize::from(datagram.destination.port() - address(100, 0).port());
-            let parcel = Parcel {
-                from: datagram.source,
-                to: datagram.destination,
-                data: datagram.contents.to_vec(),
-            };
-            clients[place].receive(self.now, &parcel);
+            let way = (datagram.source, datagram.destination);
+            let received = clients[place].receive(self.now, way, datagram.contents);
+            received.unwrap();
         }
         for client in clients {
-            client.drive(self.now);
+            client.drive(self.now).unwrap();
             self.arrived += client.received.drain(..).count();
         }
         spent
@@ -189,15 +186,12 @@ impl Pair {
             pair.take(*now, &mut batch, &mut events);
             pair.ours.turn(*now, &mut batch, &mut events);
             for datagram in batch.iter() {
-                let parcel = Parcel {
-                    from: datagram.source,
-                    to: datagram.destination,
-                    data: datagram.contents.to_vec(),
-                };
-                pair.client.receive(*now, &parcel);
+                let way = (datagram.source, datagram.destination);
+                let received = pair.client.receive(*now, way, datagram.contents);
+                received.unwrap();
             }
             batch.clear();
-            pair.client.drive(*now);
+            pair.client.drive(*now).unwrap();
             *now += Duration::from_millis(5);
         }
         assert!(pair.ours.is_connected() && pair.client.is_connected);

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use tertulia_peer::{
+    ABSOLUTE_SEND_TIME, AUDIO_LEVEL, DESCRIPTOR, Parcel, Peer, TRANSPORT_NUMBER, VP8, VP8_RTX,
+};
 use tertulia_transport::bandwidth;
 use tertulia_transport::batch::Batch;
 use tertulia_transport::link::{
@@ -12,10 +15,6 @@ use tertulia_transport::packet::ExtensionIds;
 use tertulia_transport::receive;
 use tertulia_transport::send::{self, Keep, NtpClock};
 use tertulia_transport::session::{Event, PathReport, Received, Settings, Transport};
-
-use crate::peer::{
-    ABSOLUTE_SEND_TIME, AUDIO_LEVEL, DESCRIPTOR, Parcel, Peer, TRANSPORT_NUMBER, VP8, VP8_RTX,
-};
 
 /// A transport and what it has told.
 pub(crate) struct End {

@@ -6,5 +6,4 @@
 mod end;
 mod media;
 mod network;
-mod peer;
 mod srtp;

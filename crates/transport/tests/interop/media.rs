@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use str0m::media::MediaKind;
+use tertulia_peer::{Habits, Made, OPUS, Parcel, VP8};
 use tertulia_transport::batch::Batch;
 use tertulia_transport::packet::AudioLevel;
 use tertulia_transport::receive::Expected;
 use tertulia_transport::send::{Descriptor, NewStream, Outgoing, Patch, StreamKey};
 
 use crate::network::Pair;
-use crate::peer::{self, Habits, Made, OPUS, Parcel, VP8};
 
 /// A microphone and a camera on each side.
 struct Call {
@@ -577,7 +577,7 @@ fn descriptors_of_any_length_arrive_both_ways() {
         assert_eq!(got, bytes(packet.number));
     }
     for packet in &call.pair.peer.received {
-        let got = peer::descriptor(packet).unwrap_or_default();
+        let got = tertulia_peer::descriptor(packet).unwrap_or_default();
         assert_eq!(got, bytes(*packet.seq_no));
     }
 }

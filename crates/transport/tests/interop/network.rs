@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use tertulia_peer::{Habits, Parcel, Peer};
+
 use crate::end::End;
-use crate::peer::{Habits, Parcel, Peer};
 
 /// Both ends and both ways.
 pub(crate) struct Pair {
@@ -153,10 +154,11 @@ impl Pair {
                 self.ours.receive(now, &parcel);
             }
             while let Some(parcel) = self.down.arrived(now) {
-                self.peer.receive(now, &parcel);
+                let way = (parcel.from, parcel.to);
+                self.peer.receive(now, way, &parcel.data).unwrap();
             }
             self.ours.turn(now);
-            self.peer.drive(now);
+            self.peer.drive(now).unwrap();
             let here = self.peer.address;
             for parcel in std::mem::take(&mut self.ours.outbox) {
                 if parcel.to == here {

@@ -14,14 +14,13 @@ use str0m::crypto::dtls::{
 use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
 use str0m::media::MediaKind;
 use str0m::net::Protocol;
+use tertulia_peer::{
+    ABSOLUTE_SEND_TIME, AUDIO_LEVEL, Habits, Made, OPUS, Parcel, Peer, TRANSPORT_NUMBER, VP8,
+};
 use tertulia_transport::datagram::DatagramKind;
 use tertulia_transport::packet::{AudioLevel, ExtensionIds, Header, NewHeader, payload};
 use tertulia_transport::rtcp::{self, Packet};
 use tertulia_transport::srtp::{Opener, Profile, Sealer, contexts};
-
-use crate::peer::{
-    ABSOLUTE_SEND_TIME, AUDIO_LEVEL, Habits, Made, OPUS, Parcel, Peer, TRANSPORT_NUMBER, VP8,
-};
 
 #[test]
 fn aead_aes_256_gcm_both_ways() {
@@ -174,7 +173,7 @@ impl Pair {
 
     fn step(&mut self, time: Duration) {
         let now = self.now;
-        self.peer.drive(now);
+        self.peer.drive(now).unwrap();
         self.ice.handle_timeout(now);
         while let Some(transmit) = self.ice.poll_transmit() {
             self.send(transmit.contents.into());
@@ -187,12 +186,8 @@ impl Pair {
     }
 
     fn send(&mut self, data: Vec<u8>) {
-        let parcel = Parcel {
-            from: ours(),
-            to: theirs(),
-            data,
-        };
-        self.peer.receive(self.now, &parcel);
+        let way = (ours(), theirs());
+        self.peer.receive(self.now, way, &data).unwrap();
     }
 
     /// A datagram of the peer.

@@ -1,4 +1,7 @@
-//! The other end of a transport, made by others: str0m, behaving as a browser does.
+//! The other end of a transport, made by others: str0m, behaving as a browser does. For tests and
+//! benches of transport and bridge; on virtual time and without sockets.
+
+#![allow(clippy::unwrap_used, reason = "for tests alone")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,69 +19,75 @@ use str0m::rtp::{
     Extension, ExtensionMap, ExtensionSerializer, ExtensionValues, RtpPacket, RtpWrite,
 };
 use str0m::stats::{MediaEgressStats, MediaIngressStats, PeerStats};
-use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError};
 
 /// A datagram on its way.
-#[derive(Clone)]
-pub(crate) struct Parcel {
-    pub(crate) from: SocketAddr,
-    pub(crate) to: SocketAddr,
-    pub(crate) data: Vec<u8>,
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub data: Vec<u8>,
 }
 
 /// What a peer does otherwise than a browser that was just invited.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Habits {
+pub struct Habits {
     /// It waits for the other side to begin the DTLS handshake.
-    pub(crate) is_dtls_server: bool,
-    pub(crate) is_controlling: bool,
+    pub is_dtls_server: bool,
+    pub is_controlling: bool,
     /// It has a public address and waits for checks.
-    pub(crate) is_lite: bool,
+    pub is_lite: bool,
     /// It opens no data channel.
-    pub(crate) has_no_channel: bool,
+    pub has_no_channel: bool,
+    /// It was offered no retransmission.
+    pub has_no_rtx: bool,
+    /// It was offered no transport feedback.
+    pub has_no_feedback: bool,
+    /// It does not count what it sends and receives.
+    pub has_no_statistics: bool,
     /// It estimates what it can send, beginning with so much.
-    pub(crate) estimates_from: Option<u64>,
+    pub estimates_from: Option<u64>,
     /// Its DTLS and SRTP are these.
-    pub(crate) crypto: Option<&'static CryptoProvider>,
+    pub crypto: Option<&'static CryptoProvider>,
 }
 
 /// One peer, and all that it has noticed.
-pub(crate) struct Peer {
-    pub(crate) rtc: Rtc,
-    pub(crate) address: SocketAddr,
+pub struct Peer {
+    pub rtc: Rtc,
+    pub address: SocketAddr,
     habits: Habits,
     clock: Instant,
-    pub(crate) wake: Instant,
+    pub wake: Instant,
     mids: BTreeMap<Mid, u32>,
     /// Datagrams that are to be sent.
-    pub(crate) outbox: Vec<Parcel>,
-    pub(crate) is_connected: bool,
-    pub(crate) is_closed: bool,
-    pub(crate) received: Vec<RtpPacket>,
+    pub outbox: Vec<Parcel>,
+    pub is_connected: bool,
+    pub is_closed: bool,
+    pub received: Vec<RtpPacket>,
     /// SSRCs of streams for which key frames were asked for.
-    pub(crate) keyframes_wanted: Vec<u32>,
-    pub(crate) estimates: Vec<u64>,
-    pub(crate) channel: Option<ChannelId>,
-    pub(crate) texts: Vec<String>,
+    pub keyframes_wanted: Vec<u32>,
+    pub estimates: Vec<u64>,
+    pub channel: Option<ChannelId>,
+    pub texts: Vec<String>,
     /// The latest statistics, by SSRC.
-    pub(crate) sent: BTreeMap<u32, MediaEgressStats>,
-    pub(crate) came: BTreeMap<u32, MediaIngressStats>,
+    pub sent: BTreeMap<u32, MediaEgressStats>,
+    pub came: BTreeMap<u32, MediaIngressStats>,
     /// Of what it sent in each stream, as reports told one after the other.
-    pub(crate) losses: BTreeMap<u32, Vec<f32>>,
-    pub(crate) path: Option<PeerStats>,
+    pub losses: BTreeMap<u32, Vec<f32>>,
+    pub path: Option<PeerStats>,
 }
 
 /// A packet that a peer is to send.
 #[derive(Clone, Default)]
-pub(crate) struct Made {
-    pub(crate) payload_type: u8,
-    pub(crate) number: u64,
-    pub(crate) timestamp: u32,
-    pub(crate) is_marked: bool,
-    pub(crate) payload: Vec<u8>,
+pub struct Made {
+    pub payload_type: u8,
+    pub number: u64,
+    pub timestamp: u32,
+    pub is_marked: bool,
+    pub payload: Vec<u8>,
     /// Decibels below the loudest, and whether it is a voice.
-    pub(crate) level: Option<(u8, bool)>,
-    pub(crate) descriptor: Option<Vec<u8>>,
+    pub level: Option<(u8, bool)>,
+    pub descriptor: Option<Vec<u8>>,
 }
 
 /// The bytes of a dependency descriptor, as str0m hands them over.
@@ -117,7 +126,7 @@ impl ExtensionSerializer for DescriptorExtension {
 }
 
 /// The descriptor of a packet that a peer got.
-pub(crate) fn descriptor(packet: &RtpPacket) -> Option<&[u8]> {
+pub fn descriptor(packet: &RtpPacket) -> Option<&[u8]> {
     let values = &packet.header.ext_vals.user_values;
     values
         .get::<DescriptorBytes>()
@@ -125,11 +134,13 @@ pub(crate) fn descriptor(packet: &RtpPacket) -> Option<&[u8]> {
 }
 
 impl Peer {
-    pub(crate) fn new(address: SocketAddr, habits: Habits, now: Instant) -> Peer {
+    pub fn new(address: SocketAddr, habits: Habits, now: Instant) -> Peer {
         let mut extensions = ExtensionMap::empty();
         extensions.set(AUDIO_LEVEL, Extension::AudioLevel);
         extensions.set(ABSOLUTE_SEND_TIME, Extension::AbsoluteSendTime);
-        extensions.set(TRANSPORT_NUMBER, Extension::TransportSequenceNumber);
+        if !habits.has_no_feedback {
+            extensions.set(TRANSPORT_NUMBER, Extension::TransportSequenceNumber);
+        }
         let uri = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
         let descriptor = Extension::with_serializer(uri, DescriptorExtension);
         extensions.set(DESCRIPTOR, descriptor);
@@ -138,7 +149,7 @@ impl Peer {
             .clear_codecs()
             .set_ice_lite(habits.is_lite)
             .set_extension_map(extensions)
-            .set_stats_interval(Some(Duration::from_millis(500)));
+            .set_stats_interval((!habits.has_no_statistics).then_some(STATISTICS));
         if let Some(bps) = habits.estimates_from {
             config = config.enable_bwe(Some(Bitrate::bps(bps)));
         }
@@ -146,11 +157,27 @@ impl Peer {
             config = config.set_crypto_provider(Arc::new(crypto.clone()));
         }
         let codecs = config.codec_config();
-        let hz = Frequency::FORTY_EIGHT_KHZ;
         let plain = FormatParams::default();
-        codecs.add_config(OPUS.into(), None, Codec::Opus, hz, Some(2), plain);
-        let (hz, rtx) = (Frequency::NINETY_KHZ, Some(VP8_RTX.into()));
-        codecs.add_config(VP8.into(), rtx, Codec::Vp8, hz, None, plain);
+        for number in [OPUS, RED] {
+            let hz = Frequency::FORTY_EIGHT_KHZ;
+            codecs.add_config(number.into(), None, Codec::Opus, hz, Some(2), plain);
+        }
+        for (number, rtx, codec) in [
+            (AV1, AV1_RTX, Codec::Av1),
+            (VP8, VP8_RTX, Codec::Vp8),
+            (H264, H264_RTX, Codec::H264),
+            (VP9, VP9_RTX, Codec::Vp9),
+        ] {
+            let rtx = (!habits.has_no_rtx).then_some(rtx.into());
+            codecs.add_config(
+                number.into(),
+                rtx,
+                codec,
+                Frequency::NINETY_KHZ,
+                None,
+                plain,
+            );
+        }
         let mut rtc = config.build(now);
         rtc.add_local_candidate(host(address));
         Peer {
@@ -176,20 +203,20 @@ impl Peer {
     }
 
     /// User fragment and password.
-    pub(crate) fn credentials(&mut self) -> (String, String) {
+    pub fn credentials(&mut self) -> (String, String) {
         let credentials = self.rtc.direct_api().local_ice_credentials();
         (credentials.ufrag, credentials.pass)
     }
 
     /// The hash of its certificate, and that hash's name.
-    pub(crate) fn fingerprint(&mut self) -> (String, Vec<u8>) {
+    pub fn fingerprint(&mut self) -> (String, Vec<u8>) {
         let direct = self.rtc.direct_api();
         let fingerprint = direct.local_dtls_fingerprint();
         (fingerprint.hash_func.clone(), fingerprint.bytes.clone())
     }
 
     /// Takes in the other side's half; checks and handshake begin.
-    pub(crate) fn connect(
+    pub fn connect(
         &mut self,
         (ufrag, pass): (String, String),
         (hash_func, bytes): (String, Vec<u8>),
@@ -202,7 +229,9 @@ impl Peer {
         direct.set_ice_controlling(self.habits.is_controlling);
         direct.set_remote_ice_credentials(IceCreds { ufrag, pass });
         direct.set_remote_fingerprint(Fingerprint { hash_func, bytes });
-        direct.enable_twcc_feedback();
+        if !self.habits.has_no_feedback {
+            direct.enable_twcc_feedback();
+        }
         direct.start_dtls(!self.habits.is_dtls_server).unwrap();
         if !self.habits.has_no_channel {
             direct.start_sctp(true);
@@ -221,7 +250,7 @@ impl Peer {
     }
 
     /// Gets ready to send a stream.
-    pub(crate) fn add_stream(&mut self, ssrc: u32, rtx: Option<u32>, kind: MediaKind) {
+    pub fn add_stream(&mut self, ssrc: u32, rtx: Option<u32>, kind: MediaKind) {
         let mid = self.mid(ssrc);
         let mut direct = self.rtc.direct_api();
         direct.declare_media(mid, kind);
@@ -231,7 +260,7 @@ impl Peer {
     }
 
     /// Gets ready to receive a stream.
-    pub(crate) fn expect_stream(&mut self, ssrc: u32, rtx: Option<u32>, kind: MediaKind) {
+    pub fn expect_stream(&mut self, ssrc: u32, rtx: Option<u32>, kind: MediaKind) {
         let mid = self.mid(ssrc);
         let mut direct = self.rtc.direct_api();
         direct.declare_media(mid, kind);
@@ -239,7 +268,7 @@ impl Peer {
     }
 
     /// Queues a packet; it leaves with the next [`Peer::drive`].
-    pub(crate) fn write(&mut self, now: Instant, ssrc: u32, made: Made) {
+    pub fn write(&mut self, now: Instant, ssrc: u32, made: Made) {
         let mut values = ExtensionValues {
             audio_level: made.level.map(|(below, _)| -(below as i8)),
             voice_activity: made.level.map(|(_, is_voice)| is_voice),
@@ -256,14 +285,14 @@ impl Peer {
             made.payload,
         )
         .marker(made.is_marked)
-        .nackable(made.payload_type != OPUS)
+        .nackable(!matches!(made.payload_type, OPUS | RED))
         .ext_vals(values);
         let mut direct = self.rtc.direct_api();
         direct.stream_tx(&ssrc.into()).unwrap().write_rtp(write);
     }
 
     /// Takes in new credentials, from a new address on if there is one; gives back its own.
-    pub(crate) fn restart_ice(
+    pub fn restart_ice(
         &mut self,
         (ufrag, pass): (String, String),
         address: Option<SocketAddr>,
@@ -282,46 +311,60 @@ impl Peer {
     }
 
     /// Asks for a key frame, as a decoder would.
-    pub(crate) fn request_keyframe(&mut self, ssrc: u32) {
+    pub fn request_keyframe(&mut self, ssrc: u32) {
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_rx(&ssrc.into()).unwrap();
         stream.request_keyframe(KeyframeRequestKind::Pli);
     }
 
     /// Writes into its data channel.
-    pub(crate) fn say(&mut self, text: &str) {
+    pub fn say(&mut self, text: &str) {
         let channel = self.channel.expect("an open channel");
         let mut channel = self.rtc.channel(channel).unwrap();
         assert!(channel.write(false, text.as_bytes()).unwrap());
     }
 
-    /// A datagram arrives.
-    pub(crate) fn receive(&mut self, now: Instant, parcel: &Parcel) {
+    /// A datagram arrives, from one address at another.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or ends the connection.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        (from, to): (SocketAddr, SocketAddr),
+        data: &[u8],
+    ) -> Result<(), RtcError> {
         self.clock = self.clock.max(now);
-        let datagram = Receive::new(Protocol::Udp, parcel.from, parcel.to, &parcel.data);
-        let input = Input::Receive(self.clock, datagram.expect("a datagram that it can read"));
-        self.rtc.handle_input(input).unwrap();
-        self.drain();
+        let datagram = Receive::new(Protocol::Udp, from, to, data)?;
+        self.rtc
+            .handle_input(Input::Receive(self.clock, datagram))?;
+        self.drain()
     }
 
     /// After writes, and whenever [`Peer::wake`] has come.
-    pub(crate) fn drive(&mut self, now: Instant) {
+    ///
+    /// # Errors
+    ///
+    /// If the connection is over.
+    pub fn drive(&mut self, now: Instant) -> Result<(), RtcError> {
         self.clock = self.clock.max(now);
-        loop {
-            self.rtc.handle_input(Input::Timeout(self.clock)).unwrap();
-            self.drain();
+        for _ in 0..ROUNDS_MAX {
+            self.rtc.handle_input(Input::Timeout(self.clock))?;
+            self.drain()?;
             if self.wake > self.clock || self.is_closed {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self) -> Result<(), RtcError> {
         loop {
-            match self.rtc.poll_output().unwrap() {
+            match self.rtc.poll_output()? {
                 Output::Timeout(at) => {
                     self.wake = at;
-                    return;
+                    return Ok(());
                 }
                 Output::Transmit(transmit) => self.outbox.push(Parcel {
                     from: transmit.source,
@@ -362,10 +405,22 @@ fn host(address: SocketAddr) -> Candidate {
     Candidate::host(address, "udp").expect("an address that a host can have")
 }
 
-pub(crate) const AUDIO_LEVEL: u8 = 1;
-pub(crate) const ABSOLUTE_SEND_TIME: u8 = 3;
-pub(crate) const TRANSPORT_NUMBER: u8 = 5;
-pub(crate) const DESCRIPTOR: u8 = 11;
-pub(crate) const OPUS: u8 = 111;
-pub(crate) const VP8: u8 = 100;
-pub(crate) const VP8_RTX: u8 = 96;
+/// Numbers of header extensions, as Jitsi has them.
+pub const AUDIO_LEVEL: u8 = 1;
+pub const ABSOLUTE_SEND_TIME: u8 = 3;
+pub const TRANSPORT_NUMBER: u8 = 5;
+pub const DESCRIPTOR: u8 = 11;
+/// Payload types, as Jitsi has them.
+pub const OPUS: u8 = 111;
+pub const RED: u8 = 112;
+pub const AV1: u8 = 41;
+pub const AV1_RTX: u8 = 42;
+pub const VP8: u8 = 100;
+pub const VP8_RTX: u8 = 96;
+pub const VP9: u8 = 101;
+pub const VP9_RTX: u8 = 97;
+pub const H264: u8 = 107;
+pub const H264_RTX: u8 = 99;
+const STATISTICS: Duration = Duration::from_millis(500);
+/// Timers of one moment.
+const ROUNDS_MAX: usize = 200;
