@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tertulia_model::bridge::{Candidate, EndpointOffer, FeedbackSources};
 use tertulia_model::{
-    AllocationId, ChannelId, EndpointId, MayForward, MediaType, SourceName, Ssrc, VideoType,
+    AllocationId, Bucket, ChannelId, EndpointId, MayForward, MediaType, SourceName, Ssrc, VideoType,
 };
 
 use tertulia_transport::send::StreamKey;
@@ -15,7 +15,7 @@ use crate::channel::Outbox;
 use crate::constraints::{AudioSubscription, ReceiverConstraints};
 use crate::endpoint::Endpoint;
 use crate::keyframe::ReceiverRequests;
-use crate::limits::{Bucket, Limits};
+use crate::limits::Limits;
 use crate::restart::Restart;
 use crate::rewrite::plain::Renumber;
 use crate::rewrite::video::VideoRewrite;
@@ -216,7 +216,7 @@ impl Seat {
             had_channel: false,
             prefers_data_channel: false,
             outbox: Outbox::default(),
-            messages: Bucket::full(limits.messages_burst, now),
+            messages: Bucket::full(limits.messages_burst.into(), now),
             told_stats: now,
             traffic: Traffic::default(),
             is_dirty: false,

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tertulia_model::bridge::{AllocationFailure, EndpointOffer, FeedbackSources, LocalTransport};
 use tertulia_model::{
     AllocationId, BridgeCommand, BridgeEvent, ChannelId, ConferenceId, EndpointId, Fingerprint,
-    Now, Random,
+    NetworkRates, Now, Random,
 };
 use tertulia_transport::datagram::DatagramKind;
 use tertulia_transport::link::Certificate;
@@ -30,7 +30,6 @@ use crate::demux::{self, Ufrag};
 use crate::endpoint::Endpoint;
 use crate::foreign::ForeignAddresses;
 use crate::lag::Lag;
-use crate::limits::StrangerLimit;
 use crate::reducer::LoadReducer;
 use crate::seat::NewSeat;
 use crate::senders::Senders;
@@ -57,7 +56,8 @@ pub struct Worker {
     foreign: ForeignAddresses,
     /// Who sends which SSRC.
     senders: Senders,
-    strangers: StrangerLimit,
+    /// Connectivity checks of strangers, and what names an SSRC that is known.
+    strangers: NetworkRates,
     channels: HashMap<ChannelId, Place>,
     timers: Timers,
     /// Conferences with endpoints that must be driven.
@@ -98,7 +98,11 @@ impl Worker {
             .inspect_err(|error| error!(%error, "the bridge can't be used"))
             .ok();
         Worker {
-            strangers: StrangerLimit::new(&config.limits, now.mono),
+            strangers: NetworkRates::new(
+                config.limits.unknown_checks_per_second,
+                config.limits.unknown_checks_burst,
+                now.mono,
+            ),
             config,
             index,
             random: Random::from_seed(seed),
@@ -156,7 +160,7 @@ impl Worker {
             return DatagramRoute::Drop;
         }
         let is_known = self.foreign.owner(&from).is_some();
-        if !is_known && !self.strangers.admit(&self.config.limits, from.ip(), now) {
+        if !is_known && !self.strangers.admit(from.ip(), now) {
             self.statistics.dropped.check_limit += 1;
             return DatagramRoute::Drop;
         }

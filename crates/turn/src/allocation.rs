@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use stun_types::message::TransactionId;
+use tertulia_model::Bucket;
 
 use crate::auth::User;
-use crate::quota::Bucket;
 use crate::server::Path;
 use crate::{Limits, Peers};
 

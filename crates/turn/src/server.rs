@@ -9,7 +9,7 @@ use stun_types::message::{
     Message, MessageClass, MessageType, MessageWrite, MessageWriteExt, MessageWriteVec,
     TransactionId,
 };
-use tertulia_model::{Now, Random, SessionId};
+use tertulia_model::{NetworkRates, Now, Random, SessionId};
 use tracing::debug;
 use turn_types::attribute::{Data, XorPeerAddress};
 use turn_types::message::DATA;
@@ -19,7 +19,7 @@ use crate::auth::{Nonces, User};
 use crate::deadlines::Deadlines;
 use crate::framing::{CHANNEL_HEAD, Kind, STUN_HEAD};
 use crate::peers::Peer;
-use crate::quota::{RequestRates, Usage};
+use crate::quota::Usage;
 use crate::reply::Reply;
 use crate::{Config, OwnAddress, Peers, Statistics};
 
@@ -100,7 +100,8 @@ pub struct TurnServer {
     /// Connections without an allocation.
     idle: Deadlines<Path>,
     usage: Usage,
-    rates: RequestRates,
+    /// Of requests, by network.
+    rates: NetworkRates,
     outputs: VecDeque<Output>,
     next_relay: u64,
     statistics: Statistics,
@@ -130,7 +131,11 @@ impl TurnServer {
             expiries: Deadlines::new(),
             idle: Deadlines::new(),
             usage: Usage::default(),
-            rates: RequestRates::new(&config.limits, now.mono),
+            rates: NetworkRates::new(
+                config.limits.requests_per_second,
+                config.limits.requests_burst,
+                now.mono,
+            ),
             outputs: VecDeque::new(),
             next_relay: 1,
             statistics: Statistics::default(),

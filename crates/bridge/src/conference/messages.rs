@@ -176,7 +176,9 @@ impl Conference {
             return;
         };
         let (rate, burst) = (limits.messages_per_second, limits.messages_burst);
-        if text.len() > limits.message_bytes || !seat.messages.take(cx.now, rate, burst) {
+        if text.len() > limits.message_bytes
+            || !seat.messages.take(cx.now, 1.0, rate.into(), burst.into())
+        {
             cx.statistics.dropped.message_limit += 1;
             return;
         }

@@ -19,7 +19,7 @@ impl Worker {
         ufrag: Ufrag,
         data: &[u8],
     ) -> Option<u32> {
-        if !self.strangers.admit(&self.config.limits, from.ip(), now) {
+        if !self.strangers.admit(from.ip(), now) {
             self.statistics.dropped.check_limit += 1;
             return None;
         }
@@ -71,7 +71,7 @@ impl Worker {
             self.statistics.dropped.unknown_source += 1;
             return None;
         };
-        if !self.strangers.admit(&self.config.limits, from.ip(), now) {
+        if !self.strangers.admit(from.ip(), now) {
             self.statistics.dropped.check_limit += 1;
             return None;
         }

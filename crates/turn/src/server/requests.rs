@@ -54,9 +54,9 @@ impl TurnServer {
     }
 
     fn request(&mut self, now: Now, path: Path, request: &Message<'_>) {
-        let (limits, from) = (&self.config.limits, path.client.ip());
+        let from = path.client.ip();
         let is_known = self.by_path.contains_key(&path);
-        if !is_known && !self.rates.admit(limits, from, now.mono) {
+        if !is_known && !self.rates.admit(from, now.mono) {
             self.statistics.over_rate += 1;
             return;
         }
