@@ -143,8 +143,9 @@ impl Server {
         let admin_listeners = listen_admin(&admin)?;
         let workers = media.workers.unwrap_or_else(default_workers).max(1);
         let has_ipv6 = addresses.has_ipv6();
-        let sockets = media::bind(media.port, workers, has_ipv6)
-            .map_err(|error| media_error(media.port, error))?;
+        let sockets = media::bind(media.port, workers, has_ipv6).map_err(|error| {
+            StartError::listening("UDP port", media.port, error, "--media-port")
+        })?;
 
         let mut random = Random::from_seed(clock::seed());
         conference.focus.server_id = random.token(8);
@@ -279,7 +280,7 @@ impl StartError {
     /// An address on which we cannot listen.
     pub(crate) fn listening(
         what: &'static str,
-        address: SocketAddr,
+        address: impl ToString,
         error: io::Error,
         flag: &'static str,
     ) -> StartError {
@@ -334,24 +335,6 @@ fn default_workers() -> u16 {
     u16::try_from(cores.saturating_sub(1))
         .unwrap_or(u16::MAX)
         .max(1)
-}
-
-fn media_error(port: u16, error: io::Error) -> StartError {
-    let (what, address, flag) = ("UDP port", port.to_string(), "--media-port");
-    if error.kind() == io::ErrorKind::AddrInUse {
-        StartError::InUse {
-            what,
-            address,
-            flag,
-        }
-    } else {
-        StartError::Listen {
-            what,
-            address,
-            error,
-            flag,
-        }
-    }
 }
 
 pub(crate) fn listen_all(
