@@ -42,6 +42,8 @@ pub(crate) struct EncodingState {
     spatial: Vec<SpatialState>,
     /// What the descriptors of its packets refer to, and the number of the packet it came with.
     structure: Option<(u64, Arc<Structure>)>,
+    /// What those refer to that come late, from before that packet.
+    former: Option<Arc<Structure>>,
 }
 
 /// One spatial layer of an encoding.
@@ -60,6 +62,7 @@ impl SourceState {
                 closer: GapCloser::default(),
                 spatial: vec![SpatialState::of_height(NOMINAL_HEIGHT << index)],
                 structure: None,
+                former: None,
             })
             .collect();
         SourceState {
@@ -126,6 +129,7 @@ impl SourceState {
                 state.spatial = vec![SpatialState::of_height(NOMINAL_HEIGHT << index)];
                 if index != usize::from(encoding) {
                     state.structure = None;
+                    state.former = None;
                 }
             }
         }
@@ -203,16 +207,23 @@ impl EncodingState {
         number: u64,
         bytes: Option<&DescriptorBytes>,
     ) -> Option<(Descriptor, Arc<Structure>)> {
-        let known = self.structure.as_ref();
-        let known_structure = known.map(|(_, structure)| structure.as_ref());
-        let (descriptor, own) = Descriptor::read(bytes?.bytes(), known_structure).ok()?;
+        let newest = self.structure.as_ref().map(|(from, _)| *from);
+        let is_late = newest.is_some_and(|from| number < from);
+        let known = match &self.structure {
+            Some((_, structure)) if !is_late => Some(structure),
+            _ => self.former.as_ref(),
+        };
+        let (descriptor, own) = Descriptor::read(bytes?.bytes(), known.map(Arc::as_ref)).ok()?;
         let Some(own) = own else {
-            return Some((descriptor, Arc::clone(&known?.1)));
+            return Some((descriptor, Arc::clone(known?)));
         };
         let own = Arc::new(own);
         // A key frame that comes late is of the past.
-        if known.is_none_or(|(from, _)| *from <= number) {
-            self.structure = Some((number, Arc::clone(&own)));
+        if is_late {
+            self.former = Some(Arc::clone(&own));
+        } else {
+            let before = self.structure.replace((number, Arc::clone(&own)));
+            self.former = before.map(|(_, structure)| structure);
         }
         Some((descriptor, own))
     }
@@ -343,6 +354,7 @@ const FULL_FPS: f32 = 30.0;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scalable::{Encoder, Layers, Prediction};
     use tertulia_model::Encoding;
 
     fn source() -> SourceState {
@@ -382,6 +394,35 @@ mod tests {
             ];
             assert_eq!(may.map(|may| source.may_pass(may)), allowed, "{told:?}");
         }
+    }
+
+    /// What was lost before a sender changed its layers, and is sent again, is still understood.
+    #[test]
+    fn late_packets_refer_to_the_structure_of_their_time() {
+        let layers = |spatial| Layers {
+            spatial,
+            temporal: 3,
+            prediction: Prediction::Key,
+        };
+        let mut state = source().encodings.remove(0);
+        let mut encoders = [Encoder::new(layers(3), 0), Encoder::new(layers(1), 15)];
+        let mut described = Vec::new();
+        for (encoder, is_key) in [(0, true), (0, false), (1, true)] {
+            let encoder: &mut Encoder = &mut encoders[encoder];
+            let frame = encoder.encode(is_key, 3).remove(0);
+            let bytes = encoder.descriptor(&frame, (true, true), None);
+            described.push((DescriptorBytes::new(&bytes), frame.temporal));
+        }
+        let mut read = |place: usize| {
+            let (descriptor, structure) =
+                state.read_descriptor(10 + place as u64, Some(&described[place].0))?;
+            assert_eq!(descriptor.temporal, described[place].1);
+            Some(structure.spatial_layers())
+        };
+        assert_eq!(read(0), Some(3));
+        assert_eq!(read(2), Some(1));
+        assert_eq!(read(1), Some(3), "it comes late");
+        assert_eq!(read(2), Some(1));
     }
 
     #[test]

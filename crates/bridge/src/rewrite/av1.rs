@@ -94,8 +94,11 @@ impl DecodeTargets {
             let may_switch = !is_closed
                 && descriptor.indication(wanted) == Indication::Switch
                 && descriptor.references().all(is_sent);
-            if may_switch || current.is_none() {
+            if may_switch || (current.is_none() && descriptor.is_keyframe_start()) {
                 self.current = Some(wanted);
+            } else if current.is_none() {
+                // It refers to a key frame with another structure, which was not sent.
+                return (Choice::LeaveForWantOfKeyframe, false);
             } else {
                 let layer = structure.target(wanted);
                 let is_of_wanted = layer.is_some_and(|layer| layer.spatial == descriptor.spatial);
@@ -182,5 +185,51 @@ impl DescriptorShift {
             number: descriptor.number.wrapping_add(self.number),
             next_template: structure.next_template().wrapping_add(self.template) % 64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scalable::{Encoder, Layers, Prediction};
+
+    /// The sender goes over from three layers to one with a key frame that is lost.
+    #[test]
+    fn what_refers_to_a_lost_structure_wants_a_key_frame() {
+        let all = Aim::Layers {
+            spatial: 2,
+            temporal: 2,
+        };
+        let mut targets = DecodeTargets::default();
+        let mut structure = None;
+        let mut choose = |encoder: &mut Encoder, is_key: bool, is_lost: bool| {
+            let mut choices = Vec::new();
+            for frame in encoder.encode(is_key, 3) {
+                let bytes = encoder.descriptor(&frame, (true, true), None);
+                let (descriptor, own) = Descriptor::read(&bytes, structure.as_ref()).unwrap();
+                structure = own.or(structure.take());
+                let structure = structure.as_ref().unwrap();
+                if !is_lost {
+                    let is_sent = |_: u16| false;
+                    let chosen = targets.choose(&descriptor, structure, all, false, is_sent);
+                    choices.push(chosen.0);
+                }
+            }
+            choices
+        };
+        let layers = |spatial| Layers {
+            spatial,
+            temporal: 3,
+            prediction: Prediction::Key,
+        };
+        let mut three = Encoder::new(layers(3), 0);
+        assert_eq!(choose(&mut three, true, false), [Choice::Send; 3]);
+        let mut one = Encoder::new(layers(1), 15);
+        choose(&mut one, true, true);
+        let wants = [Choice::LeaveForWantOfKeyframe];
+        assert_eq!(choose(&mut one, false, false), wants);
+        assert_eq!(choose(&mut one, false, false), wants);
+        assert_eq!(choose(&mut one, true, false), [Choice::Send]);
+        assert_eq!(choose(&mut one, false, false), [Choice::Send]);
     }
 }

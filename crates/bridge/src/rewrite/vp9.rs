@@ -243,7 +243,10 @@ impl Vp9Layers {
         }
         match is_sent {
             true => Choice::Send,
-            false if is_nearer && header.temporal == 0 => Choice::LeaveForWantOfKeyframe,
+            // Also where the layer that is sent lost what it refers to.
+            false if (is_nearer || spatial == self.current) && header.temporal == 0 => {
+                Choice::LeaveForWantOfKeyframe
+            }
             false => Choice::Leave,
         }
     }
@@ -273,6 +276,7 @@ const LAYERS_MAX: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scalable::{Encoder, Layers, Prediction};
 
     #[test]
     fn descriptors_of_all_shapes() {
@@ -320,6 +324,38 @@ mod tests {
             assert_eq!(again.base_layer(), header.base_layer().map(|_| 200));
             assert_eq!(bytes[bytes.len() - 2..], [9, 9]);
         }
+    }
+
+    /// Of a key picture the middle layer is lost: what is wanted refers to it, picture by picture,
+    /// until a key frame comes.
+    #[test]
+    fn a_layer_whose_base_was_lost_wants_a_key_frame() {
+        let mut encoder = Encoder::new(
+            Layers {
+                spatial: 3,
+                temporal: 1,
+                prediction: Prediction::Key,
+            },
+            0,
+        );
+        let mut layers = Vp9Layers::default();
+        let mut picture = |is_key: bool, lost: Option<u8>| {
+            let frames = encoder.encode(is_key, 3).into_iter();
+            let frames = frames.filter(|frame| Some(frame.spatial) != lost);
+            let headers: Vec<Vp9Header> = frames
+                .map(|frame| Vp9Header::parse(&encoder.vp9(&frame, (true, true))).unwrap())
+                .collect();
+            let choose = |header: &Vp9Header| layers.choose(header, 2, false);
+            headers.iter().map(choose).collect::<Vec<Choice>>()
+        };
+        assert_eq!(picture(true, None), [Choice::Send; 3]);
+        let usual = [Choice::Leave, Choice::Leave, Choice::Send];
+        assert_eq!(picture(false, None), usual);
+        let wants = Choice::LeaveForWantOfKeyframe;
+        assert_eq!(picture(true, Some(1)), [Choice::Send, wants]);
+        assert_eq!(picture(false, None)[2], wants);
+        assert_eq!(picture(true, None), [Choice::Send; 3]);
+        assert_eq!(picture(false, None), usual);
     }
 
     proptest::proptest! {
