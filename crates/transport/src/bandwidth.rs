@@ -8,6 +8,7 @@
 //! - The estimate falls when packets wait in a queue that stays ([`arrivals`]): to a little less
 //!   than what arrives meanwhile, which is what the link has. One reading is enough, also where
 //!   the link has become ten times narrower.
+//! - Where the queue turns out to be somebody else's, it stays at a share of what was sent before.
 //! - It falls when much is lost without a queue, and comes back if that does not help ([`loss`]).
 //! - It rises when a probe shows that there is more ([`probe`]), or when more than it gets through.
 //! - While neither happens it stays: that little is sent says nothing about the link.
@@ -57,6 +58,8 @@ pub struct Probe {
     pub rate_bps: u64,
     /// How many bytes leave so at least, media included.
     pub bytes: usize,
+    /// And in how many packets at least: a few large ones of media tell nothing.
+    pub packets: u32,
     /// In packets of at most so many bytes, where they are padding.
     pub packet: usize,
 }
@@ -100,6 +103,10 @@ pub struct Estimator {
     /// What the link was found to have when it was full last, and when.
     capacity: Option<(f64, i64)>,
     full: Option<Full>,
+    /// A queue that is neither none nor one to act on: since when it has been so long, and how long.
+    still: Option<(i64, i64)>,
+    /// What is taken of a link that somebody else fills, and when that was found last.
+    share: Option<(f64, i64)>,
     /// Nothing waits that need not.
     is_free: bool,
     queue: i64,
@@ -120,8 +127,9 @@ struct Full {
     since: i64,
     /// What was believed before.
     before: f64,
-    /// What was sent then.
+    /// What was sent then, and what arrived.
     sent: f64,
+    arrived: f64,
     /// How long the queue was, then and when less was believed last.
     queue: i64,
     queue_last: i64,
@@ -144,6 +152,8 @@ impl Estimator {
             is_resting: false,
             capacity: None,
             full: None,
+            still: None,
+            share: None,
             is_free: false,
             queue: 0,
             cut: 0,
@@ -285,6 +295,8 @@ impl Estimator {
         self.estimate = self.bounded(bps as f64);
         self.capacity = None;
         self.full = None;
+        self.still = None;
+        self.share = None;
         self.is_free = false;
         self.cut = now;
         self.losses.begin_anew(now);
@@ -392,10 +404,12 @@ impl Estimator {
         match standing {
             Some(standing) if standing.queue >= high => {
                 self.is_free = false;
+                self.still = None;
                 self.handle_full(now, standing, sent, usual);
                 return;
             }
             Some(standing) if standing.queue < low => {
+                self.still = None;
                 if self.full.take().is_some() {
                     // It has got shorter as it should: no more is to be left out for it.
                     let rest = self.known().map_or(0.0, |all| all * DRAINING);
@@ -403,7 +417,10 @@ impl Estimator {
                 }
                 self.is_free = true;
             }
-            _ => self.is_free &= waiting < low,
+            _ => {
+                self.is_free &= waiting < low;
+                self.judge_still(now, standing, noise);
+            }
         }
         if self.judge_losses(now, sent) {
             return;
@@ -414,6 +431,24 @@ impl Estimator {
         self.grow(now, sent);
     }
 
+    /// The path has become a little longer: a queue that stays as long as it is, to a few
+    /// thousandths of a second for seconds, is none. What is sent would have to be what the link
+    /// has, to a thousandth.
+    fn judge_still(&mut self, now: i64, standing: Option<Standing>, noise: i64) {
+        let Some(Standing { queue, .. }) = standing else {
+            return;
+        };
+        match self.still {
+            Some((since, level)) if (queue - level).abs() <= STILL_MOST.max(noise / 2) => {
+                if now - since >= STILL {
+                    self.arrivals.take_for_granted(queue);
+                    self.still = None;
+                }
+            }
+            _ => self.still = Some((now, queue)),
+        }
+    }
+
     /// What arrives through a full queue is all that the link has.
     fn handle_full(&mut self, now: i64, standing: Standing, sent: f64, usual: f64) {
         let queue = standing.queue;
@@ -422,6 +457,7 @@ impl Estimator {
             since: now,
             before: self.estimate,
             sent,
+            arrived: self.arrivals.throughput().unwrap_or(0.0),
             queue,
             queue_last: queue,
         });
@@ -437,7 +473,16 @@ impl Estimator {
                 self.estimate = self.estimate.max(full.before.min(passed));
                 self.capacity = None;
             }
-            if is_none || self.is_in_vain(now, &full, queue, sent, usual) {
+            let is_others = self.is_others(now, &full, standing, sent);
+            if is_none || is_others || self.is_in_vain(now, &full, queue, sent, usual) {
+                if sent <= full.sent * 0.95 {
+                    // Who yields to those who fill a queue has nothing in the end.
+                    let former = full.before.min(full.sent).min(full.arrived);
+                    let share = (former * SHARED).max(self.share(now));
+                    self.share = Some((share, now));
+                    self.estimate = self.estimate.max(self.bounded(share));
+                    self.capacity = None;
+                }
                 self.arrivals.take_for_granted(queue);
                 self.full = None;
                 return;
@@ -453,7 +498,10 @@ impl Estimator {
             QUEUE_LONG.. => DRAINING_LONG,
             _ => DRAINING,
         };
-        let rest = self.bounded(throughput * factor);
+        let share = self.share(now);
+        let is_passing = throughput >= sent.min(share) * 0.85 && usual <= SHARED_LOSS;
+        let least = if is_passing { share } else { 0.0 };
+        let rest = self.bounded((throughput * factor).max(least));
         if rest < self.estimate && (is_new || is_growing || is_settled) {
             self.estimate = rest;
             self.capacity = Some((throughput, now));
@@ -474,6 +522,25 @@ impl Estimator {
         let is_passing = (throughput * 0.85..throughput * 1.1).contains(&sent);
         let change = (standing.queue - full.queue_last).abs();
         has_room && is_passing && change * 10 <= full.queue_last
+    }
+
+    /// Whether the queue is somebody else's, a download's for instance: less is sent than before,
+    /// all of it gets through, and yet the queue has not got shorter, which it would have done by
+    /// now.
+    fn is_others(&self, now: i64, full: &Full, standing: Standing, sent: f64) -> bool {
+        let Standing { queue, throughput } = standing;
+        let since = self.cut.max(full.since);
+        let is_late = now - since >= self.response() + SECOND.max(2 * queue);
+        let has_stayed = queue * 5 >= full.queue_last * 4;
+        let is_passing = sent <= throughput.unwrap_or(0.0) * 1.1;
+        is_late && has_stayed && is_passing && sent <= self.estimate * 1.05
+    }
+
+    /// What is taken of a link that is shared with somebody who fills its queue; 0 is no less than
+    /// the queue says.
+    fn share(&self, now: i64) -> f64 {
+        let share = self.share.filter(|(_, at)| now - at < SHARED_KEPT);
+        share.map_or(0.0, |(share, _)| share)
     }
 
     /// Whether nothing that was done about the queue has helped: the path is longer than it was, or
@@ -578,6 +645,14 @@ const QUEUE_LONG: i64 = 200_000;
 /// A queue that was not helped in so long will not be.
 const VAIN: i64 = 2 * SECOND;
 const LITTLE_LOSS: f64 = 0.03;
+/// Of what was sent before somebody else filled the queue, so much is sent on whatever the queue is,
+/// for so long; unless more than that is lost.
+const SHARED: f64 = 0.6;
+const SHARED_KEPT: i64 = 20 * SECOND;
+const SHARED_LOSS: f64 = 0.1;
+/// So little may a queue change that is none, in microseconds, and for so long.
+const STILL_MOST: i64 = 3_000;
+const STILL: i64 = 3 * SECOND;
 /// How long that is believed rather than probes that find hardly more, in microseconds.
 const CAPACITY_KEPT: i64 = 60 * SECOND;
 /// So many times what it had is another link.

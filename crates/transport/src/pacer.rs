@@ -45,6 +45,7 @@ struct Running {
     /// From when on it is given up.
     deadline: Option<Instant>,
     sent: usize,
+    packets: u32,
 }
 
 impl Pacer {
@@ -65,12 +66,13 @@ impl Pacer {
     }
 
     /// Begins a probe: from now on packets leave at its rate, and padding where none waits, until
-    /// its bytes have left.
+    /// its bytes have left, in enough packets.
     pub fn begin(&mut self, probe: Probe) {
         self.probe = Some(Running {
             probe,
             deadline: None,
             sent: 0,
+            packets: 0,
         });
     }
 
@@ -85,6 +87,11 @@ impl Pacer {
         if let Some(running) = &mut self.probe {
             let length = time_of(running.probe.bytes, running.probe.rate_bps);
             let deadline = now + length * 2 + PROBE_PATIENCE;
+            if running.deadline.is_none() {
+                // What was sent ahead of time before is not to tear a hole into it.
+                self.paid = self.paid.min(now);
+                self.resume = None;
+            }
             if now >= *running.deadline.get_or_insert(deadline) {
                 self.probe = None;
             }
@@ -122,7 +129,9 @@ impl Pacer {
         if let Some(running) = &mut self.probe {
             rate = running.probe.rate_bps;
             running.sent += bytes;
-            if running.sent >= running.probe.bytes {
+            running.packets += 1;
+            let probe = &running.probe;
+            if running.sent >= probe.bytes && running.packets >= probe.packets {
                 self.probe = None;
             }
         }
@@ -251,6 +260,7 @@ mod tests {
         let probe = Probe {
             rate_bps: 8_000_000,
             bytes: 20_000,
+            packets: 5,
             packet: 1_000,
         };
         pacer.begin(probe);
@@ -264,12 +274,46 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_does_not_wait_for_what_left_before() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(start, AHEAD, 500_000);
+        // A frame that takes 64 milliseconds, sent at once; and another packet waits.
+        pacer.sent(start, 4 * PACKET_SIZE);
+        assert!(matches!(pacer.poll(start, true, true), Step::Wait(_)));
+        pacer.begin(Probe {
+            rate_bps: 1_000_000,
+            bytes: 2_000,
+            packets: 5,
+            packet: 200,
+        });
+        let (times, _) = drain(&mut pacer, start, 0);
+        assert_eq!((times.len(), times[0]), (10, 0));
+        assert!((12_000..=18_000).contains(&times[9]), "{} µs", times[9]);
+    }
+
+    #[test]
+    fn a_probe_in_few_large_packets_goes_on_with_small_ones() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(start, AHEAD, 500_000);
+        pacer.begin(Probe {
+            rate_bps: 1_000_000,
+            bytes: 2_000,
+            packets: 5,
+            packet: 200,
+        });
+        let (times, _) = drain(&mut pacer, start, 2);
+        assert_eq!(times.len(), 5, "two of media, three of padding");
+        assert_eq!(pacer.poll(start, false, true), Step::Idle, "it is over");
+    }
+
+    #[test]
     fn a_probe_that_cannot_leave_is_given_up() {
         let start = Instant::now();
         let mut pacer = Pacer::new(start, AHEAD, 2_500_000);
         let probe = Probe {
             rate_bps: 8_000_000,
             bytes: 20_000,
+            packets: 5,
             packet: 1_000,
         };
         pacer.begin(probe);

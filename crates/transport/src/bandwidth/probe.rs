@@ -24,6 +24,8 @@ pub(super) struct Prober {
     ended: Option<i64>,
     /// How long probes were of no use last.
     vain: i64,
+    /// How many in a row told nothing.
+    mute: u32,
 }
 
 /// A probe under way.
@@ -83,6 +85,7 @@ impl Prober {
             raised: None,
             ended: None,
             vain: 0,
+            mute: 0,
         }
     }
 
@@ -111,6 +114,7 @@ impl Prober {
         let probe = Probe {
             rate_bps: rate as u64,
             bytes,
+            packets: PACKETS_LEAST,
             packet: (bytes / PACKETS).clamp(PACKET_MIN, PACKET_MAX),
         };
         self.running = Some(Cluster {
@@ -138,7 +142,8 @@ impl Prober {
         cluster.bytes += bytes;
         cluster.packets += 1;
         cluster.last_sent = now;
-        cluster.is_whole = cluster.bytes >= cluster.probe.bytes;
+        let probe = &cluster.probe;
+        cluster.is_whole = cluster.bytes >= probe.bytes && cluster.packets >= probe.packets;
         true
     }
 
@@ -185,9 +190,19 @@ impl Prober {
         }
         self.running = None;
         self.ended = Some(now);
-        self.factor = FACTOR_AGAIN;
-        self.rest(now);
-        cluster.finding(noise, usual)
+        let finding = cluster.finding(noise, usual);
+        let enough = cluster.probe.rate_bps as f64 * TELLING;
+        let is_telling = finding.is_some_and(|found| found.is_all || found.bps >= enough);
+        if is_telling || self.mute >= MUTE_MOST {
+            self.mute = 0;
+            self.factor = FACTOR_AGAIN;
+            self.rest(now);
+        } else {
+            // It did not leave as it should have, or the report on it was lost.
+            self.mute += 1;
+            self.next = now + PAUSE_MUTE.max(self.vain);
+        }
+        finding
     }
 
     fn rest(&mut self, now: i64) {
@@ -258,7 +273,7 @@ impl Prober {
 impl Cluster {
     fn finding(&self, noise: i64, usual: f64) -> Option<Finding> {
         let (first, last) = (self.first?, self.last?);
-        if self.arrived < PACKETS_MIN / 2 || self.arrived_bytes * 2 < self.probe.bytes as u64 {
+        if self.arrived < PACKETS_ARRIVED || self.arrived_bytes * 2 < self.probe.bytes as u64 {
             return None;
         }
         let (sent, arrived) = (last.sent - first.sent, last.arrived - first.arrived);
@@ -300,8 +315,10 @@ const BEYOND_MOST: f64 = 1.1;
 const WORTH: f64 = 1.2;
 /// A probe's packets, where the rate leaves the choice.
 const PACKETS: usize = 12;
-/// So many make a measurement.
+/// A measurement takes so many of that size; so many, of whatever size; and so many that arrive.
 const PACKETS_MIN: u32 = 8;
+const PACKETS_LEAST: u32 = 5;
+const PACKETS_ARRIVED: u32 = 4;
 const PACKET_MIN: usize = 200;
 const PACKET_MAX: usize = 1_200;
 /// A probe's length, in microseconds: several times what delays vary by.
@@ -313,6 +330,11 @@ const LENGTH_VAIN: i64 = 150_000;
 /// From one probe to the next, in microseconds; longer after each that has found nothing.
 const PAUSE_MIN: i64 = 2_000_000;
 const PAUSE_MAX: i64 = 4_000_000;
+/// One that left at less than this share of its rate, and got through, tells nothing of the link: it
+/// is made up for soon, so many times in a row.
+const TELLING: f64 = 0.7;
+const MUTE_MOST: u32 = 1;
+const PAUSE_MUTE: i64 = 300_000;
 /// How long probes are left out where they tell little, in microseconds; longer each time.
 const VAIN_MIN: i64 = 8_000_000;
 const VAIN_MAX: i64 = 120_000_000;
@@ -463,6 +485,46 @@ mod tests {
         assert_eq!(prober.next(), Some(2_600_000));
         prober.note_report(0, 100, Some(0));
         assert_eq!(prober.finish(700_000, 1, 0, 0.0), None);
+    }
+
+    /// What was held up before it left is tried again soon, but not for ever.
+    #[test]
+    fn a_probe_that_left_too_slowly_is_repeated() {
+        let (mut prober, mut now) = (Prober::new(0), 0);
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            let probe = prober.begin(now, &SITUATION);
+            while prober.note_sent(now, probe.packet) {
+                prober.note_report(now, probe.packet as u32, Some(now + 20_000));
+                now += 20_000;
+            }
+            let finding = prober.finish(now, now, 0, 0.0).unwrap();
+            assert!(!finding.is_all && finding.bps < 1e6, "{finding:?}");
+            let next = prober.next().unwrap();
+            pauses.push(next - now);
+            now = next;
+        }
+        assert_eq!(pauses[..3], [PAUSE_MUTE, PAUSE_MIN, PAUSE_MUTE]);
+        assert!(pauses[3] > PAUSE_MIN);
+    }
+
+    /// Where media is sent in few large packets, a probe lasts until there are enough of them.
+    #[test]
+    fn large_packets_do_not_make_a_probe_useless() {
+        let mut prober = Prober::new(0);
+        let slow = Situation {
+            estimate: 300e3,
+            ..SITUATION
+        };
+        let probe = prober.begin(0, &slow);
+        assert!(probe.bytes < 3 * 1_100);
+        let mut sent = 0;
+        while prober.note_sent(sent, 1_100) {
+            prober.note_report(sent, 1_100, Some(sent + 20_000));
+            sent += 9_000;
+        }
+        assert_eq!(sent / 9_000, i64::from(PACKETS_LEAST));
+        assert!(prober.finish(100_000, sent, 0, 0.0).is_some());
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(super) struct Link {
     pub(super) drift: f64,
     /// Nothing passes from one second to another.
     pub(super) dark: Option<(u64, u64)>,
+    /// From one second to another somebody fetches a large file over the same link by TCP.
+    pub(super) rival: Option<(u64, u64)>,
 }
 
 impl Link {
@@ -47,6 +49,7 @@ impl Link {
         longer: None,
         drift: 0.0,
         dark: None,
+        rival: None,
     };
 
     pub(super) fn rate(&self, ms: u64) -> Option<f64> {
@@ -85,7 +88,52 @@ pub(super) struct Second {
     pub(super) stage: usize,
     pub(super) tiles: usize,
     pub(super) switches: u32,
+    /// What the rival got through, in bits.
+    pub(super) rival: f64,
     packets: u32,
+}
+
+/// A TCP that goes by losses alone (RFC 5681): it fills every queue.
+struct Rival {
+    /// Bytes.
+    window: f64,
+    is_starting: bool,
+    /// When it will know of each segment, and whether that is lost.
+    flying: VecDeque<(f64, bool)>,
+    /// What was lost before counts as one loss.
+    recovered: f64,
+}
+
+impl Rival {
+    const NEW: Rival = Rival {
+        window: 10.0 * SEGMENT,
+        is_starting: true,
+        flying: VecDeque::new(),
+        recovered: 0.0,
+    };
+
+    fn learn(&mut self, at: f64, round_trip: f64) {
+        while let Some((known, is_lost)) = self.flying.front().copied() {
+            if known > at {
+                return;
+            }
+            self.flying.pop_front();
+            if !is_lost {
+                self.window += match self.is_starting {
+                    true => SEGMENT,
+                    false => SEGMENT * SEGMENT / self.window,
+                };
+            } else if at >= self.recovered {
+                self.window = (self.window / 2.0).max(2.0 * SEGMENT);
+                self.is_starting = false;
+                self.recovered = at + round_trip;
+            }
+        }
+    }
+
+    fn may_send(&self) -> bool {
+        (self.flying.len() + 1) as f64 * SEGMENT <= self.window
+    }
 }
 
 /// Numbers and when they arrived.
@@ -111,6 +159,7 @@ pub(super) struct Call {
     feedback: BTreeMap<(u64, u64), Report>,
     busy_until: f64,
     last_arrival: f64,
+    rival: Rival,
     stage: usize,
     tiles: usize,
     /// Key frames are due.
@@ -124,6 +173,8 @@ pub(super) struct Call {
 pub(super) const LAYERS: [f64; 4] = [0.0, 150_000.0, 500_000.0, 2_000_000.0];
 /// The receiver's clock begins shortly before it wraps.
 const CLOCK: i64 = (1 << 24) * 64_000 - 10_000_000;
+/// Of TCP, in bytes.
+const SEGMENT: f64 = 1_500.0;
 const TILE: f64 = 150_000.0;
 const VOICE: f64 = 40_000.0;
 
@@ -153,6 +204,7 @@ impl Call {
             feedback: BTreeMap::new(),
             busy_until: 0.0,
             last_arrival: 0.0,
+            rival: Rival::NEW,
             stage: 0,
             tiles: 0,
             keys: 0,
@@ -214,6 +266,7 @@ impl Call {
         }
         let wake = self.estimator.wake();
         assert!(wake.is_none_or(|wake| wake > now), "woken for nothing");
+        self.compete();
         self.film();
         while let Some(entry) = self.again.first_entry() {
             if entry.key().0 > self.ms {
@@ -248,6 +301,33 @@ impl Call {
         let period = if self.is_jammed { 1_000 } else { 5_000 };
         if self.ms >= self.allocated.1 + period {
             self.allocate();
+        }
+    }
+
+    /// What the rival sends in this millisecond.
+    fn compete(&mut self) {
+        let second = self.ms / 1_000;
+        let is_there = |(from, to): (u64, u64)| (from..to).contains(&second);
+        let Some(rate) = self
+            .link
+            .rate(self.ms)
+            .filter(|_| self.link.rival.is_some_and(is_there))
+        else {
+            self.rival = Rival::NEW;
+            return;
+        };
+        let at = self.ms as f64;
+        let back = 2.0 * self.link.delay;
+        self.rival.learn(at, self.link.queue + back);
+        while self.rival.may_send() {
+            let start = self.busy_until.max(at);
+            let is_lost = start - at > self.link.queue;
+            if !is_lost {
+                self.busy_until = start + SEGMENT * 8_000.0 / rate;
+                self.second.rival += SEGMENT * 8.0;
+            }
+            let known = self.busy_until.max(start) + back;
+            self.rival.flying.push_back((known, is_lost));
         }
     }
 
