@@ -704,9 +704,10 @@ fn trouble_text(trouble: &Trouble) -> String {
         }
         Trouble::BridgeNotAvailable => "no bridge is available".to_owned(),
         Trouble::PathLost => "the media path was lost".to_owned(),
-        Trouble::Stream(StreamFailure::LogIn) => "guests may not log in at this XMPP domain; \
-                                            --domain names another"
-            .to_owned(),
+        Trouble::Stream(StreamFailure::LogIn) => {
+            "the XMPP server lets no guests log in, and config.js names no hosts.anonymousdomain"
+                .to_owned()
+        }
         trouble => format!("{trouble:?}"),
     }
 }
