@@ -3,8 +3,9 @@
 //! Per packet that is written: nothing allocated in the steady state, nothing hashed, no log. A
 //! stream is found by its [`StreamKey`]; only what RTCP asks for is looked up by SSRC.
 //!
-//! No index of SRTP is ever sealed twice. A number that was written before is refused, and who
-//! adds a stream again that was removed goes on where it ended, its retransmissions too.
+//! No index of SRTP is sealed twice. A number that was written before is refused, and who adds a
+//! stream again that was removed goes on where it ended, its retransmissions too; this is known of
+//! the last [`SPENT_MAX`] SSRCs that were removed.
 
 mod clock;
 mod kept;
