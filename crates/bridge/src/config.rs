@@ -90,7 +90,7 @@ pub struct Bandwidth {
     pub retransmission_packets: usize,
     /// The same in bytes of payloads, which all receivers of a stream share (524 288).
     pub retransmission_bytes: usize,
-    /// Share of retransmissions above which they are given up (0.3).
+    /// Share of retransmissions above which they are given up (0.5).
     pub retransmission_share: f32,
     /// How much a shared screen on stage may exceed the estimate (500 000).
     pub oversend_bps: u64,

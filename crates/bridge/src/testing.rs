@@ -54,7 +54,7 @@ pub(crate) fn config() -> Config {
             most_bps: 100_000_000,
             retransmission_packets: 512,
             retransmission_bytes: 512 * 1_024,
-            retransmission_share: 0.3,
+            retransmission_share: 0.5,
             oversend_bps: 500_000,
         },
         video: VideoPolicy {

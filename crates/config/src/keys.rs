@@ -498,7 +498,7 @@ const TABLE: &[Key] = &[
     ),
     key(
         "bridge.retransmission_percent",
-        "30",
+        "50",
         "Share of retransmissions above which they are given up.",
     ),
     key(

@@ -505,10 +505,11 @@ impl Sender {
         Some(types.find(|(media, _)| *media == payload_type)?.1)
     }
 
-    /// How long something that was sent again is not sent again.
+    /// How long something that was sent again is not sent again. Who asks once more after a round
+    /// trip knows of the answer; delays vary, and clients ask a few times only.
     fn pause(&self) -> Duration {
-        self.round_trip
-            .map_or(PAUSE, |known| known.max(PAUSE_LEAST))
+        let known = self.round_trip.map(|known| known * 9 / 10);
+        known.map_or(PAUSE, |known| known.max(PAUSE_LEAST))
     }
 
     /// Where padding goes: the stream that was sent last, else any.
