@@ -186,8 +186,9 @@ impl Conference {
         });
     }
 
-    /// Drives all transports that something was written to, and does what follows from it.
-    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>) {
+    /// Drives transports that something was written to, and does what follows from it. True if the
+    /// batch has `most` bytes before all of them were; at least one is.
+    pub(crate) fn settle(&mut self, cx: &mut Cx<'_>, most: usize) -> bool {
         for _ in 0..ROUNDS_MAX {
             if std::mem::take(&mut self.has_allocations) {
                 self.allocate_where_needed(cx);
@@ -197,16 +198,26 @@ impl Conference {
                 self.tell_senders(cx);
             }
             if self.dirty.is_empty() {
-                return;
+                return false;
             }
             let mut dirty = std::mem::take(&mut self.dirty);
-            for index in dirty.drain(..) {
+            let mut driven = 0;
+            while let Some(index) = dirty.get(driven).copied() {
                 self.turn(cx, index);
+                driven += 1;
+                if cx.batch.bytes.len() >= most {
+                    break;
+                }
             }
-            if self.dirty.is_empty() {
-                self.dirty = dirty;
+            let is_full = driven < dirty.len();
+            dirty.drain(..driven);
+            dirty.append(&mut self.dirty);
+            self.dirty = dirty;
+            if is_full {
+                return true;
             }
         }
+        false
     }
 
     fn turn(&mut self, cx: &mut Cx<'_>, index: usize) {

@@ -5,8 +5,8 @@
 //! in a caller-owned [`Batch`] and everything else through [`Worker::poll_output`]. One worker is
 //! one thread; what a conference needs never leaves it.
 //!
-//! Call any number of `handle_datagram`, then `finish_batch`, or one of the other `handle_*`; then
-//! `poll_output` until `None`; then sleep until `next_timeout`. Time never goes backwards.
+//! Call any number of `handle_datagram`, then `finish_batch` or `finish_part` until it is false, or
+//! one of the other `handle_*`; then `poll_output` until `None`; then sleep until `next_timeout`. Time never goes backwards.
 
 mod allocate;
 mod channel;

@@ -228,17 +228,30 @@ impl Worker {
 
     /// To be called after each batch of datagrams: sends what they gave rise to.
     pub fn finish_batch(&mut self, now: Now, out: &mut Batch) {
+        self.settle(now, out, usize::MAX);
+    }
+
+    /// The same in parts. True if there is more: it is called again when what is in `out` has been
+    /// sent, and the batch emptied.
+    pub fn finish_part(&mut self, now: Now, out: &mut Batch) -> bool {
+        self.settle(now, out, PART_BYTES)
+    }
+
+    fn settle(&mut self, now: Now, out: &mut Batch, most: usize) -> bool {
         let before = (out.len(), out.total_bytes());
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for index in dirty.drain(..) {
+        let (mut settled, mut has_more) = (0, false);
+        while let Some(index) = self.dirty.get(settled).copied() {
             let (conference, mut cx) = self.lend(index, now.mono, out);
-            if let Some(conference) = conference {
-                conference.settle(&mut cx);
-            }
+            has_more = conference.is_some_and(|conference| conference.settle(&mut cx, most));
             self.tidy(now.mono, index);
+            if has_more {
+                break;
+            }
+            settled += 1;
         }
-        self.dirty = dirty;
+        self.dirty.drain(..settled);
         self.count_out(out, before);
+        has_more
     }
 
     /// Carries out a command of the focus of `conference`.
@@ -725,6 +738,9 @@ fn ntp_clock(now: Now) -> NtpClock {
     NtpClock::new(now.mono, NTP_EPOCH + Duration::from_millis(since_1970))
 }
 
+/// What is sent in one go: some receivers' packets of a picture, which the processor still has at
+/// hand when the system copies them. A run has no more.
+const PART_BYTES: usize = 64 << 10;
 /// From 1900 to 1970.
 const NTP_EPOCH: Duration = Duration::from_secs(2_208_988_800);
 

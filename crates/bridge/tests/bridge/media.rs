@@ -185,6 +185,29 @@ fn video_goes_out_on_the_primary_ssrc_and_starts_with_a_key_frame() {
 }
 
 #[test]
+fn a_picture_for_many_is_given_out_in_parts() {
+    let mut config = config();
+    config.bandwidth.initial_bps = 50_000_000;
+    let mut room = Room::new(config);
+    let names: Vec<_> = (0..12).map(|number| format!("p{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    room.party(&names);
+    room.clients[0].film();
+    if let Some(video) = &mut room.clients[0].video {
+        video.parts = [20; 3];
+    }
+    room.all_ask(180);
+    room.run(3 * SECOND);
+    let ssrc = room.clients[0].video_ssrc();
+    for receiver in 1..names.len() {
+        check_video(&room.clients[receiver].stream(ssrc), 0);
+    }
+    // A key frame is twice as much for all of them.
+    let part = room.largest_part;
+    assert!(((64 << 10)..(100 << 10)).contains(&part), "{part} bytes");
+}
+
+#[test]
 fn constraints_switch_layers_up_and_down() {
     let mut room = Room::new(config());
     room.party(&["a", "b"]);

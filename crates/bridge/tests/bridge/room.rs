@@ -37,10 +37,13 @@ pub(crate) struct Room {
     pub(crate) sealed: Vec<[u8; 12]>,
     /// Where datagrams were sent that no client has, and their first bytes.
     pub(crate) strayed: Vec<(SocketAddr, u8)>,
+    /// Bytes that a worker gave out before they were taken from it.
+    pub(crate) largest_part: usize,
     wire: VecDeque<(Instant, bool, Parcel)>,
     random: Random,
     allocations: u64,
     batch: Batch,
+    part: Batch,
 }
 
 /// What an endpoint may have forwarded, messages included.
@@ -84,10 +87,12 @@ impl Room {
             habits: Habits::default(),
             sealed: Vec::new(),
             strayed: Vec::new(),
+            largest_part: 0,
             wire: VecDeque::new(),
             random: Random::from_seed([42; 32]),
             allocations: 0,
             batch: Batch::default(),
+            part: Batch::default(),
         }
     }
 
@@ -321,9 +326,18 @@ impl Room {
                 client.receive(now.mono, &parcel);
             }
         }
+        // In parts, as a media thread sends it.
+        let mut part = std::mem::take(&mut self.part);
         for worker in &mut self.workers {
-            worker.finish_batch(now, &mut batch);
+            let mut has_more = true;
+            while has_more {
+                has_more = worker.finish_part(now, &mut part);
+                self.largest_part = self.largest_part.max(part.total_bytes());
+                part.runs().for_each(|run| batch.push_run(run));
+                part.clear();
+            }
         }
+        self.part = part;
         self.batch = batch;
     }
 

@@ -168,7 +168,8 @@ impl MediaWorker {
         }
         if ready.is_readable {
             let is_empty = self.receive(now);
-            self.gather(now, is_empty);
+            let packets = self.finish(now);
+            self.gather(now, is_empty, packets);
         }
         if let Some(foreign) = foreign {
             let mut next = Some(foreign);
@@ -181,8 +182,8 @@ impl MediaWorker {
                     next = self.ring.try_recv().ok();
                 }
             }
-            self.machine.finish_batch(now, &mut self.batch);
-            self.gather(now, left > 0);
+            let packets = self.finish(now);
+            self.gather(now, left > 0, packets);
         }
         if let Some(command) = command {
             self.carry_out(now, command);
@@ -202,8 +203,8 @@ impl MediaWorker {
     /// The first packets of a burst are forwarded at once; those behind them, up to a moment
     /// later, together. Not where more is there already than could be taken in, nor for what is
     /// answered by a packet or two.
-    fn gather(&mut self, now: Now, is_empty: bool) {
-        if is_empty && self.batch.len() > ANSWERS {
+    fn gather(&mut self, now: Now, is_empty: bool, packets: usize) {
+        if is_empty && packets > ANSWERS {
             self.gathering = Some(now.mono + self.config.timers.gather);
         }
     }
@@ -266,8 +267,21 @@ impl MediaWorker {
             }
         }
         machine.note_lag(now, waited);
-        machine.finish_batch(now, batch);
         left > 0
+    }
+
+    /// Sends what datagrams have given rise to, but for the last part. Gives how many packets that
+    /// are in all.
+    fn finish(&mut self, now: Now) -> usize {
+        let mut packets = 0;
+        loop {
+            let has_more = self.machine.finish_part(now, &mut self.batch);
+            packets += self.batch.len();
+            if !has_more {
+                return packets;
+            }
+            self.socket.send(&mut self.batch);
+        }
     }
 
     fn carry_out(&mut self, now: Now, command: WorkerCommand) {
