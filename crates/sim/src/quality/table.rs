@@ -181,11 +181,12 @@ channel. The camera is VP8 in three simulcast encodings (180, 360 and 720 lines 
 three spatial layers of the same sizes, as Chromium sends it in Jitsi (L3T3_KEY): one stream of
 2,000 kbit/s, in which a layer refers to the one below at key frames only, so that 720 lines cost
 their viewer 1,500 and 360 lines 350 kbit/s. Everybody shows one other person in 720 lines and all
-the others in 180; in the middle of the 40 measured seconds another person comes on stage. The networks are those of all people at once. Cameras do not adapt themselves as a browser's
-encoder would, so a bottleneck is one on the way down. Receivers ask five times at most for what
-they miss, which browsers do more often, and for a key frame after 800 ms: the longest freezes on
-Wi-Fi are such waits. A picture is there when all that it refers to was: lower spatial layers of
-its key frame, and earlier frames of its own layer.
+the others in 180; in the middle of the 40 measured seconds another person comes on stage. The
+networks are those of all people at once. Cameras do not adapt themselves as a browser's encoder
+would, so a bottleneck is one on the way down. Receivers ask five times at most for what they miss,
+which browsers do more often, and for a key frame after 800 ms: the longest freezes on Wi-Fi are
+such waits. A picture is there when all that it refers to was: lower spatial layers of its key
+picture, and earlier frames of its own layer.
 
 - **first picture**: from the moment at which both had opened the page to the first picture; of
   half of all pairs, and of the slowest
