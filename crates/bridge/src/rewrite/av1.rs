@@ -44,12 +44,13 @@ impl DecodeTargets {
 
     /// The highest spatial layer that is sent of the picture that a packet belongs to.
     pub(crate) fn top(&self, descriptor: &Descriptor, structure: &Structure) -> Option<u8> {
-        // At a key frame the wanted one is reached in steps, all in one picture.
-        let target = match descriptor.refers_to_earlier_pictures() {
-            true => self.current,
-            false => self.wanted,
-        };
-        Some(structure.target(target?)?.spatial)
+        let spatial = |target: Option<u8>| Some(structure.target(target?)?.spatial);
+        // At a key frame the wanted one is reached in steps, all in one picture; the one before is
+        // kept where the frame comes late with which the change would have begun.
+        match descriptor.refers_to_earlier_pictures() {
+            true => spatial(self.current),
+            false => spatial(self.wanted).max(spatial(self.current)),
+        }
     }
 
     /// Decides about a frame that comes in order, and whether the decode target changed with it.
@@ -115,10 +116,9 @@ impl DecodeTargets {
         (choice, self.current != before)
     }
 
-    /// Decides about a frame that comes after later ones.
-    pub(crate) fn choose_late(&self, descriptor: &Descriptor) -> bool {
-        let current = self.current.map(|current| descriptor.indication(current));
-        current.is_some_and(|indication| indication != Indication::NotPresent)
+    /// The one that is sent now.
+    pub(crate) fn current(&self) -> Option<u8> {
+        self.current
     }
 
     /// What is to be told of decode targets with a frame.

@@ -11,6 +11,8 @@
 //!
 //! Budget: no allocation once the history of frames has grown to its size.
 
+mod late;
+
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -114,10 +116,25 @@ struct Frame {
     is_closed: bool,
     /// The decode targets to be told with it.
     active: Option<u32>,
+    /// What the receiver got when it came.
+    course: Course,
     /// What applies to it.
     shift: Shift,
     /// What applies behind it.
     after: Shift,
+}
+
+/// The layers that a receiver gets at some place: what refers to a frame that comes late there may
+/// have been sent, whatever is sent by now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Course {
+    decode_target: Option<u8>,
+    spatial: u8,
+    temporal_max: u8,
+    /// Of which layers the last frame of the temporal base layer was sent.
+    sent: u8,
+    /// The highest spatial layer of the picture.
+    top: Option<u8>,
 }
 
 /// What was decided about a frame.
@@ -125,6 +142,7 @@ struct Frame {
 struct Decision {
     choice: Choice,
     active: Option<u32>,
+    course: Course,
 }
 
 impl VideoRewrite {
@@ -193,6 +211,12 @@ impl VideoRewrite {
             self.pass_over(&packet);
             return Verdict::DropForWantOfKeyframe;
         }
+        if self.has_lost_structure(&packet) {
+            // The key frame with it may come late; what refers to it is left out by then.
+            self.suspend();
+            self.pass_over(&packet);
+            return Verdict::DropForWantOfKeyframe;
+        }
         let kept = self.place_kept(packet.number);
         match self.place(&packet, target) {
             Ok(place) => self.forward(now, &packet, place),
@@ -201,45 +225,13 @@ impl VideoRewrite {
         }
     }
 
-    /// The place that was kept for a packet which comes late, if any was. Its timestamp is that of
-    /// the frame before it, as with all padding.
-    fn place_kept(&self, number: u64) -> Option<Place> {
-        // Nearly always it is the newest frame that is looked for.
-        let behind = self
-            .frames
-            .iter()
-            .rev()
-            .take_while(|frame| frame.first > number);
-        let place = self.frames.len() - behind.count();
-        let before = self.frames.get(place.checked_sub(1)?)?;
-        let is_kept = if number <= before.last {
-            // It is one of a frame that came late and was left out itself.
-            !before.is_forwarded && before.after == before.shift
-        } else {
-            self.frames
-                .get(place)
-                .is_some_and(|behind| before.after == behind.shift)
-        };
-        if !is_kept {
-            return None;
-        }
-        let mut earlier = self.frames.range(..place).rev();
-        let forwarded = earlier.find(|frame| frame.is_forwarded)?;
-        Some(Place {
-            number: u64::try_from(number as i64 + before.after.number).ok()?,
-            timestamp: forwarded.timestamp.wrapping_add(self.timestamp_shift),
-        })
-    }
-
-    fn fill(&mut self, kept: Option<Place>) -> Verdict {
-        let Some(place) = kept else {
-            return Verdict::Drop;
-        };
-        if let Some(sent) = &mut self.sent {
-            // Behind it there may be nothing yet but frames that are left out.
-            sent.number = sent.number.max(place.number);
-        }
-        Verdict::Fill(place)
+    /// Whether the packet's descriptor refers to a structure that did not come.
+    fn has_lost_structure(&self, packet: &VideoPacket<'_>) -> bool {
+        let header = packet.header;
+        header.codec != VideoCodec::Vp8
+            && self.decode_targets.is_chosen()
+            && (header.descriptor.is_none() || packet.structure.is_none())
+            && self.is_ahead(packet)
     }
 
     fn is_other_codec(&self, packet: &VideoPacket<'_>) -> bool {
@@ -327,7 +319,7 @@ impl VideoRewrite {
         self.layers.begin();
         self.decode_targets.begin();
         let decision = self.decide(&packet, target, 0);
-        let frame = packet.to_frame(picture, true, decision.active, self.next, self.next);
+        let frame = packet.to_frame(picture, true, &decision, (self.next, self.next));
         self.frames.push_back(frame);
         self.forward(now, &packet, (self.next, decision.active))
     }
@@ -348,7 +340,7 @@ impl VideoRewrite {
         match known {
             Some(index) => self.place_in_frame(packet, index, index == newest),
             None if self.is_ahead(packet) => self.place_newer(packet, newest, target),
-            None => self.place_late(packet, target),
+            None => self.place_late(packet),
         }
     }
 
@@ -406,42 +398,12 @@ impl VideoRewrite {
             }
         }
         self.next = after;
-        let frame = packet.to_frame(picture, is_forwarded, decision.active, shift, after);
+        let frame = packet.to_frame(picture, is_forwarded, &decision, (shift, after));
         self.remember(self.frames.len(), frame);
         match decision.choice {
             Choice::Send => Ok((shift, decision.active)),
             Choice::Leave => Err(Verdict::Drop),
             Choice::LeaveForWantOfKeyframe => Err(Verdict::DropForWantOfKeyframe),
-        }
-    }
-
-    /// A packet of a frame between two that are known.
-    fn place_late(
-        &mut self,
-        packet: &VideoPacket<'_>,
-        target: Target,
-    ) -> Result<(Shift, Option<u32>), Verdict> {
-        let mut frames = self.frames.iter();
-        let index = frames.position(|frame| frame.first > packet.number);
-        let index = index.ok_or(Verdict::Drop)?;
-        let before = index
-            .checked_sub(1)
-            .and_then(|index| self.frames.get(index));
-        let (Some(before), Some(behind)) = (before.copied(), self.frames.get(index)) else {
-            return Err(Verdict::Drop);
-        };
-        let is_place_kept = before.last < packet.number && before.after == behind.shift;
-        if !is_place_kept {
-            return Err(Verdict::Drop);
-        }
-        let picture = packet.picture_near(before.picture);
-        let is_forwarded = self.is_wanted_late(packet, target, index);
-        let shift = before.after;
-        let frame = packet.to_frame(picture, is_forwarded, None, shift, shift);
-        self.remember(index, frame);
-        match is_forwarded {
-            true => Ok((shift, None)),
-            false => Err(Verdict::Drop),
         }
     }
 
@@ -473,13 +435,26 @@ impl VideoRewrite {
             let (choice, is_changed) =
                 targets.choose(descriptor, structure, aim, is_closed, is_sent);
             let active = targets.active(descriptor, structure, is_changed);
-            return Decision { choice, active };
+            let course = Course {
+                decode_target: targets.current(),
+                top: targets.top(descriptor, structure),
+                ..Course::default()
+            };
+            return Decision {
+                choice,
+                active,
+                course,
+            };
         }
         if header.codec != VideoCodec::Vp8 && self.decode_targets.is_chosen() {
             // Its descriptor refers to a structure that was lost.
             return Decision {
                 choice: Choice::LeaveForWantOfKeyframe,
                 active: None,
+                course: Course {
+                    decode_target: self.decode_targets.current(),
+                    ..Course::default()
+                },
             };
         }
         let mut choice = Choice::Send;
@@ -504,25 +479,17 @@ impl VideoRewrite {
         Decision {
             choice,
             active: None,
+            course: Course {
+                decode_target: None,
+                spatial: self.layers.current(),
+                temporal_max,
+                sent: self.layers.sent(),
+                top: match &header.own {
+                    Own::Vp9(vp9) => Some(self.layers.top(vp9)),
+                    Own::Vp8(_) | Own::None => None,
+                },
+            },
         }
-    }
-
-    /// Decides about a frame that comes after later ones.
-    fn is_wanted_late(&self, packet: &VideoPacket<'_>, target: Target, index: usize) -> bool {
-        let header = packet.header;
-        if self.has_of_picture(packet, |frame| {
-            frame.is_closed && frame.spatial < header.spatial
-        }) {
-            return false;
-        }
-        match (&header.own, &header.descriptor, packet.structure) {
-            (Own::Vp9(_) | Own::None, Some(descriptor), Some(_)) => {
-                return self.decode_targets.choose_late(descriptor);
-            }
-            (Own::Vp9(vp9), ..) if !self.layers.choose_late(vp9) => return false,
-            _ => {}
-        }
-        self.is_wanted(packet, self.temporal_max(packet, target), index)
     }
 
     /// On the way down only what is cheapest, on the way up all there is.
@@ -639,19 +606,17 @@ impl VideoRewrite {
     /// Whether what is left out makes this the last packet of its picture.
     fn is_picture_end(&self, packet: &VideoPacket<'_>) -> bool {
         let header = packet.header;
-        let top = match (&header.own, packet.structure) {
-            (Own::Vp8(_), _) => None,
-            (own, structure) => match (&header.descriptor, structure, own) {
-                (Some(descriptor), Some(structure), _) => {
-                    self.decode_targets.top(descriptor, structure)
-                }
-                (_, _, Own::Vp9(vp9)) => Some(self.layers.top(vp9)),
-                _ => None,
-            },
-        };
+        if !header.is_frame_end {
+            return false;
+        }
+        // The layer that ends it is that of the time when the frame began to come.
+        let mut latest = self.frames.iter().rev();
+        let own = latest
+            .find(|frame| frame.timestamp == packet.timestamp && frame.spatial == header.spatial);
+        let top = own.and_then(|own| own.course.top);
         // What comes late may have been overtaken by what was above it.
         let is_above = |frame: &Frame| frame.is_forwarded && frame.spatial > header.spatial;
-        header.is_frame_end && top == Some(header.spatial) && !self.has_of_picture(packet, is_above)
+        top == Some(header.spatial) && !self.has_of_picture(packet, is_above)
     }
 
     fn payload_edit(
@@ -684,9 +649,8 @@ impl VideoPacket<'_> {
         self,
         picture: Option<i64>,
         is_forwarded: bool,
-        active: Option<u32>,
-        shift: Shift,
-        after: Shift,
+        decision: &Decision,
+        (shift, after): (Shift, Shift),
     ) -> Frame {
         Frame {
             timestamp: self.timestamp,
@@ -700,7 +664,8 @@ impl VideoPacket<'_> {
             is_marked: self.is_marked,
             is_forwarded,
             is_closed: false,
-            active,
+            active: decision.active,
+            course: decision.course,
             shift,
             after,
         }

@@ -112,6 +112,20 @@ impl Vp9Header {
         self.spatial > 0 && self.is_inter_picture && !self.is_inter_layer
     }
 
+    /// Whether everything was sent that the frame refers to, where of these layers, one bit each,
+    /// the last frame of the temporal base layer was.
+    pub(crate) fn has_base(&self, sent: u8) -> bool {
+        let is_sent = |layer: u8| sent >> layer & 1 == 1;
+        let below = self.spatial.checked_sub(1);
+        (!self.is_inter_picture || is_sent(self.spatial))
+            && (!self.is_inter_layer || below.is_some_and(is_sent))
+    }
+
+    /// Whether a receiver needs the frame that is sent layers up to this one.
+    pub(crate) fn is_part_of(&self, top: u8) -> bool {
+        self.spatial == top || (self.spatial < top && !self.is_not_for_upper)
+    }
+
     pub(crate) fn base_layer(&self) -> Option<u8> {
         self.base_layer.map(|(index, _)| index)
     }
@@ -204,6 +218,12 @@ impl Vp9Layers {
         self.current
     }
 
+    /// Of which layers the last frame of the temporal base layer was sent; one bit each.
+    pub(crate) fn sent(&self) -> u8 {
+        let layers = (0..).zip(&self.sent);
+        layers.fold(0, |bits, (layer, sent)| bits | u8::from(*sent) << layer)
+    }
+
     /// The highest layer that is sent of the picture that a packet belongs to.
     pub(crate) fn top(&self, header: &Vp9Header) -> u8 {
         // At a key frame the wanted one is reached in steps, all in one picture.
@@ -231,11 +251,11 @@ impl Vp9Layers {
             || (spatial < self.current && spatial >= target)
             || self.current > top;
         let may_begin = spatial <= self.current || !is_closed;
-        let has_base = may_begin && self.has_base(header);
+        let has_base = may_begin && header.has_base(self.sent());
         if is_nearer && has_base {
             self.current = spatial;
         }
-        let is_sent = has_base && self.is_of_current(header);
+        let is_sent = has_base && header.is_part_of(self.current);
         if header.temporal == 0
             && let Some(sent) = self.sent.get_mut(usize::from(spatial))
         {
@@ -249,24 +269,6 @@ impl Vp9Layers {
             }
             false => Choice::Leave,
         }
-    }
-
-    /// Decides about a frame that comes after later ones.
-    pub(crate) fn choose_late(&self, header: &Vp9Header) -> bool {
-        self.is_of_current(header)
-    }
-
-    /// Whether everything was sent that the frame refers to.
-    fn has_base(&self, header: &Vp9Header) -> bool {
-        let is_sent = |layer: u8| self.sent.get(usize::from(layer)).is_some_and(|sent| *sent);
-        let below = header.spatial.checked_sub(1);
-        (!header.is_inter_picture || is_sent(header.spatial))
-            && (!header.is_inter_layer || below.is_some_and(is_sent))
-    }
-
-    fn is_of_current(&self, header: &Vp9Header) -> bool {
-        header.spatial == self.current
-            || (header.spatial < self.current && !header.is_not_for_upper)
     }
 }
 

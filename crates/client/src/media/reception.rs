@@ -1,6 +1,4 @@
 mod head;
-#[cfg(test)]
-mod scalable;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -779,6 +777,8 @@ const SENT_MAX: u64 = 100 * 365 * 24 * 3600 * 1_000_000;
 
 #[cfg(test)]
 mod tests {
+    mod scalable;
+
     use super::*;
     use crate::media::camera::{Camera, Frame, Layer, SyntheticCamera};
     use crate::media::packetizer::Packetizer;

@@ -27,7 +27,8 @@ struct Sender {
     encoder: Encoder,
     number: u64,
     timestamp: u32,
-    structure: Option<Arc<Structure>>,
+    /// In the order of the numbers of the packets that they came with.
+    structures: Vec<(u64, Arc<Structure>)>,
     /// The decode targets that the next picture says are left.
     active: Option<u32>,
 }
@@ -88,9 +89,20 @@ impl Sender {
                 .of_scale(encoding),
             number: 70_000 * u64::from(encoding + 1),
             timestamp: u32::MAX - 9_000 * u32::from(encoding),
-            structure: None,
+            structures: Vec::new(),
             active: None,
         }
+    }
+
+    /// Goes over from three spatial layers to one, or back, behind a frame: with a structure whose
+    /// templates have other numbers, at a key picture.
+    fn change_layers(&mut self, last: &Encoded) {
+        let layers = match self.encoder.layers.spatial {
+            1 => L3T3_KEY,
+            _ => L1T3,
+        };
+        let encoder = Encoder::new(layers, (self.encoder.offset + 15) % 64);
+        self.encoder = encoder.at(last.picture + 1, last.number + 1, last.base_layer);
     }
 
     /// The packets of the next picture, so many for each frame.
@@ -134,12 +146,20 @@ impl Sender {
         target: Target,
     ) -> Result<Out, Verdict> {
         let bytes = packet.descriptor.as_deref().map(DescriptorBytes::new);
-        let read = bytes.as_ref().map(|bytes| {
-            let read = Descriptor::read(bytes.bytes(), self.structure.as_deref());
-            let (descriptor, own) = read.expect("a descriptor that can be read");
-            self.structure = own.map(Arc::new).or(self.structure.take());
-            descriptor
+        // As the bridge reads them: what the structure is missing for says nothing.
+        let mut known = self.structures.iter().rev();
+        let known = known.find(|(from, _)| *from <= packet.number);
+        let mut structure = known.map(|(_, structure)| Arc::clone(structure));
+        let read = bytes.as_ref().and_then(|bytes| {
+            let (descriptor, own) = Descriptor::read(bytes.bytes(), structure.as_deref()).ok()?;
+            if let Some(own) = own.map(Arc::new) {
+                structure = Some(Arc::clone(&own));
+                self.structures.push((packet.number, own));
+                self.structures.sort_by_key(|(from, _)| *from);
+            }
+            Some(descriptor)
         });
+        structure = structure.filter(|_| read.is_some());
         let codec = match packet.speech {
             Speech::Vp9 => VideoCodec::Vp9,
             Speech::Av1 => VideoCodec::Av1,
@@ -148,7 +168,7 @@ impl Sender {
         let header = VideoHeader::read(codec, &packet.payload, read).unwrap();
         let arrived = VideoPacket {
             header: &header,
-            structure: self.structure.as_deref(),
+            structure: structure.as_deref(),
             encoding: packet.encoding,
             number: packet.number,
             timestamp: packet.timestamp,
@@ -400,14 +420,14 @@ fn a_structure_of_fewer_layers_counts() {
         );
         let mut fewer = Sender::new(speech, 0, Layers { spatial: 2, ..L3T3 });
         let next = sender
-            .structure
-            .as_ref()
-            .map_or(0, |known| known.next_template());
+            .structures
+            .last()
+            .map_or(0, |(_, known)| known.next_template());
         fewer.encoder = Encoder::new(Layers { spatial: 2, ..L3T3 }, next);
         fewer.encoder = fewer.encoder.at(0x7ffc, 0xfffe, 254);
         fewer.number = sender.number;
         fewer.timestamp = sender.timestamp;
-        fewer.structure = sender.structure.clone();
+        fewer.structures.clone_from(&sender.structures);
         let (words, wants) = run(
             &mut fewer,
             &mut rewrite,
@@ -447,7 +467,7 @@ fn a_layer_that_is_given_up_is_not_waited_for() {
             let out = sender.feed(&mut rewrite, now, &packet, all).unwrap();
             word += &format!("{} ", out.from.frame.spatial);
             let bytes = out.descriptor.as_deref().unwrap();
-            let known = sender.structure.as_deref();
+            let known = sender.structures.last().map(|(_, known)| known.as_ref());
             let (descriptor, _) = Descriptor::read(bytes, known).unwrap();
             let is_first = words.is_empty();
             assert_eq!(descriptor.active, is_first.then_some(0b11_1111));
@@ -637,5 +657,166 @@ proptest! {
             prop_assert_eq!(pair[1].number, pair[0].number + 1);
         }
         prop_assert!(!ordered.is_empty());
+    }
+}
+
+/// What happens to a packet on its way up: nothing, it never comes, or that many others overtake it.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Arrives,
+    Lost,
+    Late(usize),
+}
+
+fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let fate = prop_oneof![
+        12 => Just(Fate::Arrives),
+        1 => Just(Fate::Lost),
+        2 => (1usize..40).prop_map(Fate::Late),
+    ];
+    proptest::collection::vec(fate, 64..256)
+}
+
+/// The order in which packets come, by their places among those that were sent.
+fn arrivals(fates: &[Fate], count: usize) -> Vec<usize> {
+    let mut due: Vec<(usize, usize)> = Vec::new();
+    for (place, fate) in (0..count).zip(fates.iter().cycle()) {
+        match fate {
+            Fate::Arrives => due.push((place, place)),
+            Fate::Lost => {}
+            Fate::Late(by) => due.push((place + by, place)),
+        }
+    }
+    due.sort_by_key(|(at, place)| (*at, std::cmp::Reverse(*place)));
+    due.into_iter().map(|(_, place)| place).collect()
+}
+
+impl Out {
+    fn name(&self) -> String {
+        let Encoded {
+            picture,
+            number,
+            spatial,
+            temporal,
+            is_key,
+            ..
+        } = self.from.frame;
+        let (part, is_marked) = (self.from.part, self.is_marked);
+        format!(
+            "{} (of {}): {picture}/{number} {spatial}.{temporal} part {part} key {is_key} marked {is_marked}",
+            self.number, self.from.number
+        )
+    }
+}
+
+/// What a receiver makes of it, once all has come that ever does: what it cannot decode, or would
+/// take for the end of a picture, must be seen from a hole in the numbers.
+fn check_with_holes(outs: &[Out], filled: &BTreeSet<u64>) -> Result<(), TestCaseError> {
+    let mut ordered: BTreeMap<u64, &Out> = BTreeMap::new();
+    for out in outs {
+        prop_assert!(
+            ordered.insert(out.number, out).is_none(),
+            "{} twice",
+            out.number
+        );
+        prop_assert!(!filled.contains(&out.number), "{} was filled", out.number);
+    }
+    let mut there: BTreeSet<u64> = BTreeSet::new();
+    let mut is_holed = false;
+    let mut before: Option<&Out> = None;
+    for out in ordered.values() {
+        let frame = &out.from.frame;
+        let has_gap = before.is_some_and(|before| {
+            (before.number + 1..out.number).any(|number| !filled.contains(&number))
+        });
+        is_holed |= has_gap;
+        if let Some(before) = before {
+            let is_same = before.from.timestamp == out.from.timestamp
+                && before.from.encoding == out.from.encoding;
+            let ahead = out.timestamp.wrapping_sub(before.timestamp);
+            prop_assert!(
+                ahead < 1 << 31 && (ahead == 0) == is_same,
+                "{} {}",
+                before.name(),
+                out.name()
+            );
+            let is_anew = frame.is_key && frame.spatial == 0 && out.from.part == 0;
+            // What was left out late may have been the end of the picture; and which layer ends a key
+            // picture may be decided before all of it has come.
+            let is_adjacent = before.number + 1 == out.number && !before.from.frame.is_key;
+            prop_assert!(
+                !is_adjacent || is_holed || before.is_marked != is_same || is_anew,
+                "mark: {} {}",
+                before.name(),
+                out.name()
+            );
+            let is_begun = before.from.frame.number == frame.number || out.from.part == 0;
+            prop_assert!(
+                has_gap || is_begun,
+                "begins in the middle: {} {}",
+                before.name(),
+                out.name()
+            );
+        }
+        if frame.is_key && frame.spatial == 0 && out.from.part == 0 {
+            is_holed = false;
+            there.clear();
+        }
+        let has_all = frame.references.iter().all(|number| there.contains(number));
+        prop_assert!(
+            has_all || is_holed,
+            "lacks something: {} of {there:?}",
+            out.name()
+        );
+        there.insert(frame.number);
+        before = Some(out);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever is lost or late on the way up: a receiver that cannot decode something sees that
+    /// something is missing.
+    #[test]
+    fn what_is_lost_on_the_way_up_is_missed_on_the_way_down(
+        layers in prop_oneof![
+            Just(Layers { prediction: Prediction::Key, ..L3T3 }),
+            Just(L1T3),
+        ],
+        speech in Just(Speech::Av1),
+        steps in proptest::collection::vec(step(), 1..60),
+        fates in fates(),
+    ) {
+        let mut sender = Sender::new(speech, 0, layers);
+        let mut rewrite = VideoRewrite::default();
+        let start = Instant::now();
+        let mut sent: Vec<(usize, Packet)> = Vec::new();
+        for (n, step) in steps.iter().enumerate() {
+            let changes = step.is_key && step.parts == 2;
+            if let Some(last) = sent.last().map(|(_, packet)| packet.frame.clone()).filter(|_| changes) {
+                sender.change_layers(&last);
+            }
+            let packets = sender.picture(step.is_key || n == 0, 3, step.parts);
+            sent.extend(packets.into_iter().map(|packet| (n, packet)));
+        }
+        let mut wanted = target(0, 2, 2);
+        let (mut outs, mut filled) = (Vec::new(), BTreeSet::new());
+        for place in arrivals(&fates, sent.len()) {
+            let (n, packet) = &sent[place];
+            if let Some((_, spatial, temporal)) = steps[*n].target {
+                wanted = target(0, spatial, temporal);
+            }
+            let now = start + Duration::from_millis(33 * *n as u64);
+            match sender.feed(&mut rewrite, now, packet, wanted) {
+                Ok(out) => outs.push(out),
+                Err(Verdict::Fill(place)) => {
+                    prop_assert!(filled.insert(place.number), "{} filled twice", place.number);
+                }
+                Err(_) => {}
+            }
+        }
+        check_with_holes(&outs, &filled)?;
     }
 }

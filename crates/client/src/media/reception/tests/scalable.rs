@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tertulia_model::{MediaType, Random, Ssrc};
 
-use super::{Flaw, Received, Reception, ReceptionFacts};
+use super::super::{Flaw, Received, Reception, ReceptionFacts};
 use crate::VideoConfig;
 use crate::media::packetizer::{Packet, Packetizer};
 use crate::media::{Camera, CameraCodec, Frame};
@@ -164,7 +164,8 @@ fn a_key_picture_needs_all_its_layers() {
         studio.camera.request_key_frame();
         packets.extend(studio.picture(2));
         // One packet of each layer's frame.
-        let of_layer = |packet: &Received| super::Head::read(packet).unwrap().1.layer == missing;
+        let of_layer =
+            |packet: &Received| super::super::Head::read(packet).unwrap().1.layer == missing;
         let key = packets.iter().rposition(of_layer).unwrap();
         packets.remove(key);
         studio.take(packets);
@@ -216,7 +217,7 @@ fn what_ends_a_picture_must_be_told() {
     studio.now += Duration::from_millis(300);
     let mut packets = studio.picture(1);
     let first = packets.iter().position(|packet| {
-        let (_, stamp) = super::Head::read(packet).unwrap();
+        let (_, stamp) = super::super::Head::read(packet).unwrap();
         stamp.part + 1 == stamp.parts
     });
     packets[first.unwrap()].marker = true;
