@@ -107,9 +107,10 @@ pub(crate) fn allocate(available_bps: u64, oversend_bps: u64, demands: &[Demand]
     }
 }
 
-/// How many voices a receiver hears that wants a picture too: as many as leave room for one, but at
-/// least so many; None where that is all. `voices_bps` is what each takes, the dearest first, and
-/// `before` what was decided last: more are heard only where they fit easily.
+/// How many voices a receiver hears that wants a picture too; None where that is all. Voices come
+/// first: only where all of them are more than there is are some left out, and then so many that
+/// there is room for a picture, but at least `least` are heard. `voices_bps` is what each takes, the
+/// dearest first, and `before` what was decided last: more are heard only where they fit easily.
 ///
 /// Jitsi's bridge sends all of them always. Where ten microphones are open that is more than half a
 /// megabit per second, and a link that has no more carries neither pictures nor one whole voice.
@@ -127,6 +128,9 @@ pub(crate) fn voices_that_fit(
         });
         fit.count()
     };
+    if before.is_none() && voices_bps.iter().sum::<u64>() <= available_bps {
+        return None;
+    }
     let room = available_bps / 100 * VOICES_PERCENT;
     let fit = fitting(room).max(least);
     let most = match before {
@@ -289,8 +293,8 @@ fn considered_desktop(
     (layers, preferred, cheapest_of_top.filter(|_| is_on_stage))
 }
 
-/// What voices may take of what there is, where a picture is wanted too.
-const VOICES_PERCENT: u64 = 60;
+/// What voices may take of what there is, where some are left out and a picture is wanted too.
+const VOICES_PERCENT: u64 = 80;
 /// What they may take of that when there are to be more of them.
 const EASILY_PERCENT: u64 = 85;
 /// Up to this height any frame rate is good enough.
@@ -464,9 +468,9 @@ mod tests {
         let fit = |kbps: u64, before| voices_that_fit(&ten, kbps * 1_000, 3, before);
         let table = [
             (10_000, None),
-            (800, None),
-            (799, Some(9)),
-            (400, Some(5)),
+            (480, None),
+            (479, Some(7)),
+            (400, Some(6)),
             (50, Some(3)),
         ];
         for (kbps, expected) in table {
@@ -474,19 +478,19 @@ mod tests {
         }
         let few = voices_that_fit(&ten[..3], 50_000, 3, None);
         assert_eq!(few, None, "three are heard always");
-        let dear = voices_that_fit(&[200_000, 48_000, 48_000, 48_000], 500_000, 1, None);
-        assert_eq!(dear, Some(3));
+        let dear = voices_that_fit(&[200_000, 48_000, 48_000, 48_000], 320_000, 1, None);
+        assert_eq!(dear, Some(2));
     }
 
     #[test]
     fn more_voices_are_heard_only_where_they_fit_easily() {
         let ten = [48_000; 10];
         let fit = |kbps: u64, before| voices_that_fit(&ten, kbps * 1_000, 3, Some(before));
-        assert_eq!(fit(400, 4), Some(4), "a fifth would just fit");
-        assert_eq!(fit(480, 4), Some(5));
-        assert_eq!(fit(300, 5), Some(3), "less at once");
-        assert_eq!(fit(900, 9), Some(9));
-        assert_eq!(fit(950, 9), None);
+        assert_eq!(fit(300, 4), Some(4), "a fifth would just fit");
+        assert_eq!(fit(360, 4), Some(5));
+        assert_eq!(fit(200, 5), Some(3), "less at once");
+        assert_eq!(fit(675, 9), Some(9));
+        assert_eq!(fit(710, 9), None);
     }
 
     #[test]

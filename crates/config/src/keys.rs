@@ -574,7 +574,7 @@ const TABLE: &[Key] = &[
     key(
         "bridge.narrow_voices",
         "3",
-        "Voices passed on at least, the loudest, where bandwidth does not suffice for all and a picture; -1 is all.",
+        "Where all voices are more than the bandwidth and a picture is wanted, the loudest are passed on, so many at least; -1 is all.",
     ),
     key(
         "bridge.reduce_load",
