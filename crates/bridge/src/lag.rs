@@ -2,7 +2,9 @@
 //!
 //! The measure is how long datagrams have waited before they were taken in. A hiccup of the
 //! machine leaves a queue too, but one that shrinks at once; so the wait must have been too long
-//! for a while.
+//! for a while. A worker that takes in all that has come, late as that may be, is not the one who
+//! is too slow: on a busy machine others had the processor, and without video nobody would be
+//! better off. Only where that lasts for long is there nothing else that would help.
 
 use std::time::{Duration, Instant};
 
@@ -18,10 +20,12 @@ pub(crate) struct Lag {
 
 impl Lag {
     /// Datagrams that have waited for so long were taken in now; more than `limit` is too long.
-    pub(crate) fn note(&mut self, now: Instant, waited: Duration, limit: Duration) {
+    /// `is_all` says whether nothing is left waiting.
+    pub(crate) fn note(&mut self, now: Instant, waited: Duration, is_all: bool, limit: Duration) {
         if waited > limit {
             let since = *self.late_since.get_or_insert(now);
-            if !self.is_behind && now.saturating_duration_since(since) >= limit {
+            let patience = if is_all { PATIENCE.max(limit) } else { limit };
+            if !self.is_behind && now.saturating_duration_since(since) >= patience {
                 warn!(
                     waited_ms = waited.as_millis() as u64,
                     "a media thread is behind: no video"
@@ -44,19 +48,27 @@ impl Lag {
     }
 }
 
+/// Readings that are all too late for so long are no hiccups of the machine.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_millis(50);
 
-    /// Plays readings (when, how long it had waited; milliseconds); the state after each.
+    /// Plays readings (when, how long it had waited; milliseconds) of a worker that leaves
+    /// something each time; the state after each.
     fn play(readings: &[(u64, u64)]) -> Vec<bool> {
+        play_with(readings, false)
+    }
+
+    fn play_with(readings: &[(u64, u64)], is_all: bool) -> Vec<bool> {
         let start = Instant::now();
         let mut lag = Lag::default();
         let note = |(at, waited): &(u64, u64)| {
             let (at, waited) = (Duration::from_millis(*at), Duration::from_millis(*waited));
-            lag.note(start + at, waited, LIMIT);
+            lag.note(start + at, waited, is_all, LIMIT);
             lag.is_behind()
         };
         readings.iter().map(note).collect()
@@ -88,6 +100,24 @@ mod tests {
             (90, 51),
         ]);
         assert_eq!(states, [false, false, true, true, true, false, false]);
+    }
+
+    #[test]
+    fn who_takes_in_all_there_is_is_behind_only_after_long() {
+        // Others have the processor: 80 ms each time, and in between all is in time again.
+        let starved = [
+            (0, 80),
+            (80, 80),
+            (160, 80),
+            (161, 1),
+            (1_100, 80),
+            (1_200, 80),
+        ];
+        assert_eq!(play_with(&starved, true), [false; 6]);
+        assert_eq!(play(&starved), [false, true, true, false, false, true]);
+        let lasting: Vec<_> = (0..12).map(|reading| (reading * 100, 90)).collect();
+        let states = play_with(&lasting, true);
+        assert_eq!(states.iter().position(|is_behind| *is_behind), Some(10));
     }
 
     #[test]

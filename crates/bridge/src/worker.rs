@@ -169,10 +169,11 @@ impl Worker {
         DatagramRoute::Worker(ufrag.worker)
     }
 
-    /// Tells how long the datagrams that come now have waited to be taken in. Where that is too
-    /// long for a while, video is dropped until it is not (`bridge.lag`).
-    pub fn note_lag(&mut self, now: Now, waited: Duration) {
-        self.lag.note(now.mono, waited, self.config.load.lag);
+    /// Tells how long the datagrams that came now have waited to be taken in, and whether these are
+    /// all. Where that is too long for a while, video is dropped until it is not (`bridge.lag`).
+    pub fn note_lag(&mut self, now: Now, waited: Duration, is_all: bool) {
+        self.lag
+            .note(now.mono, waited, is_all, self.config.load.lag);
     }
 
     /// Tells by how many system calls what was handed out has left, and how much of it was given

@@ -13,7 +13,7 @@ fn run_late(room: &mut Room, time: Duration, waited: Duration) {
     let end = room.now.mono + time;
     while room.now.mono < end {
         let now = room.now;
-        room.worker().note_lag(now, waited);
+        room.worker().note_lag(now, waited, false);
         room.run(STEP);
     }
 }

@@ -266,8 +266,9 @@ impl MediaWorker {
                 }
             }
         }
-        machine.note_lag(now, waited);
-        left > 0
+        let is_all = left > 0;
+        machine.note_lag(now, waited, is_all);
+        is_all
     }
 
     /// Sends what datagrams have given rise to, but for the last part. Gives how many packets that
