@@ -121,8 +121,8 @@ pub struct AudioPolicy {
     pub loudest_expiry: Duration,
     /// The dominant speaker is heard in any case (true).
     pub is_dominant_heard: bool,
-    /// A receiver whose bandwidth does not suffice for all voices and a picture hears the loudest
-    /// only: as many as leave room for one, but at least so many; None is always all (3).
+    /// A receiver that wants a picture, and for which all voices are more than its bandwidth, hears
+    /// the loudest only: as many as leave room for one, but at least so many; None is always all (3).
     pub narrow_least: Option<usize>,
 }
 
