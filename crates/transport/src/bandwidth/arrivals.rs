@@ -98,6 +98,10 @@ impl Arrivals {
             group.delay = group.delay.min(delay);
             return;
         }
+        let is_old = |old: &Group| arrived - old.arrived_last > REMEMBERED;
+        while self.groups.len() >= GROUPS_MAX || self.groups.front().is_some_and(is_old) {
+            self.groups.pop_front();
+        }
         self.groups.push_back(Group {
             sent_first: sent,
             sent_last: sent,
@@ -106,9 +110,6 @@ impl Arrivals {
             bytes: bytes + unseen,
             delay,
         });
-        while self.groups.len() > GROUPS_MAX {
-            self.groups.pop_front();
-        }
     }
 
     fn note_least(&mut self, sent: i64, delay: i64) {
@@ -249,6 +250,8 @@ const CLOCK_MOST: i64 = 60_000_000;
 /// Packets that left and arrived within so many microseconds are looked at together.
 const GROUP: i64 = 5_000;
 const GROUPS_MAX: usize = 256;
+/// Nobody looks further back.
+const REMEMBERED: i64 = BUSY_MOST;
 const GROUPS_MIN: usize = 3;
 /// What arrives so much later than others that left with it tells nothing of the queue.
 const STALE: i64 = 1_000_000;
@@ -310,7 +313,7 @@ mod tests {
         let arrived = arrivals.unwrap(silent, silent + 499_000_000);
         assert_eq!(arrived, silent + 499_000_000, "nobody spoke for an hour");
         arrivals.note(silent, arrived, 100, 0);
-        assert_eq!(arrivals.groups.len(), 2);
+        assert_eq!(arrivals.groups.len(), 1, "what was before is of no use");
     }
 
     /// 800 kbit/s through 400: each packet arrives 20 ms after the one before.

@@ -27,10 +27,35 @@ pub(super) struct Packet {
     pub(super) patch: Option<Patch>,
     pub(super) payload: Payload,
     pub(super) descriptor: Option<Descriptor>,
-    pub(super) sent: Instant,
-    pub(super) sent_again: Option<Instant>,
+    sent: Tick,
+    sent_again: Option<Tick>,
     /// It waits to be sent again.
     pub(super) is_asked: bool,
+}
+
+/// A time in milliseconds since the first packet was kept: a quarter of an [`Instant`], and there
+/// are up to a thousand packets for each receiver. After seven weeks it begins anew; what would be
+/// taken for young by then was let go of long before, unless nothing was sent ever since.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tick(u32);
+
+impl Tick {
+    fn since(self, earlier: Tick) -> Duration {
+        Duration::from_millis(u64::from(self.0.wrapping_sub(earlier.0)))
+    }
+}
+
+impl Packet {
+    /// It leaves once more.
+    pub(super) fn note_sent_again(&mut self, now: Tick) {
+        self.sent_again = Some(now);
+    }
+
+    /// Whether it has left once more, less than `pause` ago.
+    pub(super) fn is_sent_again(&self, now: Tick, pause: Duration) -> bool {
+        self.sent_again
+            .is_some_and(|again| now.since(again) < pause)
+    }
 }
 
 /// Packets that were sent, in the order of their numbers.
@@ -38,9 +63,17 @@ pub(super) struct Packet {
 pub(super) struct Kept {
     packets: VecDeque<Packet>,
     bytes: usize,
+    /// When the first was kept.
+    start: Option<Instant>,
 }
 
 impl Kept {
+    /// This time, as packets tell it. It must not go back.
+    pub(super) fn tick(&self, now: Instant) -> Tick {
+        let start = self.start.unwrap_or(now);
+        Tick(now.saturating_duration_since(start).as_millis() as u32)
+    }
+
     /// Keeps a packet; of two with the same number, the first.
     pub(super) fn push(&mut self, keep: Keep, now: Instant, packet: Outgoing) {
         let number = packet.number;
@@ -60,6 +93,7 @@ impl Kept {
             self.drop_first();
         }
         self.bytes += packet.payload.len();
+        self.start.get_or_insert(now);
         let packet = Packet {
             number,
             timestamp: packet.timestamp,
@@ -68,7 +102,7 @@ impl Kept {
             patch: packet.patch,
             payload: packet.payload,
             descriptor: packet.descriptor,
-            sent: now,
+            sent: self.tick(now),
             sent_again: None,
             is_asked: false,
         };
@@ -78,8 +112,9 @@ impl Kept {
 
     /// Lets go of what is too old and too much.
     pub(super) fn purge(&mut self, keep: Keep, now: Instant) {
+        let now = self.tick(now);
         while let Some(first) = self.packets.front() {
-            let is_old = now.saturating_duration_since(first.sent) > keep.age;
+            let is_old = now.since(first.sent) > keep.age;
             if !is_old && self.bytes <= keep.bytes {
                 break;
             }
@@ -95,21 +130,21 @@ impl Kept {
 
     /// A packet that is kept and not too old.
     pub(super) fn get(&mut self, keep: Keep, now: Instant, number: u64) -> Option<&mut Packet> {
+        let now = self.tick(now);
         let index = self
             .packets
             .binary_search_by_key(&number, |packet| packet.number);
         let packet = self.packets.get_mut(index.ok()?)?;
-        (now.saturating_duration_since(packet.sent) <= keep.age).then_some(packet)
+        (now.since(packet.sent) <= keep.age).then_some(packet)
     }
 
     /// One to fill time with: among the last few, the latest that is no larger than this and was
-    /// not sent again since `since`.
-    pub(super) fn filler(&mut self, largest: usize, since: Option<Instant>) -> Option<&mut Packet> {
-        let mut latest = self.packets.iter_mut().rev().take(FILLERS);
+    /// not sent again for as long as `pause`.
+    pub(super) fn filler(&self, largest: usize, now: Instant, pause: Duration) -> Option<&Packet> {
+        let now = self.tick(now);
+        let mut latest = self.packets.iter().rev().take(FILLERS);
         latest.find(|packet| {
-            !packet.is_asked
-                && packet.payload.len() <= largest
-                && (packet.sent_again).is_none_or(|again| Some(again) < since)
+            !packet.is_asked && packet.payload.len() <= largest && !packet.is_sent_again(now, pause)
         })
     }
 
@@ -126,3 +161,29 @@ impl Kept {
 
 /// A burst of the largest probe.
 const FILLERS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_small() {
+        assert!(size_of::<Packet>() <= 88, "{}", size_of::<Packet>());
+    }
+
+    #[test]
+    fn ages_are_known_across_the_end_of_the_ticks() {
+        let millis = Duration::from_millis;
+        let start = Instant::now();
+        let end = start + millis(1 << 32);
+        let kept = Kept {
+            start: Some(start),
+            ..Kept::default()
+        };
+        let before = kept.tick(end - millis(2));
+        for (later, passed) in [(0, 2), (1, 3), (500, 502)] {
+            let now = kept.tick(end + millis(later));
+            assert_eq!(now.since(before), millis(passed));
+        }
+    }
+}

@@ -288,6 +288,7 @@ impl Sender {
         let Some(highest) = stream.sealed.highest().filter(|_| stream.ssrc == ssrc) else {
             return;
         };
+        let tick = stream.kept.tick(now);
         for number in numbers.take(NUMBERS_MAX) {
             stream.statistics.asked += 1;
             let number = extend(number, highest);
@@ -295,9 +296,7 @@ impl Sender {
                 stream.statistics.refused += 1;
                 continue;
             };
-            let is_recent =
-                (packet.sent_again).is_some_and(|sent| now.saturating_duration_since(sent) < again);
-            if packet.is_asked || is_recent {
+            if packet.is_asked || packet.is_sent_again(tick, again) {
                 continue;
             }
             if self.resends.len() >= RESENDS_MAX {
@@ -350,14 +349,14 @@ impl Sender {
     /// packet with up to 255 bytes of padding. None if no stream has retransmissions.
     pub fn write_padding(&mut self, now: Instant, bytes: usize, wire: Wire<'_>) -> Option<usize> {
         let keep = self.settings.keep;
-        let since = now.checked_sub(self.pause());
+        let pause = self.pause();
         let key = self.padder()?;
         let stream = stream_mut(&mut self.slots, key)?;
         let mut body = Body::Empty(bytes.clamp(1, PADDING_MAX) as u8);
         if bytes > PADDING_SMALL {
             stream.kept.purge(keep, now);
             let largest = (2 * bytes).saturating_sub(OVERHEAD);
-            if let Some(packet) = stream.kept.filler(largest, since) {
+            if let Some(packet) = stream.kept.filler(largest, now, pause) {
                 body = Body::Packet(packet.number);
             }
         }
@@ -560,11 +559,12 @@ impl Sender {
         let stream = slot.stream.as_mut()?;
         let length = match body {
             Body::Packet(original) => {
+                let tick = stream.kept.tick(now);
                 let packet = stream.kept.get(keep, now, original)?;
                 let (_, rtx_type) = types
                     .iter()
                     .find(|(media, _)| *media == packet.payload_type)?;
-                packet.sent_again = Some(now);
+                packet.note_sent_again(tick);
                 let header = NewHeader {
                     payload_type: *rtx_type,
                     is_marked: packet.is_marked,
