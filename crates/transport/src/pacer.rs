@@ -123,7 +123,8 @@ impl Pacer {
         Step::Wait(resume)
     }
 
-    /// So many bytes have left, paced or not: voices do not wait, but count.
+    /// So many bytes have left, paced or not: voices do not wait, but count. However long they
+    /// were more than the rate, pictures begin again soon after.
     pub fn sent(&mut self, now: Instant, bytes: usize) {
         let mut rate = self.rate_bps;
         if let Some(running) = &mut self.probe {
@@ -135,7 +136,9 @@ impl Pacer {
                 self.probe = None;
             }
         }
-        self.paid = self.paid.max(now) + time_of(bytes, rate);
+        let cost = time_of(bytes, rate);
+        let most = now + DEBT_MOST.max(self.burst().max(self.ahead) + cost);
+        self.paid = (self.paid.max(now) + cost).min(most);
     }
 
     /// How much may leave at once beyond what is paid for, as time at the present rate.
@@ -160,6 +163,8 @@ const BURST_LEAST: usize = 2_400;
 const BURST_MOST: usize = 48_000;
 /// What waits leaves in runs that take so long, not one by one.
 const RUN: Duration = Duration::from_millis(5);
+/// What did not wait for its turn makes others wait for so long at most.
+const DEBT_MOST: Duration = Duration::from_millis(500);
 /// In a probe, which measures by when packets left, runs are shorter.
 const PROBE_RUN: Duration = Duration::from_millis(2);
 /// A probe that cannot be sent is given up.
@@ -228,6 +233,22 @@ mod tests {
             let most = all + RUN.as_micros();
             assert!(last <= most, "{last} µs at {rate}");
         }
+    }
+
+    #[test]
+    fn voices_beyond_the_rate_hold_pictures_back_for_a_moment_only() {
+        let start = Instant::now();
+        let mut pacer = Pacer::new(start, AHEAD, 100_000);
+        // Four times the rate, for a minute.
+        for step in 0..6_000 {
+            pacer.sent(start + Duration::from_millis(10) * step, 500);
+        }
+        let mut now = start + Duration::from_secs(60);
+        let silent = now;
+        while let Step::Wait(at) = pacer.poll(now, true, false) {
+            now = at;
+        }
+        assert!(now - silent <= DEBT_MOST, "{:?}", now - silent);
     }
 
     #[test]
