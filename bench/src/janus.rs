@@ -124,12 +124,19 @@ impl Janus {
     /// Subscribes to what is published.
     pub(crate) fn watch(&self, stage: &mut Stage) -> anyhow::Result<()> {
         let handle = Handle::new(self.http)?;
-        handle.say(
-            json!({"request": "join", "ptype": "subscriber", "room": ROOM,
-                "streams": [{"feed": self.feed}]}),
-            None,
-        )?;
-        let event = handle.event("offer")?;
+        // Its publisher's transport is up before the room knows: then there is no such feed yet.
+        let end = Instant::now() + Duration::from_secs(5);
+        let event = loop {
+            handle.say(
+                json!({"request": "join", "ptype": "subscriber", "room": ROOM,
+                    "streams": [{"feed": self.feed}]}),
+                None,
+            )?;
+            match handle.event("offer") {
+                Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(50)),
+                event => break event?,
+            }
+        };
         let socket = bind(self.ip)?;
         let rtc = RtcConfig::new().set_rtp_mode(true).build(Instant::now());
         let mut peer = Peer::new(rtc, socket)?;

@@ -495,7 +495,11 @@ impl Offer {
         codecs.add_config(self.vp8.into(), rtx, Codec::Vp8, hz, None, plain);
         let rtc: Rtc = config.build(Instant::now());
         let mut peer = Peer::new(rtc, bind(ip)?)?;
-        for candidate in &self.transport.candidates {
+        // The server adds loopback for a page that it serves over loopback, as ours is. From another
+        // machine there is none, nor with Janus.
+        let candidates = self.transport.candidates.iter();
+        for candidate in candidates.filter(|one| one.address.ip().is_loopback() == ip.is_loopback())
+        {
             if let Ok(candidate) = Candidate::host(candidate.address, "udp") {
                 peer.rtc.add_remote_candidate(candidate);
             }
