@@ -318,7 +318,16 @@ fn what_a_link_can_carry_is_sent() {
         }
         let has_all = |second: &&Second| second.tiles == wish.tiles;
         let with_all = seconds.iter().filter(has_all).count();
-        assert!(with_all >= 21, "{what}: all tiles for {with_all} of 30 s");
+        // Feedback that is late, and often lost, makes each step take longer.
+        let least = if what.starts_with("farther, jitter") {
+            21
+        } else {
+            24
+        };
+        assert!(
+            with_all >= least,
+            "{what}: all tiles for {with_all} of 30 s"
+        );
         let padding = seconds.iter().map(|second| second.padding);
         let sent: f64 = seconds.iter().map(|second| second.sent).sum();
         let padding = padding.sum::<f64>() / sent;

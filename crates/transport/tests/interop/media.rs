@@ -432,6 +432,41 @@ fn sender_reports_put_both_streams_on_one_clock() {
 }
 
 #[test]
+fn who_only_listens_reports_all_the_same() {
+    let mut call = Call::new(None, Habits::default());
+    // What was said before the silence is on its way.
+    call.pair.run(Duration::from_millis(500));
+    let (mut passed, mut silent, mut longest) = (call.pair.down.bytes, 0, 0);
+    for millisecond in 0..3_000u64 {
+        if millisecond % 20 == 0 {
+            let (now, number) = (call.pair.now, FIRST + millisecond / 20);
+            let made = Made {
+                payload_type: OPUS,
+                number,
+                timestamp: (number as u32).wrapping_mul(960),
+                payload: payload(THEIR_AUDIO, number, 80),
+                ..Made::default()
+            };
+            call.pair.peer.write(now, THEIR_AUDIO, made);
+        }
+        call.pair.run(Duration::from_millis(1));
+        silent = if call.pair.down.bytes > passed {
+            0
+        } else {
+            silent + 1
+        };
+        passed = call.pair.down.bytes;
+        longest = longest.max(silent);
+    }
+    // The next voice comes 20 ms after a feedback, the next feedback is due 100 ms later, and waits
+    // 20 ms for media of ours that would take it along.
+    assert!(
+        (130..=142).contains(&longest),
+        "{longest} ms without feedback"
+    );
+}
+
+#[test]
 fn key_frames_are_asked_for_both_ways() {
     let mut call = Call::new(None, Habits::default());
     call.run(Duration::from_secs(1), 2);
