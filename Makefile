@@ -26,7 +26,8 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --offline -- -D warnings
 	cargo test --workspace --locked --offline --exclude tertulia-tests
-	cargo test --locked --offline -p tertulia-tests --test architecture --test conversation --test fuzz_corpus
+	cargo test --locked --offline -p tertulia-tests --test architecture --test conversation \
+		--test defaults --test fuzz_corpus
 	if [ -d web/node_modules ]; then $(MAKE) --no-print-directory web-check; fi
 
 ## everything: what CI runs

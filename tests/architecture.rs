@@ -361,6 +361,22 @@ fn rule_11_no_third_party_addresses_in_the_web_client() {
     }
 }
 
+/// `make check` leaves this crate out, and names what it takes of it.
+#[test]
+fn every_test_of_this_crate_is_run() {
+    let manifest = fs::read_to_string(root().join("tests/Cargo.toml")).expect("our manifest");
+    let manifest: toml::Table = manifest.parse().expect("TOML");
+    let makefile = fs::read_to_string(root().join("Makefile")).expect("the Makefile");
+    let tests = manifest["test"].as_array().expect("the tests");
+    assert!(tests.len() >= 5);
+    for test in tests {
+        let name = test["name"].as_str().expect("its name");
+        let words: Vec<&str> = makefile.split_whitespace().collect();
+        let is_run = words.windows(2).any(|pair| pair == ["--test", name]);
+        assert!(is_run, "the Makefile does not run {name}");
+    }
+}
+
 /// These documents say which test shows what: none of them may be a memory.
 #[test]
 fn the_lists_of_what_is_shown_name_tests_that_exist() {
