@@ -5,7 +5,8 @@ use std::fmt::Debug;
 
 // The file below takes them from the root of the crate that includes it.
 use tertulia_bridge::{
-    AudioPolicy, Bandwidth, Config, Limits, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+    AudioPolicy, Bandwidth, Config, LagPolicy, Limits, LoadPolicy, LocalAddress, Timers,
+    VideoPolicy,
 };
 use tertulia_config::{Settings, Sources};
 use tertulia_sim::node::NodeConfig;

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use tertulia_bridge::{
-    AudioPolicy, Bandwidth, Batch, Config, Limits, LoadPolicy, LocalAddress, Output, Timers,
-    VideoPolicy,
+    AudioPolicy, Bandwidth, Batch, Config, LagPolicy, Limits, LoadPolicy, LocalAddress, Output,
+    Timers, VideoPolicy,
 };
 use tertulia_gauge::{Rows, Speed, cpu_ns, median};
 use tertulia_peer::{Made, Parcel, VP8};

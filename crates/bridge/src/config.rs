@@ -136,7 +136,16 @@ pub struct LoadPolicy {
     pub threshold: u64,
     /// Below this there is room for more (40 000).
     pub recovery: u64,
-    /// Where datagrams wait longer than this to be taken in, and for longer than this, video is
-    /// dropped until they wait for half of it at most (50 ms).
-    pub lag: Duration,
+    /// What is done by a worker that is late.
+    pub lag: LagPolicy,
+}
+
+/// When a worker is behind: it drops video then.
+#[derive(Clone, Copy, Debug)]
+pub struct LagPolicy {
+    /// Where datagrams wait longer than this to be taken in, and for longer than this, until they
+    /// wait for half of it at most (50 ms).
+    pub limit: Duration,
+    /// For how long where all that has come is taken in each time (1 s).
+    pub patience: Duration,
 }

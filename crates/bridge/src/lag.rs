@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
+use crate::config::LagPolicy;
+
 /// What a worker knows of its own lateness.
 #[derive(Debug, Default)]
 pub(crate) struct Lag {
@@ -19,12 +21,13 @@ pub(crate) struct Lag {
 }
 
 impl Lag {
-    /// Datagrams that have waited for so long were taken in now; more than `limit` is too long.
-    /// `is_all` says whether nothing is left waiting.
-    pub(crate) fn note(&mut self, now: Instant, waited: Duration, is_all: bool, limit: Duration) {
+    /// Datagrams that have waited for so long were taken in now. `is_all` says whether nothing is
+    /// left waiting.
+    pub(crate) fn note(&mut self, now: Instant, waited: Duration, is_all: bool, policy: LagPolicy) {
+        let LagPolicy { limit, patience } = policy;
         if waited > limit {
             let since = *self.late_since.get_or_insert(now);
-            let patience = if is_all { PATIENCE.max(limit) } else { limit };
+            let patience = if is_all { patience.max(limit) } else { limit };
             if !self.is_behind && now.saturating_duration_since(since) >= patience {
                 warn!(
                     waited_ms = waited.as_millis() as u64,
@@ -48,14 +51,14 @@ impl Lag {
     }
 }
 
-/// Readings that are all too late for so long are no hiccups of the machine.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_millis(50);
+    const POLICY: LagPolicy = LagPolicy {
+        limit: Duration::from_millis(50),
+        patience: Duration::from_secs(1),
+    };
 
     /// Plays readings (when, how long it had waited; milliseconds) of a worker that leaves
     /// something each time; the state after each.
@@ -68,7 +71,7 @@ mod tests {
         let mut lag = Lag::default();
         let note = |(at, waited): &(u64, u64)| {
             let (at, waited) = (Duration::from_millis(*at), Duration::from_millis(*waited));
-            lag.note(start + at, waited, is_all, LIMIT);
+            lag.note(start + at, waited, is_all, POLICY);
             lag.is_behind()
         };
         readings.iter().map(note).collect()

@@ -47,7 +47,9 @@ mod worker;
 
 use tertulia_model::{BridgeEvent, ChannelId, ConferenceId};
 
-pub use config::{AudioPolicy, Bandwidth, Config, LoadPolicy, LocalAddress, Timers, VideoPolicy};
+pub use config::{
+    AudioPolicy, Bandwidth, Config, LagPolicy, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+};
 pub use descriptor::{
     BYTES_MAX as DESCRIPTOR_BYTES_MAX, DecodeTarget, Descriptor, Edit as DescriptorEdit,
     Indication, Structure, Unreadable,

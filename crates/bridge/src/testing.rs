@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    AudioPolicy, Bandwidth, Config, Limits, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+    AudioPolicy, Bandwidth, Config, LagPolicy, Limits, LoadPolicy, LocalAddress, Timers,
+    VideoPolicy,
 };
 
 /// The configuration of a server in the documentation network, with the usual defaults.
@@ -74,7 +75,10 @@ pub(crate) fn config() -> Config {
             is_reduced: false,
             threshold: 50_000,
             recovery: 40_000,
-            lag: Duration::from_millis(50),
+            lag: LagPolicy {
+                limit: Duration::from_millis(50),
+                patience: Duration::from_secs(1),
+            },
         },
         dtls_timer_seed: None,
     }

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tertulia_bridge::{
-    AudioPolicy, Bandwidth, Config, Limits, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+    AudioPolicy, Bandwidth, Config, LagPolicy, Limits, LoadPolicy, LocalAddress, Timers,
+    VideoPolicy,
 };
 
 use crate::room::Room;

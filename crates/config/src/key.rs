@@ -28,18 +28,18 @@ pub(crate) const fn key(path: &'static str, default: &'static str, about: &'stat
     }
 }
 
-/// One table of two; `N` is the length of both together.
-pub(crate) const fn joined<const N: usize>(first: &[Key], second: &[Key]) -> [Key; N] {
-    assert!(first.len() + second.len() == N, "no key is lost");
+/// One table of several; `N` is the length of all together.
+pub(crate) const fn joined<const N: usize>(tables: &[&[Key]]) -> [Key; N] {
     let mut all = [key("", "", ""); N];
-    let mut at = 0;
-    while at < N {
-        all[at] = if at < first.len() {
-            first[at]
+    let (mut table, mut place, mut at) = (0, 0, 0);
+    while table < tables.len() {
+        if place < tables[table].len() {
+            all[at] = tables[table][place];
+            (place, at) = (place + 1, at + 1);
         } else {
-            second[at - first.len()]
-        };
-        at += 1;
+            (table, place) = (table + 1, 0);
+        }
     }
+    assert!(at == N, "no key is lost");
     all
 }

@@ -1,7 +1,7 @@
 //! All keys: the one place where defaults are.
 
 use crate::key::{Key, joined, key};
-use crate::turn;
+use crate::{bridge, turn};
 
 /// The sections in the order of the example file, with a line about each.
 pub(crate) const SECTIONS: &[(&str, &str)] = &[
@@ -40,7 +40,12 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
 ];
 
 /// All keys.
-pub(crate) const KEYS: &[Key] = &joined::<{ TABLE.len() + turn::KEYS.len() }>(TABLE, turn::KEYS);
+pub(crate) const KEYS: &[Key] =
+    &joined::<{ TABLE.len() + bridge::KEYS.len() + turn::KEYS.len() }>(&[
+        TABLE,
+        bridge::KEYS,
+        turn::KEYS,
+    ]);
 
 /// The keys of all sections without a file of their own, by section.
 const TABLE: &[Key] = &[
@@ -396,206 +401,6 @@ const TABLE: &[Key] = &[
         "Participants after whom newcomers start with microphone off; 0 is everybody, -1 nobody.",
     ),
     key("media.start_video_muted", "10", "The same for cameras."),
-    key(
-        "bridge.port",
-        "10000",
-        "UDP port for media; 0 takes a free one.",
-    ),
-    key(
-        "bridge.workers",
-        "0",
-        "Threads that forward media; 0 is one less than there are cores.",
-    ),
-    key(
-        "bridge.external_addresses",
-        "[]",
-        "Addresses of this machine as the outside sees them, if a NAT maps them one to one.",
-    ),
-    key(
-        "bridge.stun_servers",
-        r#"[]"#,
-        "STUN servers to ask for those addresses, as stun:host:port; none is ever asked unless it is named here.",
-    ),
-    key(
-        "bridge.stun_interval",
-        r#""90 s""#,
-        "How often they are asked; below the two minutes for which a NAT keeps a mapping.",
-    ),
-    key(
-        "bridge.addresses_interval",
-        r#""30 s""#,
-        "How often this machine's interfaces are looked at; new participants are told of new addresses.",
-    ),
-    key(
-        "bridge.busy_percent",
-        "90",
-        "Share of its core from which on a media thread counts as overloaded.",
-    ),
-    key(
-        "bridge.socket_buffer",
-        r#""4 MiB""#,
-        "Wanted size of the socket's buffers; the system may give less.",
-    ),
-    key(
-        "bridge.inactive_after",
-        r#""6 s""#,
-        "Silence after which a participant is shown as disturbed.",
-    ),
-    key(
-        "bridge.inactive_after_paused",
-        r#""2500 ms""#,
-        "The same while its signalling connection is lost too.",
-    ),
-    key(
-        "bridge.first_packet",
-        r#""15 s""#,
-        "How long a new participant may take to show itself.",
-    ),
-    key(
-        "bridge.connect",
-        r#""30 s""#,
-        "From a client's answer to a working transport.",
-    ),
-    key(
-        "bridge.consent",
-        r#""60 s""#,
-        "Silence after which a transport is given up.",
-    ),
-    key(
-        "bridge.address_idle",
-        r#""30 s""#,
-        "Silence after which a participant's former address is forgotten.",
-    ),
-    key(
-        "bridge.channel_grace",
-        r#""3 s""#,
-        "How long a client may be without bridge channel before it is sent video by the defaults.",
-    ),
-    key(
-        "bridge.gather",
-        r#""1 ms""#,
-        "How long packets that follow others are gathered, so that they are forwarded together.",
-    ),
-    key(
-        "bridge.pacing_ahead",
-        r#""2 ms""#,
-        "What the pacer would let leave within so long leaves at once, so that packets leave in runs.",
-    ),
-    key(
-        "bridge.retransmission",
-        r#""1 s""#,
-        "How long a sent packet can be sent again.",
-    ),
-    key(
-        "bridge.retransmission_packets",
-        "512",
-        "Sent packets kept for that, per stream.",
-    ),
-    key(
-        "bridge.retransmission_bytes",
-        r#""512 KiB""#,
-        "Bytes of sent packets kept for that, per stream; all its receivers share them.",
-    ),
-    key(
-        "bridge.retransmission_percent",
-        "50",
-        "Share of retransmissions above which they are given up.",
-    ),
-    key(
-        "bridge.allocation",
-        r#""5 s""#,
-        "Bandwidth is divided anew at least so often.",
-    ),
-    key(
-        "bridge.connection_stats",
-        r#""10 s""#,
-        "How often clients are told the bandwidth estimated for them.",
-    ),
-    key(
-        "bridge.initial_bitrate",
-        "2500000",
-        "Bits per second to a client before the first measurement.",
-    ),
-    key(
-        "bridge.least_bitrate",
-        "30000",
-        "Bits per second that are believed at least.",
-    ),
-    key(
-        "bridge.most_bitrate",
-        "100000000",
-        "Bits per second that are believed at most.",
-    ),
-    key(
-        "bridge.oversend_bitrate",
-        "500000",
-        "Bits per second by which a shared screen may exceed the estimate.",
-    ),
-    key(
-        "bridge.initial_height",
-        "0",
-        "Lines of video sent before a client says what it wants; 0 is none, -1 all.",
-    ),
-    key(
-        "bridge.default_height",
-        "180",
-        "Lines of video that a client does not name.",
-    ),
-    key(
-        "bridge.without_channel_height",
-        "180",
-        "Lines of video to clients that have no bridge channel.",
-    ),
-    key(
-        "bridge.last_n",
-        "-1",
-        "Most videos sent to anyone; -1 is no limit.",
-    ),
-    key(
-        "bridge.last_n_by_size",
-        "[]",
-        "The same by size of the meeting: [[20, 15], [50, 10]] is 15 from 20 people on, 10 from 50.",
-    ),
-    key(
-        "bridge.loudest_voices",
-        "-1",
-        "Voices passed on at a time, the loudest; -1 is all.",
-    ),
-    key(
-        "bridge.loudest_expiry",
-        r#""150 ms""#,
-        "Who has sent nothing for so long is not among them.",
-    ),
-    key(
-        "bridge.dominant_always_heard",
-        "true",
-        "Whether the dominant speaker is heard in any case.",
-    ),
-    key(
-        "bridge.narrow_voices",
-        "3",
-        "Where all voices are more than the bandwidth and a picture is wanted, the loudest are passed on, so many at least; -1 is all.",
-    ),
-    key(
-        "bridge.reduce_load",
-        "false",
-        "Whether everybody gets fewer videos when a media thread has too many packets.",
-    ),
-    key(
-        "bridge.load_threshold",
-        "50000",
-        "Packets per second of one media thread, in and out, that are too many.",
-    ),
-    key(
-        "bridge.load_recovery",
-        "40000",
-        "Packets per second below which there is room for more again.",
-    ),
-    key(
-        "bridge.lag",
-        r#""50 ms""#,
-        "A media thread that lasts so long behind what arrives drops video, not voices.",
-    ),
     key(
         "limits.unauthenticated_connections",
         "1000",

@@ -1,11 +1,12 @@
 //! File, environment and command line to one checked, immutable value.
 //!
-//! Every key stands in one table (`keys.rs`, with those of TURN in `turn.rs`) with its default and
-//! its sentence; `config.example.toml` is that table printed. Later layers win: default, file, environment
-//! (`TERTULIA_BRIDGE__WORKERS=2` for `bridge.workers`), command line. All mistakes of all layers
-//! are reported together. Values are read from the TOML tree directly and not through serde's
-//! derives, which give up at the first mistake.
+//! Every key stands in one table (`keys.rs`, with those of the bridge in `bridge.rs` and of TURN in
+//! `turn.rs`) with its default and its sentence; `config.example.toml` is that table printed. Later
+//! layers win: default, file, environment (`TERTULIA_BRIDGE__WORKERS=2` for `bridge.workers`),
+//! command line. All mistakes of all layers are reported together. Values are read from the TOML
+//! tree directly and not through serde's derives, which give up at the first mistake.
 
+mod bridge;
 mod example;
 mod key;
 mod keys;

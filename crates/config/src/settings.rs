@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use tertulia_bridge as bridge;
 use tertulia_conference as conference;
 use tertulia_model::Hosts;
 use tertulia_model::jid::DomainPart;
@@ -12,13 +11,13 @@ use tertulia_server::{
 };
 use tertulia_stream as stream;
 
+use crate::bridge::bridge;
 use crate::meeting;
 use crate::mistake::Mistake;
 use crate::reader::Reader;
 use crate::turn::turn;
 use crate::values::{
-    BITRATE_MAX, MANY, json, list, optional, parsed, path, source, source_delay, stun_server,
-    video_codec, word,
+    MANY, json, list, optional, parsed, path, source, source_delay, stun_server, video_codec, word,
 };
 
 /// A checked configuration.
@@ -312,99 +311,6 @@ fn conference(keys: &mut Reader, hosts: &Hosts) -> conference::Config {
         ice_server: None,
         rules,
     }
-}
-
-fn bridge(keys: &mut Reader) -> bridge::Config {
-    bridge::Config {
-        // Interfaces and workers are found by the server.
-        addresses: Vec::new(),
-        loopback: Vec::new(),
-        workers: 1,
-        limits: bridge::Limits {
-            conferences: keys.count("limits.conferences_per_worker"),
-            endpoints: keys.count("limits.endpoints_per_worker"),
-            endpoints_per_conference: keys.count("limits.endpoints_per_conference"),
-            sources_per_endpoint: keys.count("limits.sources_per_endpoint"),
-            audio_slots: keys.count("limits.audio_slots"),
-            video_slots: keys.count("limits.video_slots"),
-            addresses_per_endpoint: keys.count("limits.addresses_per_endpoint"),
-            foreign_addresses: keys.count("limits.foreign_addresses"),
-            unknown_checks_per_second: keys.number("limits.unknown_checks_per_second", 1, MANY),
-            unknown_checks_burst: keys.number("limits.unknown_checks_burst", 1, MANY),
-            messages_per_second: keys.number("limits.channel_messages_per_second", 1, MANY),
-            messages_burst: keys.number("limits.channel_messages_burst", 1, MANY),
-            message_bytes: keys.bytes("limits.channel_message"),
-            outbox_messages: keys.count("limits.channel_messages"),
-            outbox_bytes: keys.bytes("limits.channel_bytes"),
-            constraints: keys.count("limits.constraints"),
-        },
-        timers: bridge::Timers {
-            inactive_after: keys.duration("bridge.inactive_after"),
-            inactive_after_paused: keys.duration("bridge.inactive_after_paused"),
-            first_packet: keys.duration("bridge.first_packet"),
-            connect: keys.duration("bridge.connect"),
-            consent: keys.duration("bridge.consent"),
-            address_idle: keys.duration("bridge.address_idle"),
-            channel_grace: keys.duration("bridge.channel_grace"),
-            gather: keys.duration("bridge.gather"),
-            pacing_ahead: keys.duration("bridge.pacing_ahead"),
-            retransmission: keys.duration("bridge.retransmission"),
-            allocation: keys.duration("bridge.allocation"),
-            connection_stats: keys.duration("bridge.connection_stats"),
-        },
-        bandwidth: bridge::Bandwidth {
-            is_estimated: true,
-            initial_bps: keys.number("bridge.initial_bitrate", 10_000, BITRATE_MAX),
-            least_bps: keys.number("bridge.least_bitrate", 1_000, BITRATE_MAX),
-            most_bps: keys.number("bridge.most_bitrate", 1_000, BITRATE_MAX),
-            retransmission_packets: keys.count("bridge.retransmission_packets"),
-            retransmission_bytes: keys.bytes("bridge.retransmission_bytes"),
-            retransmission_share: f32::from(keys.number::<u8>(
-                "bridge.retransmission_percent",
-                0,
-                100,
-            )) / 100.0,
-            oversend_bps: keys.number("bridge.oversend_bitrate", 0, BITRATE_MAX),
-        },
-        video: bridge::VideoPolicy {
-            initial_max_height: keys.number("bridge.initial_height", -1, 10_000),
-            default_max_height: keys.number("bridge.default_height", -1, 10_000),
-            without_channel_max_height: keys.number("bridge.without_channel_height", -1, 10_000),
-            last_n: keys.count_or_none("bridge.last_n"),
-            last_n_by_size: last_n_by_size(keys),
-        },
-        audio: bridge::AudioPolicy {
-            loudest: keys.count_or_none("bridge.loudest_voices"),
-            loudest_expiry: keys.duration("bridge.loudest_expiry"),
-            is_dominant_heard: keys.flag("bridge.dominant_always_heard"),
-            narrow_least: keys.count_or_none("bridge.narrow_voices"),
-        },
-        load: bridge::LoadPolicy {
-            is_reduced: keys.flag("bridge.reduce_load"),
-            threshold: keys.number("bridge.load_threshold", 1, MANY),
-            recovery: keys.number("bridge.load_recovery", 1, MANY),
-            lag: keys.duration("bridge.lag"),
-        },
-        dtls_timer_seed: None,
-    }
-}
-
-/// In ascending order, whatever the order in the file.
-fn last_n_by_size(keys: &mut Reader) -> Vec<(usize, u32)> {
-    let allowed = "a list of pairs such as [[20, 15], [50, 10]]";
-    let mut pairs = keys.read(
-        "bridge.last_n_by_size",
-        allowed,
-        list(|pair| {
-            let [size, most] = pair.as_array()?.as_slice() else {
-                return None;
-            };
-            let size = usize::try_from(size.as_integer()?).ok()?;
-            Some((size, u32::try_from(most.as_integer()?).ok()?))
-        }),
-    );
-    pairs.sort_unstable();
-    pairs
 }
 
 const ADDRESSES: &str = "a list of addresses with port, such as \"[::]:8443\" or \"192.0.2.1:443\"";

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test harness is test code too")]
 
 use tertulia_bridge::{
-    AudioPolicy, Bandwidth, Config, Limits, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+    AudioPolicy, Bandwidth, Config, LagPolicy, Limits, LoadPolicy, LocalAddress, Timers,
+    VideoPolicy,
 };
 
 mod abuse;

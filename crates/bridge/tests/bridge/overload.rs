@@ -32,7 +32,7 @@ fn watched_room() -> Room {
 fn a_worker_that_is_behind_drops_video_and_no_voice() {
     let mut room = watched_room();
     let (audio, video) = (room.clients[0].audio_ssrc(), room.clients[0].video_ssrc());
-    let limit = config().load.lag;
+    let limit = config().load.lag.limit;
     let shown = room.clients[1].stream(video).len();
     assert!(shown > 100, "{shown}");
     let last = room.clients[1].stream(video).last().unwrap().number;
@@ -68,7 +68,7 @@ fn a_worker_that_is_behind_drops_video_and_no_voice() {
 #[test]
 fn a_hiccup_costs_nothing() {
     let mut room = watched_room();
-    let limit = config().load.lag;
+    let limit = config().load.lag.limit;
     run_late(&mut room, limit / 2, 10 * limit);
     run_late(&mut room, SECOND, Duration::ZERO);
     run_late(&mut room, limit / 2, 10 * limit);

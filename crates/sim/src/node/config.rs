@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jid::DomainPart;
-use tertulia_bridge::{AudioPolicy, Bandwidth, LoadPolicy, LocalAddress, Timers, VideoPolicy};
+use tertulia_bridge::{
+    AudioPolicy, Bandwidth, LagPolicy, LoadPolicy, LocalAddress, Timers, VideoPolicy,
+};
 use tertulia_model::{Hosts, VideoCodec};
 use tertulia_stream::{BoshConfig, Limits, Rate};
 
@@ -236,7 +238,10 @@ fn bridge(media: SocketAddr) -> tertulia_bridge::Config {
             is_reduced: false,
             threshold: 50_000,
             recovery: 40_000,
-            lag: Duration::from_millis(50),
+            lag: LagPolicy {
+                limit: Duration::from_millis(50),
+                patience: Duration::from_secs(1),
+            },
         },
         dtls_timer_seed: Some(fastrand::u64(..)),
     }
