@@ -185,8 +185,10 @@ the others in 180; in the middle of the 40 measured seconds another person comes
 networks are those of all people at once. Cameras do not adapt themselves as a browser's encoder
 would, so a bottleneck is one on the way down. Receivers ask five times at most for what they miss,
 which browsers do more often, and for a key frame after 800 ms: the longest freezes on Wi-Fi are
-such waits. A picture is there when all that it refers to was: lower spatial layers of its key
-picture, and earlier frames of its own layer.
+such waits. The SCTP of these clients sends what began it again after 3 s, then 6 and 12, where
+browsers' does after one: the slowest first pictures on lossy networks are such waits. A picture is
+there when all that it refers to was: lower spatial layers of its key picture, and earlier frames of
+its own layer.
 
 - **first picture**: from the moment at which both had opened the page to the first picture; of
   half of all pairs, and of the slowest
