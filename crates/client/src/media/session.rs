@@ -494,6 +494,7 @@ impl MediaSession {
             false => Some(now + audio.interval),
         };
         // A muted microphone goes on sending silence (Chromium and Firefox do).
+        let is_silent = self.live.is_audio_muted || !self.live.is_speaking;
         let level = match self.live {
             Live {
                 is_audio_muted: true,
@@ -501,13 +502,12 @@ impl MediaSession {
             } => 127,
             Live {
                 is_speaking: true, ..
-            } => SPEAKING,
+            } => audio.microphone.speech_level(),
             Live { .. } => 75,
         };
         if self.unannounced.contains(&audio.name) {
             return;
         }
-        let is_silent = level != SPEAKING;
         audio.silence = if is_silent { audio.silence + 1 } else { 0 };
         // Discontinuous transmission: timestamps go on, sequence numbers have no gap.
         if is_silent && !(audio.silence - 1).is_multiple_of(audio.voice.silence_step.max(1)) {
@@ -678,8 +678,6 @@ impl Outgoing {
 /// From str0m's word that nobody answers, which takes it about 19 s, to giving the path up;
 /// Chromium takes some 20 s in all.
 const DEAD_AFTER: Duration = Duration::from_secs(3);
-/// -dBov of somebody who speaks.
-const SPEAKING: u8 = 20;
 /// So much a sound card keeps for a program that is late.
 const MICROPHONE_BUFFER: Duration = Duration::from_millis(200);
 /// libwebrtc's pacer sends in bursts of this length.
