@@ -83,7 +83,8 @@ pub enum Output {
     /// To the conference of that id on its bridge: each room with media has its own.
     Bridge {
         conference: ConferenceId,
-        command: BridgeCommand,
+        /// Much larger than what else there is, and rare: each stanza would be moved in its room.
+        command: Box<BridgeCommand>,
     },
     /// The answer to an HTTP conference request.
     Reply {
@@ -425,7 +426,7 @@ impl Conference {
                 let conference = hall.id().clone();
                 self.push(Output::Bridge {
                     conference,
-                    command,
+                    command: Box::new(command),
                 });
             }
         }
@@ -534,7 +535,7 @@ impl Conference {
                 let conference = hall.id().clone();
                 self.push(Output::Bridge {
                     conference,
-                    command,
+                    command: Box::new(command),
                 });
             }
             Focus::PresenceChanged => hall.room.set_focus_presence(hall.focus.presence()),

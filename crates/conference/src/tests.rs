@@ -157,7 +157,7 @@ impl World {
             assert!(!self.is_closed, "nothing follows: {output:?}");
             match output {
                 Output::Deliver { to, stanza } => self.got.entry(to.0).or_default().push(stanza),
-                Output::Bridge { command, .. } => self.commands.push(command),
+                Output::Bridge { command, .. } => self.commands.push(*command),
                 Output::Record(Entry { key, value }) => match value {
                     Some(value) => {
                         self.journal.insert(key, value);

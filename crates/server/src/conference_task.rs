@@ -318,7 +318,7 @@ impl ConferenceTask {
                     conference,
                     command,
                 } => {
-                    if !self.command(&conference, command) {
+                    if !self.command(&conference, *command) {
                         // The worker is overloaded or gone: everyone is to be invited again.
                         let failed = BridgeEvent::Failed;
                         self.machine.handle_bridge(now, &conference, failed);

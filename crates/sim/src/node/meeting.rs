@@ -151,7 +151,7 @@ impl Node {
                 Output::Bridge {
                     conference,
                     command,
-                } => self.command(now, id, &conference, command),
+                } => self.command(now, id, &conference, *command),
                 Output::Record(entry) => self.disk.write(&room, entry),
                 Output::Forget => {
                     self.disk.forget(&room);
