@@ -122,6 +122,8 @@ pub(super) struct Sample {
     pub(super) rtp_bytes: u64,
     /// Mistakes in streams that no network explains.
     pub(super) flaws: u64,
+    /// Streams that began without a key frame for those who moved or came meanwhile.
+    pub(super) lost_starts: u64,
     /// Packets that no load generator sent.
     pub(super) foreign: u64,
     /// Datagrams that this system took not.
@@ -138,6 +140,7 @@ impl Sample {
             rtp_packets: self.rtp_packets - earlier.rtp_packets,
             rtp_bytes: self.rtp_bytes - earlier.rtp_bytes,
             flaws: self.flaws - earlier.flaws,
+            lost_starts: self.lost_starts - earlier.lost_starts,
             foreign: self.foreign - earlier.foreign,
             unsent: self.unsent - earlier.unsent,
             resumed: self.resumed - earlier.resumed,
@@ -151,6 +154,7 @@ impl Sample {
         self.rtp_packets += other.rtp_packets;
         self.rtp_bytes += other.rtp_bytes;
         self.flaws += other.flaws;
+        self.lost_starts += other.lost_starts;
         self.foreign += other.foreign;
         self.unsent += other.unsent;
         self.resumed += other.resumed;
@@ -530,6 +534,11 @@ impl Participant {
             Notice::Flaw(_, Flaw::Gap { .. }) => {}
             // So may a stream's first picture be.
             Notice::Flaw(_, Flaw::NoKeyAtStart { .. }) if self.access.is_some() => {}
+            // Media may overtake the announcement of its stream, which waits for a socket that was
+            // lost; what nobody has announced is not received.
+            Notice::Flaw(_, Flaw::NoKeyAtStart { .. }) if self.common.load.churn => {
+                self.sample.lost_starts += 1;
+            }
             Notice::Flaw(_, Flaw::Unreadable) => self.sample.foreign += 1,
             Notice::Flaw(source, flaw) => {
                 tracing::debug!(%source, ?flaw, "a stream is not what was sent");

@@ -66,6 +66,7 @@ pub(super) struct Report {
     /// Mistakes in streams that no loss explains.
     flaws: u64,
     /// Packets of participants that are no load generator's; not measured.
+    lost_starts: u64,
     foreign_packets: u64,
     /// Datagrams that this machine took not.
     unsent: u64,
@@ -204,6 +205,7 @@ impl Report {
             sent_packets: all.media.sent_packets,
             sent_bytes: all.media.sent_bytes,
             flaws: all.flaws,
+            lost_starts: all.lost_starts,
             foreign_packets: all.foreign,
             unsent: all.unsent,
             connections_resumed: all.resumed,
@@ -311,6 +313,7 @@ impl Report {
         line("generator", &text);
         for (name, count) in [
             ("mistakes in streams", self.flaws),
+            ("starts of streams lost", self.lost_starts),
             ("packets of others", self.foreign_packets),
             ("not sent", self.unsent),
             ("connections resumed", self.connections_resumed),
