@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tertulia_model::jid::Jid;
 use tertulia_model::{Host, Now, RoomJid, Service, SessionId, SessionProfile};
 use tertulia_stanza::{Condition, Kind, Stanza, StanzaError};
 
@@ -19,8 +20,8 @@ impl Conference {
         from: &Arc<SessionProfile>,
         stanza: Stanza,
     ) {
-        let to = stanza.to.as_ref().map(|to| to.to_bare());
-        let Some(room) = to.and_then(|to| route::room(&self.config.hosts, &to)) else {
+        let to = stanza.to.clone().map(Jid::into_bare);
+        let Some(room) = to.and_then(|to| route::room(&self.config.hosts, to)) else {
             return;
         };
         if self.handle_invitation(from, &room, &stanza)

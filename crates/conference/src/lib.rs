@@ -89,7 +89,8 @@ pub enum Output {
     /// The answer to an HTTP conference request.
     Reply {
         request: RequestId,
-        reply: ConferenceReply,
+        /// Boxed as the command of a bridge is.
+        reply: Box<ConferenceReply>,
     },
     /// To be in the room journal before anything that follows is carried out.
     Record(Entry),

@@ -33,7 +33,7 @@ pub fn route(hosts: &Hosts, stanza: &Stanza) -> Route {
     match (hosts.classify(to.domain()), to.node().is_some()) {
         (None, _) => nowhere(Condition::RemoteServerNotFound),
         (Some(Host::Conference | Host::Lobby | Host::Breakout), true) => {
-            main_room(hosts, &to.to_bare())
+            main_room(hosts, to.clone().into_bare())
                 .map_or_else(|| nowhere(Condition::ItemNotFound), Route::Room)
         }
         (Some(Host::Focus), false) => conference_request(hosts, stanza),
@@ -55,7 +55,7 @@ pub fn route(hosts: &Hosts, stanza: &Stanza) -> Route {
 pub fn requested_room(hosts: &Hosts, request: &ConferenceRequest) -> Option<RoomJid> {
     // COMPAT(lib-jitsi-meet): the room may come with a resource.
     let jid: Jid = request.room.parse().ok()?;
-    room(hosts, &jid.to_bare())
+    room(hosts, jid.into_bare())
 }
 
 fn conference_request(hosts: &Hosts, stanza: &Stanza) -> Route {
@@ -76,7 +76,7 @@ fn conference_request(hosts: &Hosts, stanza: &Stanza) -> Route {
 
 /// Rooms are known by their `conference.` name, also to those who say `muc.`; breakout rooms have
 /// names of their own. None for everything else.
-pub fn room(hosts: &Hosts, jid: &BareJid) -> Option<RoomJid> {
+pub fn room(hosts: &Hosts, jid: BareJid) -> Option<RoomJid> {
     let host = hosts.classify(jid.domain())?;
     matches!(host, Host::Conference | Host::Breakout)
         .then(|| named(hosts, host, jid))
@@ -84,14 +84,17 @@ pub fn room(hosts: &Hosts, jid: &BareJid) -> Option<RoomJid> {
 }
 
 /// The room by which the router knows the conference: a lobby is where the room of its name is.
-fn main_room(hosts: &Hosts, jid: &BareJid) -> Option<RoomJid> {
+fn main_room(hosts: &Hosts, jid: BareJid) -> Option<RoomJid> {
     match hosts.classify(jid.domain())? {
         Host::Lobby => named(hosts, Host::Conference, jid),
         _ => room(hosts, jid),
     }
 }
 
-fn named(hosts: &Hosts, host: Host, jid: &BareJid) -> Option<RoomJid> {
+fn named(hosts: &Hosts, host: Host, jid: BareJid) -> Option<RoomJid> {
+    if hosts.is_usual(host, jid.domain()) {
+        return RoomJid::new(jid);
+    }
     let domain = hosts.name_for(host, hosts.tenant(jid.domain()))?;
     RoomJid::new(BareJid::from_parts(Some(jid.node()?), &domain))
 }

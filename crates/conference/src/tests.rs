@@ -168,7 +168,7 @@ impl World {
                 },
                 Output::Forget => self.journal.clear(),
                 Output::Claim(_) | Output::Release(_) => {}
-                Output::Reply { reply, .. } => self.replies.push(reply),
+                Output::Reply { reply, .. } => self.replies.push(*reply),
                 Output::Closed => self.is_closed = true,
             }
         }

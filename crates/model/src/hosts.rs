@@ -67,6 +67,21 @@ impl Service {
     }
 }
 
+impl Host {
+    /// The label before the domain, by which it is known; empty for the domain itself.
+    fn label(self) -> &'static str {
+        match self {
+            Host::Main => "",
+            Host::Conference => "conference",
+            Host::Focus => "focus",
+            Host::Auth => "auth",
+            Host::Lobby => "lobby",
+            Host::Breakout => "breakout",
+            Host::Service(service) => service.label(),
+        }
+    }
+}
+
 impl Hosts {
     /// The names below `main`.
     pub fn new(main: DomainPart) -> Hosts {
@@ -80,16 +95,10 @@ impl Hosts {
 
     /// The name of one of our hosts.
     pub fn name(&self, host: Host) -> DomainPart {
-        let prefix = match host {
-            Host::Main => return self.main.clone(),
-            Host::Conference => "conference",
-            Host::Focus => "focus",
-            Host::Auth => "auth",
-            Host::Lobby => "lobby",
-            Host::Breakout => "breakout",
-            Host::Service(service) => service.label(),
-        };
-        DomainPart::new(&format!("{prefix}.{}", self.main))
+        if host == Host::Main {
+            return self.main.clone();
+        }
+        DomainPart::new(&format!("{}.{}", host.label(), self.main))
             .expect("a label before a domain that is short enough is a domain")
             .into_owned()
     }
@@ -115,6 +124,12 @@ impl Hosts {
             }
         };
         Some(host)
+    }
+
+    /// Whether `domain`, a name of that host, is the one by which we know it: no `muc.`.
+    pub fn is_usual(&self, host: Host, domain: &DomainRef) -> bool {
+        let label = self.labels(domain).map_or("", |(label, _)| label);
+        label == host.label()
     }
 
     /// The tenant in the name of a host of rooms, `conference.tenant.<domain>`.
@@ -174,10 +189,12 @@ mod tests {
         let others = [Host::Main, Host::Focus, Host::Auth];
         for host in others.into_iter().chain(rooms).chain(services) {
             assert_eq!(hosts.classify(&hosts.name(host)), Some(host));
+            assert!(hosts.is_usual(host, &hosts.name(host)));
         }
         for host in rooms {
             let name = hosts.name_for(host, Some("school")).unwrap();
             assert_eq!(hosts.classify(&name), Some(host));
+            assert!(hosts.is_usual(host, &name));
             assert_eq!(hosts.tenant(&name), Some("school"));
             assert_eq!(hosts.tenant(&hosts.name(host)), None);
         }
@@ -185,6 +202,7 @@ mod tests {
             hosts.classify(&domain("muc.meet.example")),
             Some(Host::Conference)
         );
+        assert!(!hosts.is_usual(Host::Conference, &domain("muc.meet.example")));
         for foreign in [
             "example",
             "xmeet.example",

@@ -86,13 +86,14 @@ impl fmt::Display for DeviceId {
 }
 
 /// The address of a room, `room@conference.domain`, prepared (case-folded) as XMPP wants it.
+/// A clone shares the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomJid(BareJid);
+pub struct RoomJid(Arc<BareJid>);
 
 impl RoomJid {
     /// None if the JID has no local part.
     pub fn new(jid: BareJid) -> Option<RoomJid> {
-        jid.node().is_some().then_some(RoomJid(jid))
+        jid.node().is_some().then(|| RoomJid(Arc::new(jid)))
     }
 
     /// The room's own bare JID.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use memchr::memmem;
+use bytes::Bytes;
 use tertulia_model::jid::Jid;
 use tertulia_model::{DeviceId, EndpointId, SessionId, SessionProfile};
 use tertulia_stanza::muc::{Item, UserX, status};
@@ -287,8 +287,9 @@ impl Room {
             return;
         }
         let children = relay::children(stanza, self.config.name_chars_max);
+        let enters = enters(stanza, &children);
         occupant.set_presence(children, Some(stanza));
-        if enters(stanza) {
+        if enters {
             self.show_others(session, Some(id));
         }
         self.show(id, stanza.id.clone());
@@ -321,10 +322,10 @@ impl Room {
 const STATUS_NON_ANONYMOUS: u16 = 100;
 
 /// Whether an occupant asks to come in once more: it lost track and wants to see everybody.
-fn enters(stanza: &Stanza) -> bool {
-    // A look at the bytes first: building a tree for each presence would cost more than the rest.
-    memmem::find(stanza.payload(), ns::MUC.as_bytes()).is_some()
-        && stanza.child("x", ns::MUC).is_some()
+/// `relayed` is what others get of the stanza.
+fn enters(stanza: &Stanza, relayed: &Bytes) -> bool {
+    // The wish itself is cut out. Building a tree for each presence would cost more than the rest.
+    stanza.payload() != relayed && stanza.child("x", ns::MUC).is_some()
 }
 
 /// A nick that can name an endpoint, stand in a URL and be read by people.

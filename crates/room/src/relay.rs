@@ -6,15 +6,14 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr_iter, memchr3};
 use minidom::Element;
 use tertulia_stanza::{Kind, Stanza, WithAttribute, ns, text_element};
 
 /// The children of `stanza` that others get.
 pub fn children(stanza: &Stanza, name_chars_max: usize) -> Bytes {
-    let payload = stanza.payload();
-    match scan(payload, stanza.kind, name_chars_max) {
-        Scan::Clean => payload.clone(),
+    match scan(stanza.payload(), stanza.kind, name_chars_max) {
+        Scan::Clean => stanza.payload().clone(),
         Scan::Suspicious => cut(stanza, name_chars_max),
     }
 }
@@ -24,18 +23,19 @@ enum Scan {
     Suspicious,
 }
 
-/// Whether there can be anything to cut, by names and text alone.
+/// Whether there can be anything to cut, by names and text alone, at whatever depth they are:
+/// where elements end costs more to find out than who they are.
 fn scan(payload: &[u8], kind: Kind, name_chars_max: usize) -> Scan {
-    for child in Children::new(payload) {
-        let Some(child) = child else {
-            return Scan::Suspicious;
+    for start in memchr_iter(b'<', payload) {
+        let tag = payload.get(start + 1..).unwrap_or_default();
+        let name = match tag.first() {
+            Some(b'/') => continue,
+            Some(b'!' | b'?') | None => return Scan::Suspicious,
+            Some(_) => local_name(tag),
         };
-        let name = child.local_name(payload);
         let is_clean = match name {
-            b"nick" if kind == Kind::Presence => {
-                is_clean_name(child.content(payload), name_chars_max)
-            }
-            _ => !SERVER_ONLY.contains(&name),
+            b"nick" if kind == Kind::Presence => is_clean_name(text(tag), name_chars_max),
+            _ => !is_server_only(name),
         };
         if !is_clean {
             return Scan::Suspicious;
@@ -44,10 +44,33 @@ fn scan(payload: &[u8], kind: Kind, name_chars_max: usize) -> Scan {
     Scan::Clean
 }
 
+/// The name at the start of a tag, without its prefix.
+fn local_name(tag: &[u8]) -> &[u8] {
+    let (mut start, mut end) = (0, tag.len());
+    for (at, byte) in tag.iter().enumerate() {
+        match byte {
+            b':' => start = at + 1,
+            b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>' => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    tag.get(start..end).unwrap_or_default()
+}
+
+/// What follows a tag, up to the next one. Where an attribute has a `>`, so has this.
+fn text(tag: &[u8]) -> &[u8] {
+    let end = memchr(b'<', tag).unwrap_or(tag.len());
+    let tag = tag.get(..end).unwrap_or_default();
+    memchr(b'>', tag).map_or(tag, |end| tag.get(end + 1..).unwrap_or_default())
+}
+
 /// Copies what may pass, with the help of the tree.
 fn cut(stanza: &Stanza, name_chars_max: usize) -> Bytes {
     let payload = stanza.payload();
-    let ranges: Option<Vec<Child>> = Children::new(payload).collect();
+    let ranges: Option<Vec<Range<usize>>> = Children::new(payload).collect();
     let tree = stanza.children();
     let Some(ranges) = ranges.filter(|ranges| ranges.len() == tree.len()) else {
         // Bytes that the walk does not understand (a CDATA section): written anew.
@@ -66,7 +89,7 @@ fn cut(stanza: &Stanza, name_chars_max: usize) -> Bytes {
         }
         let clean = cleaned(stanza.kind, child, name_chars_max);
         if clean == *child {
-            bytes.extend_from_slice(payload.get(range.range).unwrap_or_default());
+            bytes.extend_from_slice(payload.get(range).unwrap_or_default());
         } else {
             bytes.extend_from_slice(Stanza::new(stanza.kind).with_child(clean).payload());
         }
@@ -74,22 +97,24 @@ fn cut(stanza: &Stanza, name_chars_max: usize) -> Bytes {
     bytes.into()
 }
 
-/// Local names of children that may be the server's own, or that are passed on in another form.
-/// What is not in here always passes.
-const SERVER_ONLY: [&[u8]; 12] = [
-    b"x",
-    b"nick",
-    b"identity",
-    b"permissions",
-    b"display-name",
-    b"billingid",
-    b"machine-uid",
-    b"conference-properties",
-    b"bridgeNotAvailable",
-    b"delay",
-    b"addresses",
-    b"reply",
-];
+/// Whether a child with this local name may be the server's own, or is passed on in another form.
+/// All others always pass. (A match: each child of each presence is asked for.)
+fn is_server_only(local_name: &[u8]) -> bool {
+    matches!(
+        local_name,
+        b"x" | b"nick"
+            | b"identity"
+            | b"permissions"
+            | b"display-name"
+            | b"billingid"
+            | b"machine-uid"
+            | b"conference-properties"
+            | b"bridgeNotAvailable"
+            | b"delay"
+            | b"addresses"
+            | b"reply"
+    )
+}
 
 fn may_pass(kind: Kind, child: &Element) -> bool {
     match child.name() {
@@ -101,7 +126,7 @@ fn may_pass(kind: Kind, child: &Element) -> bool {
         // When something was said and by whom, the room says.
         "delay" | "addresses" => kind != Kind::Message,
         "reply" => true,
-        name => !SERVER_ONLY.contains(&name.as_bytes()),
+        name => !is_server_only(name.as_bytes()),
     }
 }
 
@@ -146,26 +171,8 @@ pub(crate) fn disturbs(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// One element on the top level of a payload.
-struct Child {
-    range: Range<usize>,
-    name: Range<usize>,
-    content: Range<usize>,
-}
-
-impl Child {
-    fn local_name<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
-        let name = payload.get(self.name.clone()).unwrap_or_default();
-        memchr(b':', name).map_or(name, |colon| name.get(colon + 1..).unwrap_or_default())
-    }
-
-    fn content<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
-        payload.get(self.content.clone()).unwrap_or_default()
-    }
-}
-
-/// Walks over the elements on the top level of well-formed bytes. Yields `None` for an element
-/// where they are anything but tags and text.
+/// Walks over the elements on the top level of well-formed bytes: where each is. Yields `None`
+/// for an element where they are anything but tags and text.
 struct Children<'a> {
     payload: &'a [u8],
     at: usize,
@@ -192,53 +199,36 @@ impl<'a> Children<'a> {
         }
     }
 
-    fn child(&self, start: usize) -> Option<Child> {
-        let name = self.payload.get(start + 1..)?;
-        let name_end = name.iter().position(|b| b" \t\r\n/>".contains(b))? + start + 1;
-        let (content_start, is_empty) = self.tag_end(start)?;
-        let mut child = Child {
-            range: start..content_start,
-            name: start + 1..name_end,
-            content: content_start..content_start,
-        };
-        if is_empty {
-            return Some(child);
-        }
-        let (mut depth, mut at) = (1, content_start);
-        loop {
+    fn child(&self, start: usize) -> Option<Range<usize>> {
+        let (mut at, is_empty) = self.tag_end(start)?;
+        let mut depth = usize::from(!is_empty);
+        while depth > 0 {
             let tag = self.next_byte(b'<', at)?;
-            let (end, is_empty) = match *self.payload.get(tag + 1)? {
+            at = match *self.payload.get(tag + 1)? {
                 b'!' | b'?' => return None,
                 b'/' => {
                     depth -= 1;
-                    (self.next_byte(b'>', tag)? + 1, false)
+                    self.next_byte(b'>', tag)? + 1
                 }
                 _ => {
                     let (end, is_empty) = self.tag_end(tag)?;
                     depth += usize::from(!is_empty);
-                    (end, is_empty)
+                    end
                 }
             };
-            if depth == 0 && !is_empty {
-                child.content.end = tag;
-                child.range.end = end;
-                return Some(child);
-            }
-            at = end;
         }
+        Some(start..at)
     }
 }
 
 impl Iterator for Children<'_> {
-    type Item = Option<Child>;
+    type Item = Option<Range<usize>>;
 
-    fn next(&mut self) -> Option<Option<Child>> {
+    fn next(&mut self) -> Option<Option<Range<usize>>> {
         let start = self.next_byte(b'<', self.at)?;
         let is_tag = !matches!(self.payload.get(start + 1), Some(b'!' | b'?' | b'/') | None);
         let child = if is_tag { self.child(start) } else { None };
-        self.at = child
-            .as_ref()
-            .map_or(self.payload.len(), |child| child.range.end);
+        self.at = child.as_ref().map_or(self.payload.len(), |child| child.end);
         Some(child)
     }
 }
@@ -263,6 +253,8 @@ mod tests {
              <jitsi_participant_e2ee.idKey.curve25519>k+/=</jitsi_participant_e2ee.idKey.curve25519>";
         check(Kind::Presence, presence, presence);
         check(Kind::Presence, "", "");
+        let nested = "<a><identity/><b><nick c='>'>\u{202e}</nick></b></a><p:q xmlns:p='u'/>";
+        check(Kind::Presence, nested, nested);
         check(Kind::Message, "<body>&lt;x</body>", "<body>&lt;x</body>");
     }
 
@@ -329,6 +321,16 @@ mod tests {
         ] {
             check(Kind::Presence, &nick(name), &nick(expected));
         }
+    }
+
+    #[test]
+    fn attributes_do_not_hide_a_name() {
+        let nick = |name: &str| {
+            format!("<p:nick a='/>' xmlns:p='http://jabber.org/protocol/nick'>{name}</p:nick>")
+        };
+        let clean = "<nick xmlns=\"http://jabber.org/protocol/nick\">evil</nick>";
+        check(Kind::Presence, &nick("\u{202e}evil"), clean);
+        check(Kind::Presence, &nick("evil"), &nick("evil"));
     }
 
     #[test]

@@ -326,7 +326,7 @@ impl ConferenceTask {
                 }
                 Output::Reply { request, reply } => {
                     if let Some(waiting) = self.requests.remove(&request) {
-                        let _ = waiting.send(reply);
+                        let _ = waiting.send(*reply);
                     }
                 }
                 Output::Record(entry) => return Pause::Record(entry),

@@ -436,7 +436,7 @@ fn named_room(
 ) -> Result<RoomJid, StanzaError> {
     let jid = command.attr(attribute).unwrap_or_default();
     let jid: Option<BareJid> = jid.parse().ok();
-    jid.and_then(|jid| route::room(&config.hosts, &jid))
+    jid.and_then(|jid| route::room(&config.hosts, jid))
         .ok_or_else(|| refused(Condition::JidMalformed, attribute))
 }
 

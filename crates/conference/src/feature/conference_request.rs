@@ -45,7 +45,7 @@ impl Conference {
         self.expected.add(now.mono, None, asked);
         let room = crate::route::requested_room(&self.config.hosts, asked);
         let room = room.unwrap_or_else(|| self.main.clone());
-        let reply = self.reply(&room);
+        let reply = Box::new(self.reply(&room));
         self.push(Output::Reply { request, reply });
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn check_named_room(
     let named = command.attr("room");
     let named = named.ok_or_else(|| refused(Condition::BadRequest, "expected attribute room"))?;
     let named: Option<BareJid> = named.parse().ok();
-    let named = named.and_then(|named| route::room(&cx.config.hosts, &named));
+    let named = named.and_then(|named| route::room(&cx.config.hosts, named));
     match named {
         None => Err(refused(Condition::JidMalformed, "room")),
         Some(named) if named == *room => Ok(()),
