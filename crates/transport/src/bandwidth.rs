@@ -130,9 +130,16 @@ struct Full {
     /// What was sent then, and what arrived.
     sent: f64,
     arrived: f64,
-    /// How long the queue was, then and when less was believed last.
+    /// When less was believed last: how long the queue was, and what was sent.
     queue: i64,
-    queue_last: i64,
+    sent_last: f64,
+}
+
+impl Full {
+    /// Whether a queue of now so long is as long as it was when less was believed last.
+    fn has_stayed(&self, queue: i64) -> bool {
+        queue * 5 >= self.queue * 4
+    }
 }
 
 impl Estimator {
@@ -459,7 +466,7 @@ impl Estimator {
             sent,
             arrived: self.arrivals.throughput().unwrap_or(0.0),
             queue,
-            queue_last: queue,
+            sent_last: sent,
         });
         if is_new {
             self.prober.note_full(now);
@@ -474,7 +481,7 @@ impl Estimator {
                 self.capacity = None;
             }
             let is_others = self.is_others(now, &full, standing, sent);
-            if is_none || is_others || self.is_in_vain(now, &full, queue, sent, usual) {
+            if is_none || is_others || self.is_in_vain(now, &full, standing, sent, usual) {
                 if sent <= full.sent * 0.95 {
                     // Who yields to those who fill a queue has nothing in the end.
                     let former = full.before.min(full.sent).min(full.arrived);
@@ -488,7 +495,7 @@ impl Estimator {
                 return;
             }
         }
-        let is_growing = queue * 5 >= full.queue_last * 6;
+        let is_growing = queue * 5 >= full.queue * 6;
         let Some(throughput) = standing.throughput else {
             return;
         };
@@ -507,7 +514,8 @@ impl Estimator {
             self.capacity = Some((throughput, now));
             self.cut = now;
             self.full = Some(Full {
-                queue_last: queue,
+                queue,
+                sent_last: sent,
                 ..full
             });
             self.losses.begin_anew(now);
@@ -520,8 +528,8 @@ impl Estimator {
         let throughput = standing.throughput.unwrap_or(0.0);
         let has_room = self.known().is_some_and(|all| throughput <= all * 0.85);
         let is_passing = (throughput * 0.85..throughput * 1.1).contains(&sent);
-        let change = (standing.queue - full.queue_last).abs();
-        has_room && is_passing && change * 10 <= full.queue_last
+        let change = (standing.queue - full.queue).abs();
+        has_room && is_passing && change * 10 <= full.queue
     }
 
     /// Whether the queue is somebody else's, a download's for instance: less is sent than before,
@@ -531,9 +539,8 @@ impl Estimator {
         let Standing { queue, throughput } = standing;
         let since = self.cut.max(full.since);
         let is_late = now - since >= self.response() + SECOND.max(2 * queue);
-        let has_stayed = queue * 5 >= full.queue_last * 4;
         let is_passing = sent <= throughput.unwrap_or(0.0) * 1.1;
-        is_late && has_stayed && is_passing && sent <= self.estimate * 1.05
+        is_late && full.has_stayed(queue) && is_passing && sent <= self.estimate * HEEDED
     }
 
     /// What is taken of a link that is shared with somebody who fills its queue; 0 is no less than
@@ -544,10 +551,15 @@ impl Estimator {
     }
 
     /// Whether nothing that was done about the queue has helped: the path is longer than it was, or
-    /// the queue is somebody else's.
-    fn is_in_vain(&self, now: i64, full: &Full, queue: i64, sent: f64, usual: f64) -> bool {
+    /// the queue is somebody else's. A queue of which more arrives than is sent gets shorter; and
+    /// where more is sent than is believed nothing was done, unless it is the least that there is.
+    fn is_in_vain(&self, now: i64, full: &Full, standing: Standing, sent: f64, usual: f64) -> bool {
         let elapsed = now - full.since - 2 * self.response();
-        queue * 5 >= full.queue * 4
+        let is_draining = standing.throughput.unwrap_or(0.0) > sent * HEEDED;
+        let was_tried = sent <= self.estimate * HEEDED || sent >= full.sent_last * 0.95;
+        full.has_stayed(standing.queue)
+            && !is_draining
+            && was_tried
             && ((elapsed >= VAIN && sent <= full.sent * 0.85)
                 || (elapsed >= 2 * VAIN && usual <= LITTLE_LOSS && sent <= self.estimate))
     }
@@ -642,6 +654,8 @@ const DRAINING: f64 = 0.92;
 const DRAINING_LONG: f64 = 0.85;
 const DRAINING_AGAIN: f64 = 0.8;
 const QUEUE_LONG: i64 = 200_000;
+/// So many times what is believed, or sent, is no more than that.
+const HEEDED: f64 = 1.05;
 /// A queue that was not helped in so long will not be.
 const VAIN: i64 = 2 * SECOND;
 const LITTLE_LOSS: f64 = 0.03;

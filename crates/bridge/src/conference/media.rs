@@ -97,7 +97,7 @@ impl Conference {
             }) += 1;
             return;
         }
-        encoding.measure(0, 0, at_ms, packet.payload.len() + VOICE_OVERHEAD);
+        encoding.measure(0, 0, at_ms, packet.payload.len() + OVERHEAD);
         let incoming = Incoming {
             media: MediaType::Audio,
             payload_type: OPUS,
@@ -223,7 +223,7 @@ impl Conference {
         }
         let noted = Noted {
             at_ms,
-            bytes: packet.payload.len(),
+            bytes: packet.payload.len() + OVERHEAD,
             structure: structure.as_deref(),
         };
         if source.note(stream.encoding, &header, noted) {
@@ -329,7 +329,8 @@ impl Conference {
     }
 }
 
-/// Headers of a packet on the wire, from IP to SRTP's tag: next to a voice they are no trifle.
-const VOICE_OVERHEAD: usize = 60;
+/// What the estimate of a receiver's bandwidth counts beside the payload: RTP's header with its
+/// extensions, and the tag. Next to a voice or a small picture they are no trifle.
+const OVERHEAD: usize = 40;
 /// So many packets of silence are forwarded, the rest is not.
 const SILENT_PACKETS: u32 = 3;
