@@ -556,7 +556,9 @@ impl Reception {
     fn check_description(&mut self, descriptor: &[u8], picture: &mut Picture) {
         let video = &mut self.video;
         let described = Described::read(descriptor, &mut video.structure);
-        let is_right = described.is_some_and(|described| {
+        // The structure may be lost with the key picture that it came with.
+        let is_lost = video.has_gap && !picture.is_whole;
+        let is_right = described.map_or(is_lost, |described| {
             let reference = described.reference();
             let has_reference = reference.is_none_or(|of| video.described.contains(&of));
             let frame = described.frame;
@@ -615,7 +617,12 @@ impl Reception {
         let has_gap = self.video.has_gap;
         let (before, stamp) = (&last.stamp, &picture.stamp);
         let is_same = before.number == stamp.number;
-        let is_anew = picture.head.need(stamp).is_none();
+        let need = picture.head.need(stamp);
+        let is_anew = need.is_none();
+        // The ids of what began with a key picture that was lost have nothing to do with those
+        // before. What came refers to none of them either.
+        let is_lost = |need| has_gap && !self.video.decoded.contains(&need);
+        let is_after_lost_key = need.is_some_and(is_lost);
         let (from, to) = (last.time, picture.time);
         match is_same {
             true if from != to => self.flaws.push_back(Flaw::Timestamp { from, to }),
@@ -624,9 +631,11 @@ impl Reception {
         }
         let (from, to) = (last.head.picture_id, picture.head.picture_id);
         let step = u32::from(to.wrapping_sub(from) & PICTURE_ID_MAX);
+        let is_later = (1..0x4000).contains(&step);
+        let pictures = stamp.number.wrapping_sub(before.number) & u32::from(PICTURE_ID_MAX);
         let is_next = match is_anew {
-            true => (1..0x4000).contains(&step),
-            false => step == stamp.number.wrapping_sub(before.number) & u32::from(PICTURE_ID_MAX),
+            true => is_later,
+            false => step == pictures || (is_after_lost_key && is_later),
         };
         if !is_next {
             self.flaws.push_back(Flaw::PictureId { from, to });

@@ -203,6 +203,67 @@ fn a_hole_costs_what_depends_on_it() {
     }
 }
 
+/// After a pause the bridge goes on with a key picture, and with its own numbers. If that is lost,
+/// what comes behind it has nothing to do with what came before the pause.
+#[test]
+fn a_lost_key_picture_is_no_flaw_of_those_behind_it() {
+    let mut studio = Studio::new();
+    studio.watch(2, 5);
+    for _ in 0..10 {
+        let paused = studio.picture(2);
+        studio.seq -= paused.len() as u64;
+    }
+    studio.camera.request_key_frame();
+    let lost = studio.picture(2);
+    assert!(super::super::Head::read(&lost[0]).unwrap().0.is_key);
+    for _ in 0..4 {
+        let mut packets = studio.picture(2);
+        for packet in &mut packets {
+            move_picture_id(packet, -10);
+            // So are the templates of what was lost with it.
+            let mut descriptor = packet.descriptor.as_ref().unwrap().to_vec();
+            descriptor[0] = (descriptor[0] & 0xc0) | ((descriptor[0] + 30) & 0x3f);
+            packet.descriptor = Some(descriptor.into());
+        }
+        studio.take(packets);
+    }
+    studio.lose_patience();
+    let flaws = studio.flaws();
+    assert!(matches!(flaws[..], [Flaw::Gap { .. }]), "{flaws:?}");
+    assert_eq!(studio.facts().frames, 5);
+    assert!(studio.reception.take_key_frame_request(studio.now));
+}
+
+/// But where a picture refers to one that came, it has to say which.
+#[test]
+fn a_loss_is_no_excuse_for_wrong_references() {
+    let mut studio = Studio::new();
+    studio.watch(2, 1);
+    // Nothing refers to it.
+    let lost = studio.picture(2);
+    assert!(!lost.is_empty());
+    let mut packets = studio.picture(2);
+    packets
+        .iter_mut()
+        .for_each(|packet| move_picture_id(packet, 1));
+    studio.take(packets);
+    studio.lose_patience();
+    let flaws = studio.flaws();
+    assert!(
+        matches!(flaws[..], [Flaw::Gap { .. }, Flaw::PictureId { .. }]),
+        "{flaws:?}"
+    );
+}
+
+/// It has 15 bits behind the first byte.
+fn move_picture_id(packet: &mut Received, by: i16) {
+    let mut payload = packet.payload.to_vec();
+    let id = u16::from_be_bytes([payload[1], payload[2]]) & 0x7fff;
+    let id = id.wrapping_add_signed(by) | 0x8000;
+    payload[1..3].copy_from_slice(&id.to_be_bytes());
+    packet.payload = payload.into();
+}
+
 #[test]
 fn what_ends_a_picture_must_be_told() {
     let mut studio = Studio::new();
