@@ -74,6 +74,12 @@ impl VideoRewrite {
             before.course
         };
         course.sent = before.course.sent;
+        // More may be wanted since, and what refers to this may have been sent.
+        let mut later = self.frames.range(index..);
+        let next = later.find(|frame| frame.spatial == packet.header.spatial);
+        if let Some(next) = next.filter(|next| next.is_forwarded) {
+            course.temporal_max = course.temporal_max.max(next.temporal);
+        }
         if is_same_picture && !behind.is_forwarded {
             // No higher layer was begun without this one.
             let target = course.decode_target.zip(packet.structure);

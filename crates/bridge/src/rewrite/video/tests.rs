@@ -336,6 +336,29 @@ fn what_comes_late_and_is_left_out_is_filled_in() {
     assert_eq!(pass(&base, 0).0, first + 5);
 }
 
+/// More is wanted while frames are missing: what refers to them goes out at once, so they do too.
+#[test]
+fn what_comes_late_is_sent_where_what_refers_to_it_was() {
+    let now = Instant::now();
+    for order in [[1, 2], [2, 1]] {
+        let (mut sender, mut rewrite) = (Sender::new(0), VideoRewrite::default());
+        let pictures: Vec<Picture> = (0..6).map(|n| sender.picture(n == 0, 1)).collect();
+        let mut pass = |n: usize, temporal| {
+            let target = Target { temporal, ..ALL };
+            let out = feed(&mut rewrite, now, &pictures[n], 0, target);
+            out.map(|out| out.number - pictures[0].number % 0x8000).ok()
+        };
+        assert_eq!(pass(0, 0), Some(0));
+        assert_eq!(pass(3, 2), Some(3));
+        assert_eq!(pass(4, 2), Some(4));
+        // To the first nothing refers: as before, less was wanted.
+        let [one, two] = order.map(|n| pass(n, 2));
+        let of_two = if order[0] == 2 { one } else { two };
+        assert_eq!(of_two, Some(2), "{order:?}");
+        assert_eq!(pass(5, 2), Some(5));
+    }
+}
+
 #[test]
 fn what_is_lost_inside_a_left_out_frame_is_not_missed() {
     let now = Instant::now();
