@@ -190,6 +190,10 @@ browsers' does after one: the slowest first pictures on lossy networks are such 
 there when all that it refers to was: lower spatial layers of its key picture, and earlier frames of
 its own layer.
 
+What only DTLS draws, keys and signatures, is not the same in each run and may be a byte longer. On
+links that lose much or are narrow that moves a longest freeze, a slowest first picture or a recovery
+by seconds: small differences say nothing there.
+
 - **first picture**: from the moment at which both had opened the page to the first picture; of
   half of all pairs, and of the slowest
 - **freezes/min**, **longest**: a picture stood still for more than 200 ms while the bridge said
