@@ -65,8 +65,9 @@ pub(super) struct Report {
     sent_bytes: u64,
     /// Mistakes in streams that no loss explains.
     flaws: u64,
-    /// Packets of participants that are no load generator's; not measured.
+    /// With churn: streams that began without a key frame for those who had moved or come.
     lost_starts: u64,
+    /// Packets of participants that are no load generator's; not measured.
     foreign_packets: u64,
     /// Datagrams that this machine took not.
     unsent: u64,
