@@ -15,6 +15,23 @@ need() { command -v "$1" >/dev/null 2>&1 || packages+=("$2"); }
 # at_least HAVE WANT: whether dotted version HAVE is WANT or newer.
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
+# room GIB: so much is free on the disk, for a first build. When a disk is full, linkers end with
+# signals that say nothing of it.
+room() {
+    [ ! -e target ] || return 0
+    local free
+    free=$(df --output=avail -BM . 2>/dev/null | tail -n 1 | tr -dc 0-9) || return 0
+    if [ "$free" -lt $(($1 * 1024)) ]; then
+        echo "need: this disk has $free MiB free, a first build needs $1 GiB; make room and try again" >&2
+        exit 1
+    fi
+}
+
+case "$step" in
+build) room 3 ;;
+test) room 6 ;;
+esac
+
 need cc gcc
 need make make
 need git git
