@@ -194,6 +194,42 @@ fn an_endpoint_in_detail() {
     assert!(gets.ssrc.is_some());
 }
 
+/// Bandwidth is divided by what a layer takes of a link: of small pictures a good part is headers.
+#[test]
+fn a_layer_is_measured_as_it_leaves() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].film();
+    let video = room.clients[0].video.as_mut().unwrap();
+    (video.is_sent, video.part_bytes) = ([true, false, false], 100);
+    room.clients[1].rate_down = Some(10_000_000);
+    room.ask(1, 180);
+    room.run(15 * SECOND);
+    let from = room.now.mono - 10 * SECOND;
+    room.clients[1].received.retain(|packet| packet.at > from);
+    let offered = room.clients[1].offered.iter();
+    let mut lengths: Vec<usize> = offered
+        .filter(|(at, _)| *at > from)
+        .map(|(_, length)| *length)
+        .collect();
+    lengths.sort_unstable();
+    let usual = lengths[lengths.len() / 2];
+    let ssrc = room.clients[0].video_ssrc();
+    let pictures = room.clients[1].stream(ssrc).len();
+    let sent = (pictures * usual * 8) as f64 / 10.0;
+
+    let (now, id, name) = (room.now, room.conference.clone(), "a".parse().unwrap());
+    let detail = room.worker().endpoint_detail(now, &id, &name).unwrap();
+    let layers = detail.sources.iter().flat_map(|source| &source.layers);
+    let of_camera = layers.filter(|layer| layer.encoding == 0 && layer.height > 0);
+    let measured = of_camera.map(|layer| layer.bitrate_bps).max().unwrap() as f64;
+    let of_sent = measured / sent;
+    assert!(
+        (of_sent - 1.0).abs() < 0.06,
+        "{of_sent} of {sent} bit/s in pictures of {usual} bytes"
+    );
+}
+
 #[test]
 fn new_endpoints_learn_new_addresses() {
     let mut room = Room::new(config());

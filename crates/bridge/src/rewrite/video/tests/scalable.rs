@@ -445,6 +445,33 @@ fn a_structure_of_fewer_layers_counts() {
     }
 }
 
+/// More layers of time are wanted while frames are missing: what goes out at once and refers to
+/// them is of no use unless they do too, however late.
+#[test]
+fn what_comes_late_is_sent_where_what_refers_to_it_was() {
+    let now = Instant::now();
+    for speech in [Speech::Vp9, Speech::Av1, Speech::H264] {
+        for late in [[1, 2], [2, 1]] {
+            let (mut sender, mut rewrite) = (Sender::new(speech, 0, L1T3), VideoRewrite::default());
+            let pictures: Vec<_> = (0..10)
+                .map(|n| sender.picture(n == 0, u8::MAX, 1))
+                .collect();
+            let mut outs = Vec::new();
+            let mut pass = |n: usize, temporal| {
+                let packet = &pictures[n][0];
+                outs.extend(sender.feed(&mut rewrite, now, packet, target(0, 0, temporal)));
+            };
+            pass(0, 0);
+            for n in [3, 4, late[0], 5, late[1], 6, 7, 8, 9] {
+                pass(n, 2);
+            }
+            let sent: Vec<_> = outs.iter().map(|out| out.from.frame.number).collect();
+            assert!(sent.len() >= 7, "{speech:?}: {sent:?}");
+            check(&outs);
+        }
+    }
+}
+
 /// It need not be said again which decode targets are left, and comes back with the next key frame.
 #[test]
 fn a_layer_that_is_given_up_is_not_waited_for() {
