@@ -44,6 +44,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) videos_most: Option<usize>,
     /// There is more than can be carried: no video for now.
     pub(crate) is_behind: bool,
+    /// The source of which a picture was forwarded in part.
+    pub(crate) unfinished: &'a mut Option<usize>,
 }
 
 /// One conference.

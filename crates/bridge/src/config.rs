@@ -61,8 +61,8 @@ pub struct Timers {
     /// An endpoint that has no bridge channel so long after it connected is sent video by the
     /// defaults nevertheless (3 s).
     pub channel_grace: Duration,
-    /// After packets were forwarded, further ones are left to gather for so long, so that they
-    /// are forwarded in runs. The shell's affair (1 ms).
+    /// After the first packets of a picture were forwarded, the others are left to gather for so
+    /// long, so that they are forwarded in runs. The shell's affair (1 ms).
     pub gather: Duration,
     /// What the pacer would let leave within so long leaves at once, so that packets leave in runs
     /// (2 ms).

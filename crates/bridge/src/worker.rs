@@ -66,6 +66,8 @@ pub struct Worker {
     statistics: Statistics,
     reducer: LoadReducer,
     lag: Lag,
+    /// The source of which a picture was forwarded in part.
+    unfinished: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +124,7 @@ impl Worker {
             statistics: Statistics::default(),
             reducer: LoadReducer::default(),
             lag: Lag::default(),
+            unfinished: None,
         }
     }
 
@@ -225,6 +228,12 @@ impl Worker {
         }
         self.count_out(out, before);
         self.mark(place.conference);
+    }
+
+    /// Whether of a picture only the first packets were forwarded since this was last asked: the
+    /// others will soon be here.
+    pub fn take_unfinished(&mut self) -> bool {
+        self.unfinished.take().is_some()
     }
 
     /// To be called after each batch of datagrams: sends what they gave rise to.
@@ -594,6 +603,7 @@ impl Worker {
             worker: self.index,
             videos_most: self.reducer.most(),
             is_behind: self.lag.is_behind(),
+            unfinished: &mut self.unfinished,
         };
         (lent, cx)
     }

@@ -88,7 +88,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "bridge.gather",
         r#""1 ms""#,
-        "How long packets that follow others are gathered, so that they are forwarded together.",
+        "How long the rest of a picture is gathered, so that it is forwarded together.",
     ),
     key(
         "bridge.pacing_ahead",

@@ -273,6 +273,13 @@ impl Conference {
             "packet"
         );
         cx.statistics.forwarded += forwarded.receivers;
+        if packet.media == MediaType::Video && forwarded.receivers > 0 {
+            if !packet.is_marked {
+                *cx.unfinished = Some(packet.source);
+            } else if *cx.unfinished == Some(packet.source) {
+                *cx.unfinished = None;
+            }
+        }
         if forwarded.wants_keyframe {
             self.want_keyframe(cx, packet.source);
         }

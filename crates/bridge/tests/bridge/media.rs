@@ -207,6 +207,35 @@ fn a_picture_for_many_is_given_out_in_parts() {
     assert!(((64 << 10)..(100 << 10)).contains(&part), "{part} bytes");
 }
 
+/// What is forwarded at once is not held back for others' sake: neither voices nor whole pictures.
+#[test]
+fn the_rest_of_a_picture_is_expected_until_it_is_there() {
+    let mut room = Room::new(config());
+    room.party(&["a", "b"]);
+    room.clients[0].speak(80);
+    room.clients[0].film();
+    room.ask(1, 720);
+    room.run(5 * SECOND);
+    let _ = room.worker().take_unfinished();
+    let expecting = |room: &mut Room| {
+        let times = (0..300).filter(|_| {
+            room.run(Duration::from_millis(1));
+            room.worker().take_unfinished()
+        });
+        times.count()
+    };
+    assert_eq!(expecting(&mut room), 0);
+    // Now its four packets come one after the other.
+    room.clients[0].way_up.jitter = Duration::from_millis(10);
+    let pictures = 9;
+    let times = expecting(&mut room);
+    assert!((pictures..5 * pictures).contains(&times), "{times}");
+    room.ask(1, 0);
+    room.run(SECOND);
+    let _ = room.worker().take_unfinished();
+    assert_eq!(expecting(&mut room), 0);
+}
+
 #[test]
 fn constraints_switch_layers_up_and_down() {
     let mut room = Room::new(config());

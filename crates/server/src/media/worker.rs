@@ -167,9 +167,9 @@ impl MediaWorker {
             self.socket.send_backlog();
         }
         if ready.is_readable {
-            let is_empty = self.receive(now);
-            let packets = self.finish(now);
-            self.gather(now, is_empty, packets);
+            let is_all = self.receive(now);
+            self.finish(now);
+            self.gather(now, is_all);
         }
         if let Some(foreign) = foreign {
             let mut next = Some(foreign);
@@ -182,8 +182,8 @@ impl MediaWorker {
                     next = self.ring.try_recv().ok();
                 }
             }
-            let packets = self.finish(now);
-            self.gather(now, left > 0, packets);
+            self.finish(now);
+            self.gather(now, left > 0);
         }
         if let Some(command) = command {
             self.carry_out(now, command);
@@ -200,11 +200,10 @@ impl MediaWorker {
         }
     }
 
-    /// The first packets of a burst are forwarded at once; those behind them, up to a moment
-    /// later, together. Not where more is there already than could be taken in, nor for what is
-    /// answered by a packet or two.
-    fn gather(&mut self, now: Now, is_empty: bool, packets: usize) {
-        if is_empty && packets > ANSWERS {
+    /// The first packets of a picture are forwarded at once; those behind them, up to a moment
+    /// later, together. Not where more is there already than could be taken in.
+    fn gather(&mut self, now: Now, is_all: bool) {
+        if self.machine.take_unfinished() && is_all {
             self.gathering = Some(now.mono + self.config.timers.gather);
         }
     }
@@ -271,16 +270,9 @@ impl MediaWorker {
         is_all
     }
 
-    /// Sends what datagrams have given rise to, but for the last part. Gives how many packets that
-    /// are in all.
-    fn finish(&mut self, now: Now) -> usize {
-        let mut packets = 0;
-        loop {
-            let has_more = self.machine.finish_part(now, &mut self.batch);
-            packets += self.batch.len();
-            if !has_more {
-                return packets;
-            }
+    /// Sends what datagrams have given rise to, but for the last part.
+    fn finish(&mut self, now: Now) {
+        while self.machine.finish_part(now, &mut self.batch) {
             self.socket.send(&mut self.batch);
         }
     }
@@ -423,5 +415,3 @@ const COMMANDS_AT_ONCE: usize = 64;
 /// Datagrams on their way from one worker to another.
 const RING_DATAGRAMS: usize = 2_048;
 const DATAGRAMS_AT_ONCE: usize = 256;
-/// So many packets are an answer, more are media.
-const ANSWERS: usize = 2;
