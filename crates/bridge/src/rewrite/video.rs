@@ -122,6 +122,9 @@ struct Frame {
     shift: Shift,
     /// What applies behind it.
     after: Shift,
+    /// First and last of its packets that are left out without a gap. For the others, which come
+    /// late, places are kept.
+    left_out: Option<(u64, u64)>,
 }
 
 /// The layers that a receiver gets at some place: what refers to a frame that comes late there may
@@ -356,6 +359,7 @@ impl VideoRewrite {
         if is_newest && !frame.is_forwarded && packet.number > frame.last {
             // All between two packets of a frame belongs to it.
             frame.after.number -= (packet.number - frame.last) as i64;
+            frame.leave_out_up_to(packet.number);
             self.next = frame.after;
         }
         frame.last = frame.last.max(packet.number);
@@ -386,8 +390,13 @@ impl VideoRewrite {
                 (false, false) => !before.is_forwarded && !is_forwarded,
             };
         let mut shift = self.next;
+        let mut left_out = packet.number;
         if is_missing_ours_to_close {
             shift.number -= missing;
+            left_out -= missing as u64;
+            if let Some(before) = self.frames.back_mut() {
+                before.leave_out_up_to(packet.number - 1);
+            }
         }
         let mut after = shift;
         if !is_forwarded {
@@ -398,7 +407,8 @@ impl VideoRewrite {
             }
         }
         self.next = after;
-        let frame = packet.to_frame(picture, is_forwarded, &decision, (shift, after));
+        let mut frame = packet.to_frame(picture, is_forwarded, &decision, (shift, after));
+        frame.left_out = (!is_forwarded).then_some((left_out, packet.number));
         self.remember(self.frames.len(), frame);
         match decision.choice {
             Choice::Send => Ok((shift, decision.active)),
@@ -640,6 +650,23 @@ impl VideoRewrite {
     }
 }
 
+impl Frame {
+    fn leave_out_up_to(&mut self, number: u64) {
+        if let Some((_, last)) = &mut self.left_out {
+            *last = number.max(*last);
+        }
+    }
+
+    /// What applies to the place that was kept for one of its packets, if any was.
+    fn kept(&self, number: u64) -> Option<Shift> {
+        match self.left_out {
+            _ if self.is_forwarded => None,
+            Some((first, last)) if number >= first => (number > last).then_some(self.after),
+            _ => Some(self.shift),
+        }
+    }
+}
+
 impl VideoPacket<'_> {
     fn is_frame_end(&self) -> bool {
         self.is_marked || self.header.is_frame_end
@@ -668,6 +695,7 @@ impl VideoPacket<'_> {
             course: decision.course,
             shift,
             after,
+            left_out: None,
         }
     }
 

@@ -17,21 +17,16 @@ impl VideoRewrite {
             .take_while(|frame| frame.first > number);
         let place = self.frames.len() - behind.count();
         let before = self.frames.get(place.checked_sub(1)?)?;
-        let is_kept = if number <= before.last {
-            // It is one of a frame that came late and was left out itself.
-            !before.is_forwarded && before.after == before.shift
+        let shift = if number <= before.last {
+            before.kept(number)?
         } else {
-            self.frames
-                .get(place)
-                .is_some_and(|behind| before.after == behind.shift)
+            let behind = self.frames.get(place)?;
+            (before.after == behind.shift).then_some(before.after)?
         };
-        if !is_kept {
-            return None;
-        }
         let mut earlier = self.frames.range(..place).rev();
         let forwarded = earlier.find(|frame| frame.is_forwarded)?;
         Some(Place {
-            number: u64::try_from(number as i64 + before.after.number).ok()?,
+            number: u64::try_from(number as i64 + shift.number).ok()?,
             timestamp: forwarded.timestamp.wrapping_add(self.timestamp_shift),
         })
     }

@@ -847,3 +847,41 @@ proptest! {
         check_with_holes(&outs, &filled)?;
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// What comes at all, however late, leaves no hole: a receiver would ask for it for ever.
+    #[test]
+    fn what_is_late_on_the_way_up_leaves_no_hole(
+        layers in prop_oneof![Just(L3T3), Just(L3T3_KEY), Just(L1T3)],
+        speech in prop_oneof![Just(Speech::Vp9), Just(Speech::Av1)],
+        (spatial, temporal) in (0u8..3, 0u8..3),
+        parts in proptest::collection::vec(1u64..5, 8..40),
+        fates in fates(),
+    ) {
+        let mut sender = Sender::new(speech, 0, layers);
+        let (mut rewrite, now) = (VideoRewrite::default(), Instant::now());
+        let pictures = parts.iter().enumerate();
+        let sent: Vec<Vec<Packet>> = pictures
+            .map(|(n, parts)| sender.picture(n == 0, u8::MAX, *parts))
+            .collect();
+        let (begun, sent) = (sent[0].clone(), sent[1..].concat());
+        let fates: Vec<_> = fates
+            .into_iter()
+            .map(|fate| if let Fate::Lost = fate { Fate::Late(20) } else { fate })
+            .collect();
+        let late = arrivals(&fates, sent.len()).into_iter().map(|place| &sent[place]);
+        let mut numbers = BTreeSet::new();
+        for packet in begun.iter().chain(late) {
+            let number = match sender.feed(&mut rewrite, now, packet, target(0, spatial, temporal)) {
+                Ok(out) => out.number,
+                Err(Verdict::Fill(place)) => place.number,
+                Err(_) => continue,
+            };
+            prop_assert!(numbers.insert(number), "{number} twice");
+        }
+        let holes = numbers.last().unwrap() + 1 - numbers.first().unwrap() - numbers.len() as u64;
+        prop_assert_eq!(holes, 0);
+    }
+}
