@@ -420,6 +420,11 @@ impl Link {
         self.path
     }
 
+    /// Media of the client could be read, so it has what DTLS ended with. Needed once.
+    pub fn note_media(&mut self) {
+        self.secure.note_heard();
+    }
+
     /// How long the last answered check on the path took.
     pub fn round_trip(&self) -> Option<Duration> {
         self.ice.nominated_pair_rtt()

@@ -102,6 +102,8 @@ pub struct Transport {
     link: Link,
     /// Once DTLS is through.
     keys: Option<(Sealer, Opener)>,
+    /// Something that the client encrypted was read.
+    is_heard: bool,
     receiver: Receiver,
     sender: Sender,
     estimator: Option<Estimator>,
@@ -137,6 +139,7 @@ impl Transport {
         Transport {
             link: Link::new(certificate, credentials, settings.link, now),
             keys: None,
+            is_heard: false,
             receiver: Receiver::new(settings.receiving),
             sender: Sender::new(settings.sending),
             estimator,
@@ -356,6 +359,7 @@ impl Transport {
             Ok(number) => number,
             Err(refused) => return is_harmless(&refused),
         };
+        self.note_heard();
         if let Some(number) = header.extensions.transport_number {
             self.receiver.note_transport(now, number);
         }
@@ -390,11 +394,21 @@ impl Transport {
         opened.clear();
         opened.extend_from_slice(datagram);
         let is_readable = match opener.open_rtcp(&mut opened) {
-            Ok(()) => self.read_reports(now, &opened, events),
+            Ok(()) => {
+                self.note_heard();
+                self.read_reports(now, &opened, events)
+            }
             Err(refused) => is_harmless(&refused),
         };
         self.opening = opened;
         is_readable
+    }
+
+    fn note_heard(&mut self) {
+        if !self.is_heard {
+            self.is_heard = true;
+            self.link.note_media();
+        }
     }
 
     fn read_reports(&mut self, now: Instant, opened: &[u8], events: &mut Vec<Event>) -> bool {

@@ -24,7 +24,24 @@ pub(super) struct Secure {
     /// Bytes taken in during the handshake.
     received: usize,
     errors: u32,
+    /// What was sent since the peer was last heard; None when the handshake is over.
+    flight: Option<Vec<Vec<u8>>>,
+    encore: Option<Encore>,
+    now: Instant,
     wake: Instant,
+}
+
+/// Our last flight as server, once more. Nothing answers it, so DTLS sends it again only when the
+/// client asks by sending its own again (RFC 6347, 4.2.4), and many clients do so after a second,
+/// then after two, four and eight: on a lossy network a call waits for that. Whoever has it already
+/// drops it as a replay.
+struct Encore {
+    flight: Vec<Vec<u8>>,
+    /// How many of the flight have left, this time.
+    sent: usize,
+    due: Instant,
+    pause: Duration,
+    left: u32,
 }
 
 /// Keys and salts for SRTP in both directions, as DTLS exports them (RFC 5764, 4.2).
@@ -78,6 +95,9 @@ impl Secure {
             scratch: vec![0; SCRATCH],
             received: 0,
             errors: 0,
+            flight: Some(Vec::new()),
+            encore: None,
+            now,
             wake: now,
         }
     }
@@ -98,7 +118,13 @@ impl Secure {
     }
 
     pub(super) fn wake(&self) -> Instant {
-        self.wake
+        let encore = self.encore.as_ref().map(|encore| encore.due);
+        encore.map_or(self.wake, |due| due.min(self.wake))
+    }
+
+    /// The peer has the keys: what it sends can be read.
+    pub(super) fn note_heard(&mut self) {
+        self.encore = None;
     }
 
     /// False if the datagram was not understood.
@@ -116,6 +142,9 @@ impl Secure {
                 self.scratch.resize(self.received, 0);
             }
         }
+        if let Some(flight) = &mut self.flight {
+            flight.clear();
+        }
         let Err(error) = self.dtls.handle_packet(data) else {
             return true;
         };
@@ -128,6 +157,7 @@ impl Secure {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
         if let Err(error) = self.dtls.handle_timeout(now) {
             self.failure.get_or_insert(Failure::Dtls(error));
         }
@@ -158,8 +188,17 @@ impl Secure {
                 return Some(Polled::Failed(failure));
             }
             match self.dtls.poll_output(&mut self.scratch) {
-                Output::Packet(packet) => return Some(Polled::Packet(packet.to_vec())),
-                Output::ApplicationData(data) => return Some(Polled::Data(data.to_vec())),
+                Output::Packet(packet) => {
+                    let packet = packet.to_vec();
+                    if let Some(flight) = &mut self.flight {
+                        flight.push(packet.clone());
+                    }
+                    return Some(Polled::Packet(packet));
+                }
+                Output::ApplicationData(data) => {
+                    self.encore = None;
+                    return Some(Polled::Data(data.to_vec()));
+                }
                 Output::CloseNotify => return Some(Polled::Closed),
                 Output::BufferTooSmall { needed } => self.grow(needed),
                 Output::PeerCert(certificate) => {
@@ -175,7 +214,10 @@ impl Secure {
                 }
                 Output::Timeout(at) => {
                     self.wake = at;
-                    if self.is_connected || !self.is_up {
+                    if self.is_connected {
+                        return self.next_of_encore().map(Polled::Packet);
+                    }
+                    if !self.is_up {
                         return None;
                     }
                     self.failure = Some(Failure::NoSrtp);
@@ -198,6 +240,33 @@ impl Secure {
                 _ => {}
             }
         }
+    }
+
+    /// The handshake is over, for us.
+    fn next_of_encore(&mut self) -> Option<Vec<u8>> {
+        if let Some(flight) = self.flight.take()
+            && !self.dtls.is_active()
+        {
+            self.encore = Some(Encore {
+                flight,
+                sent: 0,
+                due: self.now + FLIGHT_START,
+                pause: FLIGHT_START,
+                left: ENCORES,
+            });
+        }
+        let encore = self.encore.as_mut().filter(|one| one.due <= self.now)?;
+        if let Some(packet) = encore.flight.get(encore.sent) {
+            encore.sent += 1;
+            return Some(packet.clone());
+        }
+        encore.left -= 1;
+        encore.pause *= 2;
+        (encore.sent, encore.due) = (0, self.now + encore.pause);
+        if encore.left == 0 {
+            self.encore = None;
+        }
+        None
     }
 
     fn grow(&mut self, needed: usize) {
@@ -276,5 +345,7 @@ const ERRORS_MAX: u32 = 50;
 const FLIGHT_START: Duration = Duration::from_millis(250);
 /// The last one is sent after 16 seconds, and answers to what the peer sends twice count too.
 const FLIGHT_RETRIES: usize = 7;
+/// After a quarter, three quarters and seven quarters of a second, and after 3.75 s.
+const ENCORES: u32 = 4;
 /// Nobody waits longer for a call.
 const HANDSHAKE: Duration = Duration::from_secs(40);

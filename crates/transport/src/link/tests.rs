@@ -178,6 +178,58 @@ fn a_lost_flight_of_ours_is_sent_again_soon() {
     assert!(pair.now - start < Duration::from_millis(700));
 }
 
+/// Nothing answers our last flight, and the client asks for it again after a second only.
+#[test]
+fn our_last_flight_is_sent_again_until_the_client_is_heard() {
+    let mut pair = Pair::new(Habits::default());
+    pair.connect();
+    assert!(pair.run_until(SECOND, |pair| pair.link.is_connected()));
+    let flight = pair.wire.iter();
+    let flight = flight.filter(|one| !one.to_us && one.data[0] >= 20).count();
+    assert!(flight > 0);
+    pair.wire.retain(|one| one.to_us);
+    let start = pair.now;
+    let (before, is_heard) = (pair.dtls_from_us.len(), Pair::is_up);
+    assert!(pair.run_until(SECOND, is_heard));
+    assert!(pair.now - start < Duration::from_millis(300));
+    // It speaks over its association at once, and that is enough.
+    let again = pair.dtls_from_us.len() - before;
+    assert_eq!(again, flight);
+    let spoken = |pair: &Pair| pair.link.has_channel();
+    assert!(pair.run_until(SECOND, spoken));
+    let then = pair.dtls_from_us.len();
+    pair.run(5 * SECOND);
+    let since = pair.dtls_from_us.len() - then;
+    assert!(since < 4, "{since}: the channel's");
+}
+
+/// Nor for ever, and not where media has shown that it has arrived.
+#[test]
+fn our_last_flight_is_not_sent_again_for_ever() {
+    for has_media in [false, true] {
+        let mut pair = Pair::new(Habits::default());
+        pair.connect();
+        assert!(pair.run_until(SECOND, |pair| pair.link.is_connected()));
+        pair.deaf = true;
+        let at = pair.now;
+        if has_media {
+            pair.link.note_media();
+        }
+        let before = pair.dtls_from_us.len();
+        pair.is_mute = true;
+        pair.run(20 * SECOND);
+        let mut times = pair.dtls_from_us.split_off(before);
+        times.dedup();
+        let times: Vec<u128> = times.iter().map(|time| (*time - at).as_millis()).collect();
+        let expected: &[u128] = if has_media {
+            &[]
+        } else {
+            &[250, 750, 1_750, 3_750]
+        };
+        assert_eq!(times, expected);
+    }
+}
+
 #[test]
 fn checks_may_be_lost() {
     for lost in 0..6 {
@@ -729,6 +781,8 @@ struct Pair {
     /// Nothing that we send arrives but checks and their answers, and not even these when the
     /// peer was seen elsewhere.
     deaf: bool,
+    /// Nothing of the peer's DTLS arrives.
+    is_mute: bool,
     lose_next: bool,
     /// To us or to the peer, which datagram of DTLS.
     lose_dtls: Option<(bool, usize)>,
@@ -787,6 +841,7 @@ impl Pair {
             wire: Vec::new(),
             seen_at: THEIRS,
             deaf: false,
+            is_mute: false,
             lose_next: false,
             lose_dtls: None,
             lose_stun: None,
@@ -945,6 +1000,9 @@ impl Pair {
         let Parcel { from, to, data, .. } = &parcel;
         let is_dtls = (20..64).contains(&data[0]);
         if parcel.to_us {
+            if is_dtls && self.is_mute {
+                return;
+            }
             if is_dtls {
                 self.dtls_to_us.push(data.clone());
                 self.link.handle_dtls(self.now, *from, data);
