@@ -433,6 +433,11 @@ impl Transport {
                     events.extend(requests.map(|(ssrc, _)| Event::KeyframeWanted(ssrc)));
                 }
                 rtcp::Packet::TransportFeedback(feedback) => {
+                    if self.sender.is_awaiting_reports() {
+                        for (number, arrival) in feedback.statuses() {
+                            self.sender.reported(now, number, arrival.is_some());
+                        }
+                    }
                     if let Some(estimator) = &mut self.estimator {
                         estimator.feedback(now, feedback.statuses());
                         has_feedback = true;

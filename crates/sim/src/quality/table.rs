@@ -184,8 +184,8 @@ their viewer 1,500 and 360 lines 350 kbit/s. Everybody shows one other person in
 the others in 180; in the middle of the 40 measured seconds another person comes on stage. The
 networks are those of all people at once. Cameras do not adapt themselves as a browser's encoder
 would, so a bottleneck is one on the way down. Receivers ask five times at most for what they miss,
-which browsers do more often, and for a key frame after 800 ms: the longest freezes on Wi-Fi are
-such waits. The SCTP of these clients sends what began it again after 3 s, then 6 and 12, where
+which browsers do more often, and for a key frame after 800 ms: the longest freezes where most
+is lost are such waits. The SCTP of these clients sends what began it again after 3 s, then 6 and 12, where
 browsers' does after one: the slowest first pictures on lossy networks are such waits. A picture is
 there when all that it refers to was: lower spatial layers of its key picture, and earlier frames of
 its own layer.

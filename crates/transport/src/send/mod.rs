@@ -13,6 +13,7 @@ mod outgoing;
 mod queue;
 mod share;
 mod stream;
+mod travelling;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ pub use queue::Queue;
 pub use stream::{Report, Statistics};
 
 use self::stream::Stream;
+use self::travelling::Travelling;
 use crate::packet::{ExtensionIds, NewHeader};
 use crate::receive::window::{Novelty, Window, extend};
 use crate::rtcp::{self, ReportBlock, SenderInformation};
@@ -79,6 +81,8 @@ pub struct Sender {
     spent: VecDeque<Spent>,
     /// What waits to be sent again.
     resends: VecDeque<Resend>,
+    /// What was sent again, until the client reports on it.
+    travelling: Travelling,
     /// What was sent last of all that has retransmissions: padding goes there.
     padder: Option<StreamKey>,
     round_trip: Option<Duration>,
@@ -105,6 +109,8 @@ struct Spent {
 struct Resend {
     key: StreamKey,
     number: u64,
+    /// How often it was sent again since the client asked for it.
+    unasked: u8,
 }
 
 /// What a packet needs on its way out, besides its stream.
@@ -137,6 +143,7 @@ impl Sender {
             ssrcs: Vec::new(),
             spent: VecDeque::new(),
             resends: VecDeque::new(),
+            travelling: Travelling::default(),
             padder: None,
             round_trip: None,
             report_at: None,
@@ -304,7 +311,37 @@ impl Sender {
                 continue;
             }
             packet.is_asked = true;
-            self.resends.push_back(Resend { key, number });
+            self.resends.push_back(Resend {
+                key,
+                number,
+                unasked: 0,
+            });
+        }
+    }
+
+    /// Whether [`Sender::reported`] has anything to do.
+    pub fn is_awaiting_reports(&self) -> bool {
+        !self.travelling.is_empty()
+    }
+
+    /// Transport feedback says what became of a packet. A retransmission that was lost leaves once
+    /// more, a few times, whether or not the client asks again.
+    pub fn reported(&mut self, now: Instant, transport_number: u16, has_arrived: bool) {
+        let (keep, again) = (self.settings.keep, self.pause());
+        let Some(resend) = self.travelling.report(transport_number, has_arrived) else {
+            return;
+        };
+        let Some(stream) = stream_mut(&mut self.slots, resend.key) else {
+            return;
+        };
+        let tick = stream.kept.tick(now);
+        let Some(packet) = stream.kept.get(keep, now, resend.number) else {
+            return;
+        };
+        let is_on_its_way = packet.is_asked || packet.is_sent_again(tick, again);
+        if !is_on_its_way && self.resends.len() < RESENDS_MAX {
+            packet.is_asked = true;
+            self.resends.push_back(resend);
         }
     }
 
@@ -312,7 +349,7 @@ impl Sender {
     /// that are over the share of their stream are given up.
     pub fn next_retransmission(&mut self, now: Instant) -> Option<usize> {
         let (keep, share) = (self.settings.keep, self.settings.share);
-        while let Some(&Resend { key, number }) = self.resends.front() {
+        while let Some(&Resend { key, number, .. }) = self.resends.front() {
             if let Some(stream) = stream_mut(&mut self.slots, key) {
                 let is_too_much = stream.share.of_late(now) > share;
                 if let Some(packet) = stream.kept.get(keep, now, number) {
@@ -331,8 +368,13 @@ impl Sender {
     /// Writes the next retransmission as [`Sender::write`] does.
     pub fn write_retransmission(&mut self, now: Instant, wire: Wire<'_>) -> Option<usize> {
         self.next_retransmission(now)?;
-        let Resend { key, number } = self.resends.pop_front()?;
+        let resend = self.resends.pop_front()?;
+        let Resend { key, number, .. } = resend;
+        let transport_number = wire.transport_number;
         let size = self.write_rtx(now, key, Body::Packet(number), wire)?;
+        if let Some(transport_number) = transport_number {
+            self.travelling.note(transport_number, resend);
+        }
         let stream = stream_mut(&mut self.slots, key)?;
         if let Some(packet) = stream.kept.get(self.settings.keep, now, number) {
             packet.is_asked = false;

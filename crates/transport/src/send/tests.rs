@@ -267,6 +267,60 @@ fn a_retransmission_carries_what_the_original_did() {
 }
 
 #[test]
+fn a_retransmission_that_is_lost_leaves_again_without_being_asked_for() {
+    let mut pair = Pair::new(KEEP);
+    let key = pair.add();
+    pair.write(pair.at(0), key, packet(pair.at(0), 9, &[1, 2]));
+    pair.write(pair.at(0), key, packet(pair.at(0), 10, &[0; 1_000]));
+    assert!(!pair.sender.is_awaiting_reports());
+    let mut millis = 40;
+    let mut is_again = |pair: &mut Pair, has_arrived| {
+        millis += 60;
+        pair.sender.reported(pair.at(millis), 78, has_arrived);
+        pair.write_again(pair.at(millis)).is_some_and(|again| {
+            assert_eq!(again.payload, [0, 9, 1, 2]);
+            true
+        })
+    };
+    pair.nacked(pair.at(40), &[9]);
+    assert!(pair.write_again(pair.at(40)).is_some());
+    assert!(pair.sender.is_awaiting_reports());
+    assert_eq!(
+        [false; 5].map(|lost| is_again(&mut pair, lost)),
+        [true, true, true, false, false]
+    );
+    // Asked for once more, it arrives the second time.
+    pair.nacked(pair.at(345), &[9]);
+    assert!(pair.write_again(pair.at(345)).is_some());
+    pair.sender.reported(pair.at(350), 77, false);
+    assert!(
+        pair.write_again(pair.at(350)).is_none(),
+        "it was no retransmission"
+    );
+    assert!(is_again(&mut pair, false));
+    assert!(!is_again(&mut pair, true));
+    assert!(!pair.sender.is_awaiting_reports());
+}
+
+#[test]
+fn what_was_sent_again_just_now_is_not_for_a_report_of_the_time_before() {
+    let mut pair = Pair::new(KEEP);
+    let key = pair.add();
+    pair.write(pair.at(0), key, packet(pair.at(0), 9, &[1]));
+    pair.write(pair.at(0), key, packet(pair.at(0), 10, &[0; 1_000]));
+    for millis in [40, 100] {
+        pair.nacked(pair.at(millis), &[9]);
+        assert!(pair.write_again(pair.at(millis)).is_some());
+    }
+    pair.sender.reported(pair.at(110), 78, false);
+    assert!(pair.write_again(pair.at(110)).is_none());
+    // Nor for a stream that is gone.
+    pair.sender.remove(key);
+    pair.sender.reported(pair.at(200), 78, false);
+    assert!(pair.write_again(pair.at(200)).is_none());
+}
+
+#[test]
 fn a_number_is_sealed_once() {
     let mut pair = Pair::new(KEEP);
     let key = pair.add();
