@@ -148,6 +148,21 @@ impl Sample {
         }
     }
 
+    /// Counts what is wrong with a stream, unless its network explains it.
+    fn count(&mut self, flaw: &Flaw, has_network: bool, is_churning: bool) {
+        match flaw {
+            // What arrived and what not is counted anyway.
+            Flaw::Gap { .. } => {}
+            // A stream's first picture may be lost like any other.
+            Flaw::NoKeyAtStart { .. } if has_network => {}
+            // Media may overtake the announcement of its stream, which waits for a socket that was
+            // lost; what nobody has announced is not received.
+            Flaw::NoKeyAtStart { .. } if is_churning => self.lost_starts += 1,
+            Flaw::Unreadable => self.foreign += 1,
+            _ => self.flaws += 1,
+        }
+    }
+
     /// Adds what another one counted.
     pub(super) fn merge(&mut self, other: &Sample) {
         self.media.merge(&other.media);
@@ -530,19 +545,11 @@ impl Participant {
             }
             Notice::Resumed => self.sample.resumed += 1,
             Notice::ResumeRefused | Notice::Reloaded => self.sample.rebound += 1,
-            // A gap is the network's; what arrived and what not is counted anyway.
-            Notice::Flaw(_, Flaw::Gap { .. }) => {}
-            // So may a stream's first picture be.
-            Notice::Flaw(_, Flaw::NoKeyAtStart { .. }) if self.access.is_some() => {}
-            // Media may overtake the announcement of its stream, which waits for a socket that was
-            // lost; what nobody has announced is not received.
-            Notice::Flaw(_, Flaw::NoKeyAtStart { .. }) if self.common.load.churn => {
-                self.sample.lost_starts += 1;
-            }
-            Notice::Flaw(_, Flaw::Unreadable) => self.sample.foreign += 1,
             Notice::Flaw(source, flaw) => {
                 tracing::debug!(%source, ?flaw, "a stream is not what was sent");
-                self.sample.flaws += 1;
+                let has_network = self.access.is_some();
+                self.sample
+                    .count(&flaw, has_network, self.common.load.churn);
             }
             Notice::Refused(refusal) => self.trouble(refusal_text(&refusal)),
             Notice::Waiting => self.trouble(
@@ -735,3 +742,33 @@ const VIEW_DELAY: Duration = Duration::from_millis(100);
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Different texts of trouble of one participant.
 const TROUBLES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_network_explains_is_no_mistake_of_the_server() {
+        let since = Instant::now();
+        let gap = Flaw::Gap { missing: 1, since };
+        let start = Flaw::NoKeyAtStart { since };
+        let cut = Flaw::FrameCut { number: 7 };
+        // With a network, with churn; then mistakes, lost starts and strangers' packets.
+        for (flaw, has_network, is_churning, expected) in [
+            (gap, false, false, [0, 0, 0]),
+            (start, false, false, [1, 0, 0]),
+            (start, false, true, [0, 1, 0]),
+            (start, true, true, [0, 0, 0]),
+            (cut, true, true, [1, 0, 0]),
+            (Flaw::Unreadable, true, true, [0, 0, 1]),
+        ] {
+            let mut sample = Sample::default();
+            sample.count(&flaw, has_network, is_churning);
+            let counted = [sample.flaws, sample.lost_starts, sample.foreign];
+            assert_eq!(counted, expected, "{flaw:?} {has_network} {is_churning}");
+            let mut all = Sample::default();
+            all.merge(&sample.since(&Sample::default()));
+            assert_eq!([all.flaws, all.lost_starts, all.foreign], expected);
+        }
+    }
+}
