@@ -563,7 +563,7 @@ impl Link {
     }
 
     fn take_secure(&mut self) {
-        while let Some(polled) = self.secure.poll() {
+        while let Some(polled) = self.secure.poll(self.clock) {
             match polled {
                 Polled::Packet(contents) => self.send(contents),
                 Polled::Data(data) => {

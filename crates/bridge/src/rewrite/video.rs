@@ -659,8 +659,10 @@ impl Frame {
 
     /// What applies to the place that was kept for one of its packets, if any was.
     fn kept(&self, number: u64) -> Option<Shift> {
+        if self.is_forwarded {
+            return None;
+        }
         match self.left_out {
-            _ if self.is_forwarded => None,
             Some((first, last)) if number >= first => (number > last).then_some(self.after),
             _ => Some(self.shift),
         }

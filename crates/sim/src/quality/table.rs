@@ -185,10 +185,10 @@ the others in 180; in the middle of the 40 measured seconds another person comes
 networks are those of all people at once. Cameras do not adapt themselves as a browser's encoder
 would, so a bottleneck is one on the way down. Receivers ask five times at most for what they miss,
 which browsers do more often, and for a key frame after 800 ms: the longest freezes where most
-is lost are such waits. The SCTP of these clients sends what began it again after 3 s, then 6 and 12, where
-browsers' does after one: the slowest first pictures on lossy networks are such waits. A picture is
-there when all that it refers to was: lower spatial layers of its key picture, and earlier frames of
-its own layer.
+is lost are such waits. The SCTP of these clients sends what began it again after 3 s, then 6 and
+12, where browsers' does after one: the slowest first pictures on lossy networks are such waits. A
+picture is there when all that it refers to was: lower spatial layers of its key picture, and
+earlier frames of its own layer.
 
 What only DTLS draws, keys and signatures, is not the same in each run and may be a byte longer. On
 links that lose much or are narrow that moves a longest freeze, a slowest first picture or a recovery

@@ -27,7 +27,6 @@ pub(super) struct Secure {
     /// What was sent since the peer was last heard; None when the handshake is over.
     flight: Option<Vec<Vec<u8>>>,
     encore: Option<Encore>,
-    now: Instant,
     wake: Instant,
 }
 
@@ -97,7 +96,6 @@ impl Secure {
             errors: 0,
             flight: Some(Vec::new()),
             encore: None,
-            now,
             wake: now,
         }
     }
@@ -157,7 +155,6 @@ impl Secure {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
         if let Err(error) = self.dtls.handle_timeout(now) {
             self.failure.get_or_insert(Failure::Dtls(error));
         }
@@ -182,7 +179,7 @@ impl Secure {
     }
 
     /// None when all is said; then [`Secure::wake`] is up to date.
-    pub(super) fn poll(&mut self) -> Option<Polled> {
+    pub(super) fn poll(&mut self, now: Instant) -> Option<Polled> {
         loop {
             if let Some(failure) = self.failure.clone() {
                 return Some(Polled::Failed(failure));
@@ -215,7 +212,7 @@ impl Secure {
                 Output::Timeout(at) => {
                     self.wake = at;
                     if self.is_connected {
-                        return self.next_of_encore().map(Polled::Packet);
+                        return self.next_of_encore(now).map(Polled::Packet);
                     }
                     if !self.is_up {
                         return None;
@@ -243,26 +240,26 @@ impl Secure {
     }
 
     /// The handshake is over, for us.
-    fn next_of_encore(&mut self) -> Option<Vec<u8>> {
+    fn next_of_encore(&mut self, now: Instant) -> Option<Vec<u8>> {
         if let Some(flight) = self.flight.take()
             && !self.dtls.is_active()
         {
             self.encore = Some(Encore {
                 flight,
                 sent: 0,
-                due: self.now + FLIGHT_START,
+                due: now + FLIGHT_START,
                 pause: FLIGHT_START,
                 left: ENCORES,
             });
         }
-        let encore = self.encore.as_mut().filter(|one| one.due <= self.now)?;
+        let encore = self.encore.as_mut().filter(|one| one.due <= now)?;
         if let Some(packet) = encore.flight.get(encore.sent) {
             encore.sent += 1;
             return Some(packet.clone());
         }
         encore.left -= 1;
         encore.pause *= 2;
-        (encore.sent, encore.due) = (0, self.now + encore.pause);
+        (encore.sent, encore.due) = (0, now + encore.pause);
         if encore.left == 0 {
             self.encore = None;
         }
